@@ -4,7 +4,9 @@
 // helper of an engine may appear outside that engine's own folder; engines/leak_check.cmake fails on one.
 //
 // Keys and values are byte strings; every byte value is allowed, a value may be empty, and an empty value
-// is not an absent one. Keys are ordered by memcmp, are not empty and have at most kKeyBytesMax bytes.
+// is not an absent one. Keys are ordered by memcmp, are not empty and have at most kKeyBytesMax bytes; a call
+// that breaks this returns invalid_argument and changes nothing. Bounds (seek targets, range ends) are free:
+// they may be empty or longer.
 //
 // Threading: one thread uses an Engine and everything it handed out. An engine may have threads of its own.
 // Ownership: iterators and snapshots must go before the engine that made them.
@@ -59,17 +61,31 @@ enum class Maintenance : std::uint8_t {
   free_running,  // the engine's own threads also do, when they like
 };
 
+std::string_view to_string(Maintenance maintenance);
+
 // How much of an engine's default cost is kept.
 enum class Tuning : std::uint8_t {
   lean,   // the same protocol with cheaper settings, for many cycles a second
   stock,  // the engine's defaults
 };
 
+std::string_view to_string(Tuning tuning);
+
 struct EngineOptions {
-  std::vector<std::string> keyspaces;  // names; KeyspaceId is the position here
+  // Names; KeyspaceId is the position here. At least one, none empty, none twice. A directory is opened with
+  // the keyspaces that it was created with.
+  std::vector<std::string> keyspaces;
   Maintenance maintenance = Maintenance::scheduled;
   Tuning tuning = Tuning::lean;
+  // False breaks the contract on purpose (planted fault flush-not-atomic): an engine that flushes keyspaces
+  // separately then does so one after the other. Engines that cannot flush them separately ignore it.
+  bool atomic_flush = true;
 };
+
+// What every engine refuses before it touches anything: a keyspace out of range, a key that is empty or too
+// long. invalid_argument, or ok.
+Status check_key(KeyspaceId keyspace, std::string_view key, std::size_t keyspace_count);
+Status check_mutation(const WriteBatch::Mutation& mutation, std::size_t keyspace_count);
 
 // A position in one keyspace, over the state at its creation. After any call that leaves valid() false,
 // status() tells the end from an error.

@@ -25,7 +25,7 @@ class WriteBatch {
 
   void put(KeyspaceId keyspace, std::string_view key, std::string_view value);
   void erase(KeyspaceId keyspace, std::string_view key);
-  // Removes keys in [begin, end). REQUIRES: begin <= end; an empty range does nothing.
+  // Removes keys in [begin, end). An empty range does nothing. REQUIRES: begin <= end.
   void erase_range(KeyspaceId keyspace, std::string_view begin, std::string_view end);
 
   void clear();

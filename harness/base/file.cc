@@ -82,24 +82,39 @@ Status write_temporary(const fs::path& path, std::string_view bytes, bool durabl
   return {};
 }
 
-Status replace(const fs::path& path, std::string_view bytes, bool durable) {
+fs::path temporary_of(const fs::path& path) {
   fs::path temporary = path;
   temporary += ".tmp";
-  RETURN_IF_ERROR(write_temporary(temporary, bytes, durable));
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    return Status::io_error("rename " + path.string(), errno);
+  return temporary;
+}
+
+Status rename_file(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    return Status::io_error("rename " + from.string() + " to " + to.string(), errno);
   }
-  return durable ? sync_directory(path.parent_path()) : Status();
+  return {};
 }
 
 }  // namespace
 
-Status replace_file_durably(const fs::path& path, std::string_view bytes) {
-  return replace(path, bytes, true);
+Status replace_file_durably(const fs::path& path, std::string_view bytes,
+                            const std::function<void()>& before_rename) {
+  const fs::path temporary = temporary_of(path);
+  RETURN_IF_ERROR(write_temporary(temporary, bytes, true));
+  if (before_rename) {
+    before_rename();
+  }
+  RETURN_IF_ERROR(rename_file(temporary, path));
+  return sync_directory(path.parent_path());
 }
 
 void replace_file(const fs::path& path, std::string_view bytes) {
-  if (const Status status = replace(path, bytes, false); !status.ok()) {
+  const fs::path temporary = temporary_of(path);
+  Status status = write_temporary(temporary, bytes, false);
+  if (status.ok()) {
+    status = rename_file(temporary, path);
+  }
+  if (!status.ok()) {
     throw EnvironmentError(status.message());
   }
 }

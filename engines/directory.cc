@@ -1,0 +1,77 @@
+#include "engines/directory.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "harness/base/file.h"
+#include "harness/base/unique_fd.h"
+
+namespace chaosgate::engines {
+
+namespace fs = std::filesystem;
+
+Status sync_file(const fs::path& file) {
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    return Status::io_error("open " + file.string(), errno);
+  }
+  if (::fsync(fd.get()) != 0) {
+    return Status::io_error("fsync " + file.string(), errno);
+  }
+  return {};
+}
+
+Status sync_tree(const fs::path& directory) {
+  std::error_code error;
+  std::vector<fs::path> entries;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    entries.push_back(it->path());
+  }
+  if (error) {
+    return Status::io_error("list " + directory.string(), error.value());
+  }
+  // readdir's order differs between runs; the sequence of storage calls must not.
+  std::sort(entries.begin(), entries.end());
+  for (const fs::path& entry : entries) {
+    const fs::file_status status = fs::symlink_status(entry, error);
+    if (fs::is_directory(status)) {
+      RETURN_IF_ERROR(sync_tree(entry));
+    } else if (fs::is_regular_file(status)) {
+      RETURN_IF_ERROR(sync_file(entry));
+    }
+  }
+  return sync_directory(directory);
+}
+
+Status directory_bytes(const fs::path& directory, std::uint64_t* bytes) {
+  *bytes = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    std::error_code vanished;
+    if (it->is_regular_file(vanished) && !vanished) {
+      const std::uintmax_t size = it->file_size(vanished);
+      *bytes += vanished ? 0 : size;
+    }
+  }
+  return error ? Status::io_error("list " + directory.string(), error.value()) : Status();
+}
+
+fs::path without_trailing_slash(const fs::path& path) {
+  fs::path result = path;
+  while (!result.has_filename() && result.has_relative_path()) {
+    result = result.parent_path();
+  }
+  return result;
+}
+
+fs::path parent_directory(const fs::path& path) {
+  const fs::path parent = without_trailing_slash(path).parent_path();
+  return parent.empty() ? fs::path(".") : parent;
+}
+
+}  // namespace chaosgate::engines

@@ -1,0 +1,312 @@
+#include "engines/registry.h"
+
+#include <fcntl.h>
+
+#include <fstream>
+#include <set>
+
+#include "engines/directory.h"
+#include "engines/marker.h"
+#include "engines/testing.h"
+#include "harness/base/coding.h"
+#include "harness/base/hash.h"
+#include "harness/base/test.h"
+
+using namespace chaosgate;
+using namespace chaosgate::engines;
+using Catch::Matchers::Contains;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+Status try_open(const EngineConfig& config, const fs::path& directory) {
+  std::unique_ptr<Engine> engine;
+  return open_engine(config, directory, test_options(), &engine);
+}
+
+Status try_create(const EngineConfig& config, const fs::path& directory) {
+  std::unique_ptr<Engine> engine;
+  return create_engine(config, directory, test_options(), &engine);
+}
+
+void write_text(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
+
+// A closed store with one key in it.
+fs::path make_store(const TempDir& parent, const EngineConfig& config) {
+  const fs::path path = parent.path() / "engine";
+  const std::unique_ptr<Engine> engine = create(config, path);
+  put(*engine, kFirst, "k", "v");
+  expect_ok(engine->flush());
+  return path;
+}
+
+std::set<std::string> names_in(const fs::path& directory) {
+  std::set<std::string> names;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    names.insert(entry.path().filename());
+  }
+  return names;
+}
+
+const EngineConfig& of_another_family(const EngineConfig& config) {
+  for (const EngineConfig& other : engine_configs()) {
+    if (other.family != config.family) {
+      return other;
+    }
+  }
+  throw std::runtime_error("there is one family only");
+}
+
+}  // namespace
+
+#define EVERY_CONFIGURATION(name)                                \
+  const std::string name = GENERATE(from_range(config_names())); \
+  INFO("configuration " << (name));                              \
+  const EngineConfig& config = *find_engine_config(name)
+
+TEST_CASE("configurations have names of their own and are found by them") {
+  std::set<std::string> names;
+  for (const EngineConfig& config : engine_configs()) {
+    CHECK(names.insert(config.name).second);
+    CHECK(find_engine_config(config.name) == &config);
+  }
+  CHECK(names.contains("rocksdb"));
+  CHECK(names.contains("rocksdb-wal"));
+  CHECK(names.contains("lmdb"));
+  CHECK(names.contains("lmdb-nosync"));
+  CHECK(find_engine_config("no-such-engine") == nullptr);
+}
+
+TEST_CASE("a created store is marked with its family and leaves nothing beside it") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path path = make_store(parent, config);
+  std::string family;
+  REQUIRE(read_marker(path, &family).ok());
+  CHECK(family == config.family);
+  CHECK(names_in(parent.path()) == std::set<std::string>{"engine"});
+  CHECK(try_open(config, path).ok());
+}
+
+TEST_CASE("a path with a trailing slash means the same directory") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path path = parent.path() / "engine" / "";
+  CHECK(try_create(config, path).ok());
+  CHECK(try_open(config, path).ok());
+  CHECK(names_in(parent.path()) == std::set<std::string>{"engine"});
+}
+
+TEST_CASE("creation refuses whatever is there already") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path path = make_store(parent, config);
+  const Status again = try_create(config, path);
+  CHECK(again.code() == StatusCode::invalid_argument);
+  CHECK_THAT(again.message(), Contains("exists already"));
+  CHECK(read_keyspace(*open(config, path), kFirst) == KeyspaceState{{"k", "v"}});
+
+  fs::create_directory(parent.path() / "empty");
+  CHECK(try_create(config, parent.path() / "empty").code() == StatusCode::invalid_argument);
+  write_text(parent.path() / "file", "text");
+  CHECK(try_create(config, parent.path() / "file").code() == StatusCode::invalid_argument);
+  CHECK(try_create(config, parent.path() / "no-parent" / "engine").code() == StatusCode::io_error);
+}
+
+TEST_CASE("creation removes what an unfinished one left, and opening does not take it for a store") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path path = parent.path() / "engine";
+  const fs::path creating = parent.path() / "engine.creating";
+  fs::create_directories(creating / "deep");
+  write_text(creating / "deep" / "CURRENT", "half a store");
+
+  const Status opened = try_open(config, path);
+  CHECK(opened.code() == StatusCode::invalid_argument);
+  CHECK_THAT(opened.message(), Contains("does not exist") && Contains("engine.creating"));
+  CHECK(fs::exists(creating));
+  CHECK(try_create(config, path).ok());
+  CHECK(names_in(parent.path()) == std::set<std::string>{"engine"});
+}
+
+TEST_CASE("a missing directory is not opened and not made") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const Status opened = try_open(config, parent.path() / "engine");
+  CHECK(opened.code() == StatusCode::invalid_argument);
+  CHECK_THAT(opened.message(), Contains("does not exist") && Contains(config.family));
+  CHECK(names_in(parent.path()).empty());
+}
+
+TEST_CASE("a file is not a store") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  write_text(parent.path() / "engine", "text");
+  const Status opened = try_open(config, parent.path() / "engine");
+  CHECK(opened.code() == StatusCode::invalid_argument);
+  CHECK_THAT(opened.message(), Contains("not a directory"));
+}
+
+TEST_CASE("an empty or unmarked directory is refused and left as it was") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path empty = parent.path() / "empty";
+  fs::create_directory(empty);
+  Status opened = try_open(config, empty);
+  CHECK(opened.code() == StatusCode::invalid_argument);
+  CHECK_THAT(opened.message(), Contains("empty directory") && Contains(config.family));
+  CHECK(names_in(empty).empty());
+
+  const fs::path path = make_store(parent, config);
+  fs::remove(path / kMarkerFile);
+  const std::set<std::string> before = names_in(path);
+  opened = try_open(config, path);
+  CHECK(opened.code() == StatusCode::invalid_argument);
+  CHECK_THAT(opened.message(), Contains("no marker ENGINE"));
+  CHECK(names_in(path) == before);
+}
+
+TEST_CASE("a directory of another family is refused by both names") {
+  EVERY_CONFIGURATION(name);
+  const EngineConfig& other = of_another_family(config);
+  const TempDir parent = test_directory();
+  const fs::path path = make_store(parent, other);
+  const Status opened = try_open(config, path);
+  CHECK(opened.code() == StatusCode::invalid_argument);
+  CHECK_THAT(opened.message(), Contains("holds a " + other.family) && Contains("expects a " + config.family));
+  CHECK(try_open(other, path).ok());
+}
+
+TEST_CASE("a damaged marker is corruption, wherever a byte of it differs and wherever it is cut") {
+  const EngineConfig& config = engine_configs().front();
+  const TempDir parent = test_directory();
+  const fs::path path = make_store(parent, config);
+  std::string marker;
+  REQUIRE(read_file(path / kMarkerFile, &marker).ok());
+  CHECK(marker == encode_marker(config.family));
+  for (std::size_t at = 0; at < marker.size(); ++at) {
+    std::string damaged = marker;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
+    write_text(path / kMarkerFile, damaged);
+    const Status opened = try_open(config, path);
+    CHECK(opened.code() == StatusCode::corruption);
+    CHECK_THAT(opened.message(), Contains("damaged"));
+    write_text(path / kMarkerFile, marker.substr(0, at));
+    CHECK(try_open(config, path).code() == StatusCode::corruption);
+  }
+  write_text(path / kMarkerFile, marker + "x");
+  CHECK(try_open(config, path).code() == StatusCode::corruption);
+  write_text(path / kMarkerFile, marker);
+  CHECK(try_open(config, path).ok());
+}
+
+TEST_CASE("a marker with a valid checksum and a wrong shape is damaged") {
+  const TempDir parent = test_directory();
+  const auto read_back = [&](std::string content) {
+    put_u64(&content, hash64(content));
+    write_text(parent.path() / kMarkerFile, content);
+    std::string family;
+    return read_marker(parent.path(), &family);
+  };
+  std::string zero_version(kMarkerMagic);
+  put_u32(&zero_version, 0);
+  CHECK(read_back(zero_version).code() == StatusCode::corruption);
+  std::string no_family(kMarkerMagic);
+  put_u32(&no_family, kMarkerVersion);
+  CHECK(read_back(no_family).code() == StatusCode::corruption);
+  put_bytes(&no_family, "");
+  CHECK(read_back(no_family).code() == StatusCode::corruption);
+}
+
+TEST_CASE("a marker of a newer version is refused with both versions, not called damaged") {
+  const EngineConfig& config = engine_configs().front();
+  const TempDir parent = test_directory();
+  const fs::path path = make_store(parent, config);
+  std::string newer(kMarkerMagic);
+  put_u32(&newer, kMarkerVersion + 6);
+  newer += "things that this version does not know";
+  put_u64(&newer, hash64(newer));
+  write_text(path / kMarkerFile, newer);
+  const Status opened = try_open(config, path);
+  CHECK(opened.code() == StatusCode::invalid_argument);
+  CHECK_THAT(opened.message(), Contains("format version 7") && Contains("up to 1"));
+}
+
+TEST_CASE("a marked directory without a store is half-installed, never an empty database") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path path = parent.path() / "engine";
+  fs::create_directory(path);
+  REQUIRE(write_marker(path, config.family).ok());
+  Status opened = try_open(config, path);
+  CHECK(opened.code() == StatusCode::corruption);
+  CHECK_THAT(opened.message(), Contains("half-installed"));
+  CHECK(names_in(path) == std::set<std::string>{std::string(kMarkerFile)});
+}
+
+TEST_CASE("a store that lost any of its essential files is refused or complete, never silently empty") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path whole = make_store(parent, config);
+  const fs::path path = parent.path() / "damaged";
+  int refused = 0;
+  for (const std::string& file : names_in(whole)) {
+    for (const bool emptied : {false, true}) {
+      INFO((emptied ? "emptied " : "removed ") << file);
+      fs::remove_all(path);
+      copy_tree(whole, path);
+      if (emptied) {
+        fs::resize_file(path / file, 0);
+      } else {
+        fs::remove(path / file);
+      }
+      std::unique_ptr<Engine> engine;
+      if (open_engine(config, path, test_options(), &engine).ok()) {
+        CHECK(read_keyspace(*engine, kFirst) == KeyspaceState{{"k", "v"}});
+      } else {
+        ++refused;
+      }
+    }
+  }
+  CHECK(refused >= 4);  // at least the marker and the data, each removed and emptied
+}
+
+TEST_CASE("unusable keyspace lists are refused before anything is made") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  using Names = std::vector<std::string>;
+  for (const Names& keyspaces : {Names{}, Names{"a", "a"}, Names{""}, Names(257, "x")}) {
+    EngineOptions options = test_options();
+    options.keyspaces = keyspaces;
+    std::unique_ptr<Engine> engine;
+    CHECK(create_engine(config, parent.path() / "engine", options, &engine).code() ==
+          StatusCode::invalid_argument);
+    CHECK(names_in(parent.path()).empty());
+  }
+}
+
+TEST_CASE("a keyspace that the store does not have is an error, not a new keyspace") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path path = make_store(parent, config);
+  EngineOptions options = test_options();
+  options.keyspaces = {"first", "second", "another"};
+  std::unique_ptr<Engine> engine;
+  CHECK_FALSE(open_engine(config, path, options, &engine).ok());
+  CHECK(engine == nullptr);
+  CHECK(read_keyspace(*open(config, path), kFirst) == KeyspaceState{{"k", "v"}});
+}
+
+TEST_CASE("the bytes of a directory are the sum of its files") {
+  const TempDir parent = test_directory();
+  fs::create_directory(parent.path() / "inner");
+  write_text(parent.path() / "a", "12345");
+  write_text(parent.path() / "inner" / "b", "123");
+  std::uint64_t bytes = 0;
+  REQUIRE(directory_bytes(parent.path(), &bytes).ok());
+  CHECK(bytes == 8);
+  CHECK(sync_tree(parent.path()).ok());
+  CHECK_FALSE(directory_bytes(parent.path() / "missing", &bytes).ok());
+  CHECK_FALSE(sync_tree(parent.path() / "missing").ok());
+}

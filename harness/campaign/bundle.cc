@@ -1,0 +1,275 @@
+#include "harness/campaign/bundle.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kImagePrefix = "image/";
+
+std::string sha256(std::string_view bytes) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) != 1) {
+    throw EnvironmentError("SHA-256 is not available");
+  }
+  std::string hex;
+  for (unsigned int i = 0; i < size; ++i) {
+    hex += fmt::format("{:02x}", digest[i]);
+  }
+  return hex;
+}
+
+using Members = std::vector<std::pair<std::string, std::string>>;  // name, content
+
+json differences_json(const oracle::Violation& violation) {
+  return {{"invariant", oracle::to_string(violation.invariant)},
+          {"explanation", violation.explanation},
+          {"difference_count", violation.difference_count},
+          {"detail", oracle::describe(violation)}};
+}
+
+json header(const Bundle& bundle, const Members& members) {
+  json hashes = json::object();
+  for (const auto& [name, content] : members) {
+    hashes[name] = sha256(content);
+  }
+  json violations = json::array();
+  for (const oracle::Violation& violation : bundle.recovery.violations) {
+    violations.push_back(differences_json(violation));
+  }
+  const oracle::CrashIndexes& crash = bundle.recovery.crash;
+  return {{"format_version", kBundleFormatVersion},
+          {"chaosgate", bundle.version},
+          {"engine_version", bundle.engine_version},
+          {"key", bundle.key},
+          {"protocol", wire::to_string(bundle.protocol)},
+          {"lane", bundle.lane},
+          {"cycle", bundle.cycle},
+          {"plan_checksum", bundle.plan_checksum},
+          {"commit_survives_kill", bundle.commit_survives_kill},
+          {"order", bundle.recovery.order},
+          {"crash",
+           {{"appended", crash.appended},
+            {"synced", crash.synced},
+            {"applied", crash.applied},
+            {"flushed", crash.flushed}}},
+          {"violations", violations},
+          {"members", hashes}};
+}
+
+struct FreeArchive {
+  void operator()(archive* a) const {
+    if (write) {
+      archive_write_free(a);
+    } else {
+      archive_read_free(a);
+    }
+  }
+  bool write = false;
+};
+using Archive = std::unique_ptr<archive, FreeArchive>;
+
+void add_member(archive* to, const std::string& name, std::string_view content) {
+  const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(), archive_entry_free);
+  archive_entry_set_pathname(entry.get(), name.c_str());
+  archive_entry_set_size(entry.get(), static_cast<la_int64_t>(content.size()));
+  archive_entry_set_filetype(entry.get(), AE_IFREG);
+  archive_entry_set_perm(entry.get(), 0644);
+  if (archive_write_header(to, entry.get()) != ARCHIVE_OK ||
+      archive_write_data(to, content.data(), content.size()) != static_cast<la_ssize_t>(content.size())) {
+    throw EnvironmentError(fmt::format("write bundle member {}: {}", name, archive_error_string(to)));
+  }
+}
+
+Members read_members(const fs::path& path) {
+  const Archive from(archive_read_new(), FreeArchive{false});
+  archive_read_support_filter_zstd(from.get());
+  archive_read_support_format_tar(from.get());
+  if (archive_read_open_filename(from.get(), path.c_str(), 64 << 10) != ARCHIVE_OK) {
+    throw UsageError(fmt::format("{} is not a bundle: {}", path.string(), archive_error_string(from.get())));
+  }
+  Members members;
+  for (;;) {
+    archive_entry* entry = nullptr;
+    const int result = archive_read_next_header(from.get(), &entry);
+    if (result == ARCHIVE_EOF) {
+      return members;
+    }
+    if (result != ARCHIVE_OK) {
+      throw UsageError(fmt::format("{} is not a bundle, or is damaged: {}", path.string(),
+                                   archive_error_string(from.get())));
+    }
+    std::string content(static_cast<std::size_t>(archive_entry_size(entry)), '\0');
+    const la_ssize_t size = archive_read_data(from.get(), content.data(), content.size());
+    if (size != static_cast<la_ssize_t>(content.size())) {
+      const char* reason = archive_error_string(from.get());
+      throw UsageError(fmt::format("{} is truncated or damaged at member {}: {}", path.string(),
+                                   archive_entry_pathname(entry), reason != nullptr ? reason : "short member"));
+    }
+    members.emplace_back(archive_entry_pathname(entry), std::move(content));
+  }
+}
+
+// A member may not leave the directory it is unpacked into.
+bool is_safe(const fs::path& name) {
+  if (name.empty() || name.is_absolute()) {
+    return false;
+  }
+  for (const fs::path& part : name) {
+    if (part == "..") {
+      return false;
+    }
+  }
+  return true;
+}
+
+Bundle parse(const fs::path& path, Members& members) {
+  if (members.empty() || members.front().first != "bundle.json") {
+    throw UsageError(fmt::format("{} is not a bundle: its first member is not bundle.json", path.string()));
+  }
+  try {
+    const json head = json::parse(members.front().second);
+    const int version = head.at("format_version");
+    if (version != kBundleFormatVersion) {
+      throw UsageError(fmt::format("{} has bundle format version {}, this build reads version {}", path.string(),
+                                   version, kBundleFormatVersion));
+    }
+    std::map<std::string, std::string> expected = head.at("members");
+    Bundle bundle;
+    for (std::size_t i = 1; i < members.size(); ++i) {
+      auto& [name, content] = members[i];
+      const auto hash = expected.find(name);
+      if (hash == expected.end() || !is_safe(name)) {
+        throw UsageError(fmt::format("{} is damaged: unexpected member {}", path.string(), name));
+      }
+      if (hash->second != sha256(content)) {
+        throw UsageError(fmt::format("{} is damaged: member {} has another SHA-256 than bundle.json says",
+                                     path.string(), name));
+      }
+      expected.erase(hash);
+      if (name == "belief") {
+        bundle.recovery.belief = std::move(content);
+      } else if (name == "events.jsonl") {
+        bundle.event = json::parse(content).get<report::CycleEvent>();
+      }
+    }
+    if (!expected.empty()) {
+      throw UsageError(fmt::format("{} is truncated: member {} is missing", path.string(), expected.begin()->first));
+    }
+    bundle.version = head.at("chaosgate");
+    bundle.engine_version = head.at("engine_version");
+    head.at("key").get_to(bundle.key);
+    const std::optional<wire::Protocol> protocol = wire::parse_protocol(head.at("protocol").get<std::string>());
+    if (!protocol) {
+      throw UsageError(fmt::format("{} names an unknown protocol", path.string()));
+    }
+    bundle.protocol = *protocol;
+    bundle.lane = head.at("lane");
+    bundle.cycle = head.at("cycle");
+    bundle.plan_checksum = head.at("plan_checksum");
+    bundle.commit_survives_kill = head.at("commit_survives_kill");
+    head.at("order").get_to(bundle.recovery.order);
+    const json& crash = head.at("crash");
+    bundle.recovery.crash = {crash.at("appended"), crash.at("synced"), crash.at("applied"), crash.at("flushed")};
+    for (const json& violation : head.at("violations")) {
+      const auto invariant = oracle::parse_invariant(violation.at("invariant").get<std::string>());
+      if (!invariant) {
+        throw UsageError(fmt::format("{} names an unknown invariant", path.string()));
+      }
+      bundle.recovery.violations.push_back(
+          {*invariant, violation.at("explanation"), {}, violation.at("difference_count")});
+    }
+    return bundle;
+  } catch (const json::exception& error) {
+    throw UsageError(fmt::format("{}: bundle.json is damaged: {}", path.string(), error.what()));
+  }
+}
+
+}  // namespace
+
+void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& output, const fs::path& path) {
+  Members members;
+  std::string explanation = fmt::format("{} {} cycle {} of lane {}\n{}\n\n", bundle.recovery.order.engine,
+                                        bundle.engine_version, bundle.cycle, bundle.lane, bundle.event.plan);
+  for (const report::ViolationEvent& violation : bundle.event.violations) {
+    explanation += violation.detail + "\n";
+  }
+  members.emplace_back("explanation.txt", std::move(explanation));
+  members.emplace_back("events.jsonl", json(bundle.event).dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  std::string printed;
+  if (!output.empty()) {
+    const Status status = read_file(output, &printed);
+    if (!status.ok()) {
+      printed = "not available: " + status.to_string();
+    }
+  }
+  members.emplace_back("worker.output", std::move(printed));
+  members.emplace_back("belief", bundle.recovery.belief);
+  if (!image.empty() && fs::exists(image)) {
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(image)) {
+      if (entry.is_regular_file()) {
+        std::string content;
+        if (const Status status = read_file(entry.path(), &content); !status.ok()) {
+          throw EnvironmentError(status.message());
+        }
+        members.emplace_back(std::string(kImagePrefix) + entry.path().lexically_relative(image).string(),
+                             std::move(content));
+      }
+    }
+  }
+  fs::path temporary = path;
+  temporary += ".tmp";
+  {
+    const Archive to(archive_write_new(), FreeArchive{true});
+    archive_write_add_filter_zstd(to.get());
+    archive_write_set_format_pax_restricted(to.get());
+    if (archive_write_open_filename(to.get(), temporary.c_str()) != ARCHIVE_OK) {
+      throw EnvironmentError(fmt::format("create {}: {}", temporary.string(), archive_error_string(to.get())));
+    }
+    add_member(to.get(), "bundle.json", header(bundle, members).dump(1, ' ', false, json::error_handler_t::replace));
+    for (const auto& [name, content] : members) {
+      add_member(to.get(), name, content);
+    }
+    if (archive_write_close(to.get()) != ARCHIVE_OK) {
+      throw EnvironmentError(fmt::format("write {}: {}", temporary.string(), archive_error_string(to.get())));
+    }
+  }
+  fs::rename(temporary, path);
+}
+
+Bundle read_bundle(const fs::path& path, const fs::path& directory) {
+  const fs::path file = fs::is_directory(path) ? path / "bundle.tar.zst" : path;
+  if (!fs::is_regular_file(file)) {
+    throw UsageError(fmt::format("there is no bundle {}", file.string()));
+  }
+  Members members = read_members(file);
+  Bundle bundle = parse(file, members);
+  for (const auto& [name, content] : members) {
+    if (name.starts_with(kImagePrefix)) {
+      const fs::path target = directory / name.substr(kImagePrefix.size());
+      fs::create_directories(target.parent_path());
+      replace_file(target, content);
+    }
+  }
+  return bundle;
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,74 @@
+#include "harness/campaign/config.h"
+
+#include <fmt/format.h>
+
+#include "harness/base/coding.h"
+#include "harness/base/hash.h"
+#include "workloads/generator.h"
+
+namespace chaosgate::campaign {
+namespace {
+
+// Enough entries that a changed generator shows.
+constexpr std::uint64_t kSampleEntries = 256;
+
+}  // namespace
+
+void to_json(nlohmann::json& json, const PlanKey& key) {
+  json = {{"seed", key.seed},
+          {"workload", key.workload},
+          {"fault", key.fault},
+          {"segment_bytes", key.segment_bytes},
+          {"timer", key.plan.timer},
+          {"step", key.plan.step},
+          {"recrash", key.plan.recrash},
+          {"free_running", key.plan.free_running},
+          {"scheduled", key.plan.scheduled},
+          {"timer_us_max", key.plan.timer_us_max}};
+}
+
+void from_json(const nlohmann::json& json, PlanKey& key) {
+  json.at("seed").get_to(key.seed);
+  json.at("workload").get_to(key.workload);
+  json.at("fault").get_to(key.fault);
+  json.at("segment_bytes").get_to(key.segment_bytes);
+  json.at("timer").get_to(key.plan.timer);
+  json.at("step").get_to(key.plan.step);
+  json.at("recrash").get_to(key.plan.recrash);
+  json.at("free_running").get_to(key.plan.free_running);
+  json.at("scheduled").get_to(key.plan.scheduled);
+  json.at("timer_us_max").get_to(key.plan.timer_us_max);
+}
+
+std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane,
+                            std::uint64_t cycles) {
+  std::string text = nlohmann::json(key).dump();
+  text += wire::to_string(protocol);
+  for (std::uint64_t cycle = 0; cycle < cycles; ++cycle) {
+    text += crash::to_string(crash::plan_cycle(key.plan, protocol, key.seed, lane, cycle));
+  }
+  const workloads::Generator generator(key.workload, key.seed);
+  for (std::uint64_t i = 0; i < kSampleEntries; ++i) {
+    text += generator.payload(1 + i % 7, 1 + i * 37);
+  }
+  return hash64(text);
+}
+
+std::string_view to_string(ProtocolChoice choice) {
+  switch (choice) {
+    case ProtocolChoice::in_batch:
+      return "in-batch";
+    case ProtocolChoice::sidecar:
+      return "sidecar";
+    case ProtocolChoice::both:
+      return "both";
+  }
+  return "unknown";
+}
+
+wire::Protocol lane_protocol(ProtocolChoice choice, std::uint64_t lane) {
+  const bool sidecar = choice == ProtocolChoice::sidecar || (choice == ProtocolChoice::both && lane % 2 == 1);
+  return sidecar ? wire::Protocol::sidecar : wire::Protocol::in_batch;
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,55 @@
+// CampaignConfig is everything a campaign is told, expanded: no defaults are applied behind it.
+//
+// What changes the plan or the load is in PlanKey, and only that enters the plan checksum.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "harness/crash/plan.h"
+#include "harness/wire/order.h"
+
+namespace chaosgate::campaign {
+
+// Together with a lane and a cycle this decides what a seed means.
+struct PlanKey {
+  std::uint64_t seed = 0;
+  std::string workload = "mixed";
+  std::string fault;  // planted fault, or empty
+  crash::PlanOptions plan;
+  std::uint64_t segment_bytes = 96 << 10;  // of the log: small, so that cuts and truncations are frequent
+};
+
+void to_json(nlohmann::json& json, const PlanKey& key);
+void from_json(const nlohmann::json& json, PlanKey& key);
+
+// hash64 over the plans of cycles [0, cycles) of a lane and over a sample of the workload's entries.
+std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane,
+                            std::uint64_t cycles);
+
+enum class ProtocolChoice : std::uint8_t { in_batch, sidecar, both };
+std::string_view to_string(ProtocolChoice choice);
+// The protocol of a lane; `both` alternates, beginning with in-batch.
+wire::Protocol lane_protocol(ProtocolChoice choice, std::uint64_t lane);
+
+struct CampaignConfig {
+  PlanKey key;
+  std::vector<std::string> engines;
+  std::uint64_t kills = 1000;  // for each engine
+  std::uint32_t lanes = 2;
+  ProtocolChoice protocol = ProtocolChoice::both;
+  std::filesystem::path directory;  // where the kills happen; empty: memory-backed storage if it has room
+  std::filesystem::path results = "results";
+  std::filesystem::path worker;            // the chaosgate-worker program
+  std::uint32_t failures_max = 3;          // an engine's campaign ends after so many
+  std::uint32_t hang_ms = 60'000;          // without progress for so long, a worker hangs
+  std::uint32_t at_risk_percent_min = 10;  // of the cycles; fewer make the campaign inconclusive
+  bool replay_regressions = true;
+  bool self_test = false;
+  bool keep_images = true;  // keep the disk image from before each recovery, for bundles
+};
+
+}  // namespace chaosgate::campaign

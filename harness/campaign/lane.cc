@@ -1,0 +1,431 @@
+#include "harness/campaign/lane.h"
+
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+
+#include "harness/base/check.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+using report::CycleEvent;
+using report::Death;
+using report::Outcome;
+using wire::FlightRecorder;
+using wire::Phase;
+
+namespace {
+
+constexpr std::uint64_t kNsPerUs = 1000;
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+// Less room than this and a failure is the machine's, not the engine's.
+constexpr std::uint64_t kRoomMin = 16 << 20;
+
+// Terms leave room for every start that a cycle can need, so that a re-crash which is missed moves no later
+// term.
+constexpr std::uint64_t kStartsPerCycle = crash::kRecrashesMax + 1;
+
+fs::path make_directory(const fs::path& path) {
+  std::error_code error;
+  if (!fs::create_directory(path, error)) {
+    throw_errno("create " + path.string(), error ? error.value() : EEXIST);
+  }
+  return path;
+}
+
+std::uint64_t phase_us(const FlightRecorder& recorder, Phase from, Phase to) {
+  const std::uint64_t begin = recorder.phase_at_ns.at(static_cast<std::size_t>(from));
+  const std::uint64_t end = recorder.phase_at_ns.at(static_cast<std::size_t>(to));
+  return begin == 0 || end < begin ? 0 : (end - begin) / kNsPerUs;
+}
+
+Death describe_death(const FlightRecorder& recorder, std::string kind, std::string planned) {
+  Death death;
+  death.kind = std::move(kind);
+  death.planned = std::move(planned);
+  death.phase = wire::to_string(recorder.phase);
+  const std::uint32_t step = std::min<std::uint32_t>(recorder.step, kStepCount - 1);
+  death.occurrence = recorder.step_count.at(step);
+  death.step = death.occurrence == 0 ? "" : to_string(static_cast<Step>(step));
+  death.term = recorder.term;
+  death.appended = recorder.appended;
+  death.synced = recorder.synced;
+  death.applied = recorder.applied;
+  death.flushed = recorder.flushed;
+  death.durable = recorder.durable;
+  death.witness = recorder.witness;
+  death.entries = recorder.entries;
+  death.operations = recorder.operations;
+  return death;
+}
+
+// A full work directory is the environment's failure, never a finding.
+void check_room(const fs::path& directory) {
+  struct statvfs info {};
+  if (::statvfs(directory.c_str(), &info) == 0 && info.f_bavail * info.f_frsize < kRoomMin) {
+    throw EnvironmentError(fmt::format("the work directory {} is full ({} KiB left)", directory.string(),
+                                       info.f_bavail * info.f_frsize / 1024));
+  }
+}
+
+}  // namespace
+
+Lane::Lane(const LaneOptions& options, StopSignal* stop)
+    : options_(options),
+      generator_(options.key.workload, options.key.seed),
+      parent_(options.worker, make_directory(options.directory) / "worker.output", stop) {
+  for (const wire::EngineDescription& engine : parent_.hello().engines) {
+    if (engine.name == options_.engine) {
+      engine_ = &engine;
+    }
+  }
+  if (engine_ == nullptr) {
+    throw UsageError(fmt::format("unknown engine '{}'; 'chaosgate list' names them", options_.engine));
+  }
+}
+
+Lane::~Lane() {
+  std::error_code ignored;
+  fs::remove_all(options_.directory, ignored);
+}
+
+crash::CyclePlan Lane::plan(std::uint64_t cycle) const {
+  return crash::plan_cycle(options_.key.plan, options_.protocol, options_.key.seed, options_.lane, cycle);
+}
+
+// What all orders have in common, for a worker that will run `load`.
+wire::WorkerOrder Lane::order(const crash::CyclePlan& load) const {
+  wire::WorkerOrder order;
+  order.directory = data_.string();
+  order.engine = options_.engine;
+  order.fault = options_.key.fault;
+  order.workload = options_.key.workload;
+  order.seed = options_.key.seed;
+  order.protocol = options_.protocol;
+  order.segment_bytes = options_.key.segment_bytes;
+  order.free_running = load.free_running;
+  order.stock_tuning = load.stock_tuning;
+  order.schedule = load.schedule;
+  return order;
+}
+
+bool Lane::create(CycleEvent* event) {
+  data_ = make_directory(options_.directory / fmt::format("data-{}", generation_++));
+  oracle_ = std::make_unique<oracle::Oracle>(generator_);
+  mirror_ = options_.keep_images ? std::make_unique<ImageMirror>(data_, options_.directory / "image") : nullptr;
+  indexes_ = {};
+  indexes_.appended = generator_.preload_entries();
+  wire::WorkerOrder create = order(plan(cycle_));
+  create.create = true;
+  create.term = 1 + cycle_ * kStartsPerCycle;
+  return attempt(create, nullptr, event);
+}
+
+void Lane::note_indexes() {
+  const FlightRecorder& recorder = parent_.recorder();
+  indexes_.appended = std::max(indexes_.appended, recorder.appended.load());
+  indexes_.synced = std::max(indexes_.synced, recorder.synced.load());
+  indexes_.applied = std::max(indexes_.applied, recorder.applied.load());
+  indexes_.flushed = std::max(indexes_.flushed, recorder.flushed.load());
+  if (engine_->commit_survives_kill) {
+    indexes_.flushed = std::max(indexes_.flushed, indexes_.applied);
+  }
+}
+
+void Lane::keep_evidence(const wire::WorkerOrder& order, const RecoveryJudge& judge) {
+  Evidence evidence;
+  evidence.recovery.order = order;
+  evidence.recovery.crash = indexes_;
+  evidence.recovery.violations = judge.violations();
+  oracle_->save(&evidence.recovery.belief);
+  evidence.image = mirror_ ? mirror_->path() : fs::path();
+  evidence.output = options_.directory / "worker.output";
+  evidence_ = std::move(evidence);
+}
+
+void Lane::abandon_directory() {
+  ready_ = false;
+  if (parent_.running()) {
+    parent_.kill();
+    parent_.reap();
+  }
+  std::error_code ignored;
+  fs::remove_all(data_, ignored);
+  data_.clear();
+}
+
+bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash, CycleEvent* event) {
+  if (mirror_ && !order.create) {
+    const std::uint64_t begin = wire::monotonic_ns();
+    mirror_->sync();
+    if (event != nullptr) {
+      event->timings.mirror += (wire::monotonic_ns() - begin) / kNsPerUs;
+    }
+  }
+  oracle_->mark();
+  oracle_->begin_term(order.term);
+  RecoveryJudge judge(*oracle_, order, indexes_);
+  std::uint64_t compare_ns = 0;
+  const auto look = [&] {
+    const std::uint64_t begin = wire::monotonic_ns();
+    judge.judge(parent_.observations());
+    compare_ns += wire::monotonic_ns() - begin;
+  };
+
+  const std::uint64_t started = wire::monotonic_ns();
+  parent_.start(order);
+  const FlightRecorder& recorder = parent_.recorder();
+  const bool timer = recrash != nullptr && !recrash->point;
+  const std::uint64_t kill_at = timer ? started + recrash->timer_us * kNsPerUs : UINT64_MAX;
+  const std::uint64_t hang_at = started + options_.hang_ms * kNsPerMs;
+  Outcome outcome = Outcome::failed;
+  std::string detail;
+  bool ended = false;    // the worker is gone, or must go
+  bool ordered = false;  // ... because we said so
+  while (!ended) {
+    const WorkerParent::Event what = parent_.wait(std::min(kill_at, hang_at));
+    switch (what) {
+      case WorkerParent::Event::death:
+        ended = true;
+        break;
+      case WorkerParent::Event::notice:
+        look();
+        if (recorder.phase == Phase::ready && recrash == nullptr) {
+          outcome = Outcome::killed;  // not yet: it waits to load
+          ended = true;
+        } else if (recorder.phase == Phase::ready) {
+          // Recovery is complete. A timer may still fire here; a step was missed.
+          if (!timer) {
+            outcome = Outcome::missed;
+            parent_.kill();
+            ended = true;
+          }
+        }
+        break;
+      case WorkerParent::Event::timeout:
+        ordered = timer && wire::monotonic_ns() < hang_at;
+        outcome = ordered ? Outcome::killed : Outcome::hung;
+        parent_.kill();
+        ended = true;
+        break;
+      case WorkerParent::Event::stop:
+        outcome = Outcome::stopped;
+        parent_.kill();
+        ended = true;
+        break;
+    }
+  }
+  const bool waits_to_load = outcome == Outcome::killed && !ordered && recorder.phase == Phase::ready;
+  if (!waits_to_load) {
+    const Exit exit = parent_.reap();
+    look();
+    const bool died_as_ordered = exit.by_sigkill() && (ordered || recorder.crash_ordered == 1);
+    if (outcome == Outcome::failed) {  // it died by itself: as ordered at a step, cleanly, or neither
+      if (died_as_ordered) {
+        outcome = Outcome::killed;
+      } else if (exit.clean() && recrash == nullptr) {
+        outcome = Outcome::killed;  // a clean end is what was asked for
+      } else if (recorder.phase == Phase::failed) {
+        judge.judge_failure(recorder);
+        detail = recorder.message.data();
+      } else {
+        outcome = Outcome::died;
+        detail = exit.describe();
+      }
+    } else if (outcome == Outcome::killed && !exit.by_sigkill()) {
+      outcome = Outcome::died;
+      detail = exit.describe();
+    }
+  }
+  if (outcome == Outcome::failed || outcome == Outcome::died) {
+    check_room(options_.directory);
+  }
+  note_indexes();
+  if (event != nullptr) {
+    event->timings.start += phase_us(recorder, Phase::starting, Phase::log_opened);
+    event->timings.compare += compare_ns / kNsPerUs;
+    event->timings.open +=
+        recorder.phase_at_ns.at(static_cast<std::size_t>(Phase::engine_opened)) > started
+            ? (recorder.phase_at_ns.at(static_cast<std::size_t>(Phase::engine_opened)) - started) / kNsPerUs
+            : 0;
+    event->timings.dump_before += phase_us(recorder, Phase::engine_opened, Phase::observed_before);
+    event->timings.replay += phase_us(recorder, Phase::observed_before, Phase::replayed);
+    event->timings.dump_after += phase_us(recorder, Phase::replayed, Phase::observed_after);
+    event->timings.checks += phase_us(recorder, Phase::observed_after, Phase::ready);
+    event->replay_entries += recorder.replayed;
+    event->torn_bytes += judge.torn_bytes();
+    event->cut_entries += judge.cut_entries();
+    event->live_keys = std::max(event->live_keys, judge.live_keys());
+    for (const std::string& name : judge.checked()) {
+      if (std::find(event->checked.begin(), event->checked.end(), name) == event->checked.end()) {
+        event->checked.push_back(name);
+      }
+    }
+    if (recrash != nullptr || outcome != Outcome::killed) {
+      Death death =
+          describe_death(recorder, recrash == nullptr ? "none" : (timer ? "recovery-timer" : "recovery-step"),
+                         recrash == nullptr ? "" : crash::to_string(*recrash));
+      death.outcome = outcome;
+      death.detail = detail.empty() ? judge.abnormal() : detail;
+      event->recrashes.push_back(std::move(death));
+    }
+    for (const oracle::Violation& violation : judge.violations()) {
+      event->violations.push_back({std::string(oracle::to_string(violation.invariant)), violation.explanation,
+                                   oracle::describe(violation), "", ""});
+    }
+  }
+  const bool fine = judge.violations().empty() && judge.abnormal().empty() &&
+                    (outcome == Outcome::killed || outcome == Outcome::missed);
+  if (!fine && outcome != Outcome::stopped) {
+    keep_evidence(order, judge);
+  }
+  return fine;
+}
+
+bool Lane::recover(const crash::CyclePlan* crashed, const crash::CyclePlan* next, CycleEvent* event) {
+  const crash::CyclePlan idle;
+  const crash::CyclePlan& load = next != nullptr ? *next : idle;
+  const std::size_t recrashes = crashed != nullptr ? crashed->recrashes.size() : 0;
+  for (std::size_t i = 0; i <= recrashes; ++i) {
+    wire::WorkerOrder recovery = order(load);
+    recovery.term = 2 + cycle_ * kStartsPerCycle + i;
+    recovery.known_synced = indexes_.synced;
+    if (crashed != nullptr) {
+      recovery.check_backward = crashed->check_backward;
+      recovery.check_integrity = crashed->check_integrity;
+      recovery.check_reopen = crashed->check_reopen;
+      recovery.flush_after_replay = crashed->flush_after_replay;
+      // Only the first recovery may discard a suffix: the ones after it may have applied it.
+      if (crashed->cut_suffix && i == 0) {
+        recovery.cut_suffix_from = indexes_.synced + 1;
+      }
+    }
+    const crash::Recrash* recrash = i < recrashes ? &crashed->recrashes[i] : nullptr;
+    recovery.load =
+        recrash != nullptr || next != nullptr;  // one that is to be killed in recovery waits there
+    if (recrash != nullptr && recrash->point) {
+      recovery.recovery_crash = to_string(*recrash->point);
+    }
+    if (recrash == nullptr && next != nullptr && next->kind == crash::CrashKind::step) {
+      recovery.load_crash = to_string(next->point);
+    }
+    if (!attempt(recovery, recrash, event)) {
+      return false;
+    }
+    ready_order_ = recovery;
+  }
+  ready_ = next != nullptr;
+  oracle_->forget(indexes_.flushed);
+  return true;
+}
+
+bool Lane::load(const crash::CyclePlan& plan, CycleEvent* event) {
+  CHECK(ready_);
+  ready_ = false;
+  const FlightRecorder& recorder = parent_.recorder();
+  const bool timer = plan.kind == crash::CrashKind::timer;
+  const std::uint64_t begin = wire::monotonic_ns();
+  const std::uint64_t kill_at = timer ? begin + plan.timer_us * kNsPerUs : UINT64_MAX;
+  const std::uint64_t hang_at = begin + options_.hang_ms * kNsPerMs;
+  parent_.go();
+  Outcome outcome = Outcome::failed;
+  const WorkerParent::Event what = [&] {
+    for (;;) {
+      const WorkerParent::Event seen = parent_.wait(std::min(kill_at, hang_at));
+      // The end of the load cuts no timer short.
+      if (seen != WorkerParent::Event::notice || !timer || recorder.phase == Phase::failed) {
+        return seen;
+      }
+    }
+  }();
+  const std::uint64_t dying = wire::monotonic_ns();
+  switch (what) {
+    case WorkerParent::Event::death:
+      break;
+    case WorkerParent::Event::notice:  // the load's bound, or an error
+      if (recorder.phase == Phase::load_done) {
+        outcome = Outcome::missed;
+        parent_.kill();
+      }
+      break;
+    case WorkerParent::Event::timeout:
+      outcome = timer && dying < hang_at ? Outcome::killed : Outcome::hung;
+      parent_.kill();
+      break;
+    case WorkerParent::Event::stop:
+      outcome = Outcome::stopped;
+      parent_.kill();
+      break;
+  }
+  const Exit exit = parent_.reap();
+  const std::uint64_t reaped = wire::monotonic_ns();
+  std::string detail;
+  const bool at_step = exit.by_sigkill() && recorder.crash_ordered == 1;
+  if (outcome == Outcome::failed && at_step) {
+    outcome = Outcome::killed;
+  } else if (outcome == Outcome::failed && recorder.phase == Phase::failed) {
+    detail = recorder.message.data();
+  } else if (outcome == Outcome::failed || (outcome == Outcome::killed && !exit.by_sigkill())) {
+    outcome = Outcome::died;
+    detail = exit.describe();
+  }
+  event->crash = describe_death(recorder, std::string(crash::to_string(plan.kind)),
+                                timer ? fmt::format("timer:{}us", plan.timer_us) : to_string(plan.point));
+  event->crash.outcome = outcome;
+  event->crash.detail = detail;
+  event->timings.load = (dying - begin) / kNsPerUs;
+  event->timings.kill = (reaped - dying) / kNsPerUs;
+  note_indexes();
+  event->at_risk = indexes_.synced > indexes_.flushed ? indexes_.synced - indexes_.flushed : 0;
+  if (outcome == Outcome::failed || outcome == Outcome::died || outcome == Outcome::hung) {
+    check_room(options_.directory);
+    keep_evidence(ready_order_, RecoveryJudge(*oracle_, ready_order_, indexes_));
+  }
+  return outcome == Outcome::killed || outcome == Outcome::missed;
+}
+
+CycleEvent Lane::run_cycle(bool last) {
+  const std::uint64_t begin = wire::monotonic_ns();
+  evidence_.reset();
+  const crash::CyclePlan current = plan(cycle_);
+  CycleEvent event;
+  event.engine = options_.engine;
+  event.protocol = wire::to_string(options_.protocol);
+  event.workload = options_.key.workload;
+  event.fault = options_.key.fault;
+  event.lane = options_.lane;
+  event.cycle = cycle_;
+  event.plan = crash::to_string(current);
+  event.maintenance = current.free_running ? "free-running" : "scheduled";
+  bool fine = true;
+  if (!ready_) {
+    CycleEvent opening;  // what a clean start finds belongs to this cycle, its times and counts do not
+    fine = create(&opening) && recover(nullptr, &current, &opening);
+    event.violations = opening.violations;
+    if (!fine && !opening.recrashes.empty()) {
+      event.crash = opening.recrashes.back();
+    }
+  }
+  if (fine && load(current, &event)) {
+    ++cycle_;
+    const crash::CyclePlan next = plan(cycle_);
+    event.recovered = recover(&current, last ? nullptr : &next, &event);
+    fine = event.recovered;
+    event.last_index = oracle_->last_index();
+  } else {
+    ++cycle_;
+    fine = false;
+  }
+  if (!fine) {
+    abandon_directory();
+  }
+  event.timings.total = (wire::monotonic_ns() - begin) / kNsPerUs;
+  return event;
+}
+
+}  // namespace chaosgate::campaign

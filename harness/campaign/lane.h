@@ -1,0 +1,97 @@
+// Lane runs cycles, one after the other, on one data directory: load, crash, recover, verify.
+//
+// One worker process does the recovery after one crash and then the load up to the next, so a cycle costs one
+// process (and one more for each crash during recovery). The lane judges everything that workers publish with
+// an oracle of its own, in this process. A cycle with a violation ends the data directory; the next begins on
+// a new one.
+//
+// Threading: one thread for its whole life (see WorkerParent). Throws EnvironmentError when the machine
+// fails.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/campaign/config.h"
+#include "harness/campaign/image_mirror.h"
+#include "harness/campaign/recovery.h"
+#include "harness/campaign/stop.h"
+#include "harness/campaign/worker_parent.h"
+#include "harness/crash/plan.h"
+#include "harness/report/event.h"
+#include "oracle/oracle.h"
+#include "workloads/generator.h"
+
+namespace chaosgate::campaign {
+
+struct LaneOptions {
+  PlanKey key;
+  std::string engine;
+  wire::Protocol protocol = wire::Protocol::in_batch;
+  std::uint64_t lane = 0;
+  std::filesystem::path directory;  // made by the lane, must not exist; removed with it
+  std::filesystem::path worker;     // program
+  std::uint32_t hang_ms = 60'000;
+  bool keep_images = true;
+};
+
+class Lane {
+ public:
+  // `stop` may be null. Throws UsageError when the worker program does not have this engine.
+  Lane(const LaneOptions& options, StopSignal* stop);
+  ~Lane();
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  // Runs the next cycle. `last`: no load follows its recovery.
+  report::CycleEvent run_cycle(bool last);
+
+  std::uint64_t next_cycle() const { return cycle_; }
+  const wire::Hello& hello() const { return parent_.hello(); }
+  const wire::EngineDescription& engine() const { return *engine_; }
+
+  // What a bundle of the last cycle is made of; set when that cycle had a violation or an abnormal end, and
+  // good until the next run_cycle().
+  struct Evidence {
+    RecoveryCase recovery;         // everything needed to recover and judge again
+    std::filesystem::path image;   // the data directory as it was before that recovery
+    std::filesystem::path output;  // what the workers printed
+  };
+  const std::optional<Evidence>& evidence() const { return evidence_; }
+
+ private:
+  crash::CyclePlan plan(std::uint64_t cycle) const;
+  wire::WorkerOrder order(const crash::CyclePlan& load) const;
+  // Makes a new, preloaded data directory. False when something was found.
+  bool create(report::CycleEvent* event);
+  // Recovers after the crash of `crashed` (null: after creation), re-crashes included, and leaves a worker
+  // that is ready to load `next` (null: closes cleanly). False when something was found.
+  bool recover(const crash::CyclePlan* crashed, const crash::CyclePlan* next, report::CycleEvent* event);
+  // Runs one worker up to ready, its ordered death, or its clean end. False when something was found.
+  bool attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash, report::CycleEvent* event);
+  bool load(const crash::CyclePlan& plan, report::CycleEvent* event);
+  void note_indexes();
+  void keep_image();
+  void keep_evidence(const wire::WorkerOrder& order, const RecoveryJudge& judge);
+  void abandon_directory();
+
+  LaneOptions options_;
+  workloads::Generator generator_;
+  std::filesystem::path data_;
+  WorkerParent parent_;
+  const wire::EngineDescription* engine_ = nullptr;
+  std::unique_ptr<oracle::Oracle> oracle_;
+  std::unique_ptr<ImageMirror> mirror_;
+  wire::WorkerOrder ready_order_;  // of the worker that waits to load
+  oracle::CrashIndexes indexes_;   // what must hold after the last crash
+  std::uint64_t generation_ = 0;   // of the data directory
+  std::uint64_t cycle_ = 0;
+  bool ready_ = false;  // a worker waits to load
+  std::optional<Evidence> evidence_;
+};
+
+}  // namespace chaosgate::campaign

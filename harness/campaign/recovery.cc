@@ -1,0 +1,98 @@
+#include "harness/campaign/recovery.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "workloads/observation.h"
+
+namespace chaosgate::campaign {
+
+using oracle::Invariant;
+using oracle::Violation;
+
+void RecoveryJudge::add(std::initializer_list<Invariant> checked, std::vector<Violation> found) {
+  for (const Invariant invariant : checked) {
+    const std::string name(oracle::to_string(invariant));
+    if (std::find(checked_.begin(), checked_.end(), name) == checked_.end()) {
+      checked_.push_back(name);
+    }
+  }
+  std::move(found.begin(), found.end(), std::back_inserter(violations_));
+}
+
+void RecoveryJudge::judge(std::string_view bytes) {
+  workloads::Observations seen;
+  if (const Status status = workloads::parse(bytes, &seen); !status.ok()) {
+    if (abnormal_.empty()) {
+      abnormal_ = "the worker's observations are damaged: " + status.message();
+    }
+    return;
+  }
+  // Runs `check` for a section that has come and was not judged yet.
+  const auto once = [](bool* done, bool present, auto&& check) {
+    if (present && !*done) {
+      *done = true;
+      check();
+    }
+  };
+  once(&log_, seen.log.has_value(), [&] {
+    torn_bytes_ = seen.log->torn_bytes;
+    add({Invariant::log_acked, Invariant::log_content}, oracle_.check_log(*seen.log, crash_));
+  });
+  once(&before_, seen.before.has_value(), [&] {
+    // The state is shown only after the unacknowledged suffix was discarded.
+    if (order_.cut_suffix_from != 0 && order_.cut_suffix_from <= oracle_.last_index()) {
+      cut_entries_ = oracle_.last_index() - order_.cut_suffix_from + 1;
+      oracle_.cut_suffix(order_.cut_suffix_from);
+    }
+    add({Invariant::engine_opens, Invariant::index_not_ahead, Invariant::index_not_lost,
+         Invariant::state_prefix},
+        oracle_.check_before_replay(*seen.before, crash_));
+  });
+  once(&after_, seen.after.has_value(), [&] {
+    add({Invariant::state_replayed}, oracle_.check_after_replay(*seen.after));
+    live_keys_ = oracle_.live_keys();
+  });
+  once(&reopened_, seen.reopened.has_value(),
+       [&] { add({Invariant::state_stable}, oracle_.check_reopened(*seen.reopened)); });
+  once(&reads_, seen.has_reads, [&] { add({Invariant::read_consistent}, oracle_.check_reads(seen.reads)); });
+  once(&backward_, seen.backward.has_value(),
+       [&] { add({Invariant::read_consistent}, oracle_.check_backward(*seen.backward)); });
+  once(&integrity_, seen.integrity.has_value(),
+       [&] { add({Invariant::state_stable}, oracle_.check_integrity(*seen.integrity)); });
+  once(&probe_, seen.probe.has_value(),
+       [&] { add({Invariant::state_writable}, oracle_.check_probe(*seen.probe)); });
+  once(&isolation_, seen.isolation.has_value(),
+       [&] { add({Invariant::read_consistent}, oracle_.check_isolation(*seen.isolation)); });
+}
+
+void RecoveryJudge::judge_failure(const wire::FlightRecorder& recorder) {
+  const std::string message = recorder.message.data();
+  const auto broken = [&](Invariant invariant) {
+    add({invariant}, {Violation{invariant, "recovery ended with an error: " + message, {}, 0}});
+  };
+  switch (recorder.failure.load()) {
+    case wire::Failure::open_log:
+      broken(Invariant::log_acked);
+      break;
+    case wire::Failure::open_engine:
+      broken(Invariant::engine_opens);
+      break;
+    case wire::Failure::replay:
+      broken(Invariant::state_replayed);
+      break;
+    case wire::Failure::observe:
+      broken(Invariant::read_consistent);
+      break;
+    case wire::Failure::none:
+    case wire::Failure::create:
+    case wire::Failure::load:
+    case wire::Failure::harness:
+      abnormal_ =
+          fmt::format("the worker failed ({}): {}", wire::to_string(recorder.failure.load()), message);
+      break;
+  }
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,63 @@
+// RecoveryJudge turns what a recovering worker published into violations, each section once, in whatever
+// order and however far the worker got before it died.
+//
+// Shared by the lane, which judges as it happens, and by the replay of a bundle. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/wire/flight_recorder.h"
+#include "harness/wire/order.h"
+#include "oracle/oracle.h"
+
+namespace chaosgate::campaign {
+
+// One recovery that can be done and judged again: from this image, with this order, against this belief.
+struct RecoveryCase {
+  wire::WorkerOrder order;                    // directory is set anew for each replay
+  oracle::CrashIndexes crash;                 // what must hold
+  std::string belief;                         // Oracle::save() before the recovery
+  std::vector<oracle::Violation> violations;  // what was found
+};
+
+class RecoveryJudge {
+ public:
+  // `oracle` and `order` must outlive this.
+  RecoveryJudge(oracle::Oracle& oracle, const wire::WorkerOrder& order, const oracle::CrashIndexes& crash)
+      : oracle_(oracle), order_(order), crash_(crash) {}
+
+  // Judges the sections published so far that were not judged yet.
+  void judge(std::string_view observations);
+  // An error ended the worker: says which invariant that breaks, or keeps it as an abnormal end.
+  void judge_failure(const wire::FlightRecorder& recorder);
+
+  const std::vector<oracle::Violation>& violations() const { return violations_; }
+  // A failure that breaks no invariant of the engine's: the load or the environment. Empty when there is
+  // none.
+  const std::string& abnormal() const { return abnormal_; }
+  // The invariants that were checked.
+  const std::vector<std::string>& checked() const { return checked_; }
+  std::uint64_t torn_bytes() const { return torn_bytes_; }
+  std::uint64_t cut_entries() const { return cut_entries_; }
+  std::uint64_t live_keys() const { return live_keys_; }  // compared in full
+
+ private:
+  void add(std::initializer_list<oracle::Invariant> checked, std::vector<oracle::Violation> found);
+
+  oracle::Oracle& oracle_;
+  const wire::WorkerOrder& order_;
+  oracle::CrashIndexes crash_;
+  std::vector<oracle::Violation> violations_;
+  std::string abnormal_;
+  std::vector<std::string> checked_;
+  std::uint64_t torn_bytes_ = 0;
+  std::uint64_t cut_entries_ = 0;
+  std::uint64_t live_keys_ = 0;
+  bool log_ = false, before_ = false, after_ = false, reopened_ = false, backward_ = false, reads_ = false,
+       probe_ = false, isolation_ = false, integrity_ = false;
+};
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,212 @@
+#include "harness/campaign/worker_parent.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/process/v2.hpp>
+#include <boost/process/v2/posix/bind_fd.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "harness/base/check.h"
+#include "harness/base/error.h"
+
+namespace chaosgate::campaign {
+
+namespace bp = boost::process::v2;
+
+namespace {
+
+constexpr int kAnswerTimeoutMs = 30'000;
+
+UniqueFd make_memfd(const char* name, std::size_t size) {
+  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
+  if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
+    throw_errno(std::string("make shared memory ") + name);
+  }
+  return fd;
+}
+
+void drain(int eventfd) {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t ignored = ::read(eventfd, &count, sizeof count);
+}
+
+}  // namespace
+
+// The one place that starts a program.
+class WorkerParent::Process {
+ public:
+  Process(const std::filesystem::path& program, int output, const std::vector<std::pair<int, int>>& fds)
+      : process_(launch(context_, program, output, fds)) {}
+  ~Process() {
+    boost::system::error_code ignored;
+    process_.terminate(ignored);
+    process_.wait(ignored);
+  }
+  pid_t id() { return process_.id(); }
+
+ private:
+  static bp::process launch(boost::asio::io_context& context, const std::filesystem::path& program,
+                            int output, const std::vector<std::pair<int, int>>& fds) {
+    CHECK(fds.size() == 5);
+    return bp::process(
+        context, program.string(), {"--serve"}, bp::process_stdio{nullptr, output, output},
+        bp::posix::bind_fd(fds[0].first, fds[0].second), bp::posix::bind_fd(fds[1].first, fds[1].second),
+        bp::posix::bind_fd(fds[2].first, fds[2].second), bp::posix::bind_fd(fds[3].first, fds[3].second),
+        bp::posix::bind_fd(fds[4].first, fds[4].second));
+  }
+
+  boost::asio::io_context context_;
+  bp::process process_;
+};
+
+bool Exit::by_sigkill() const { return WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL; }
+
+bool Exit::clean() const { return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0; }
+
+std::string Exit::describe() const {
+  if (WIFSIGNALED(wait_status)) {
+    const int signal = WTERMSIG(wait_status);
+    return fmt::format("killed by signal {} ({})", signal, ::strsignal(signal));
+  }
+  return fmt::format("exited with status {}", WEXITSTATUS(wait_status));
+}
+
+void* WorkerParent::map(int fd, std::size_t size) {
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+  if (memory == MAP_FAILED) {
+    throw_errno("map shared memory");
+  }
+  return memory;
+}
+
+WorkerParent::WorkerParent(const std::filesystem::path& program, const std::filesystem::path& output_file,
+                           StopSignal* stop)
+    : stop_(stop),
+      recorder_fd_(make_memfd("chaosgate-flight-recorder", sizeof(wire::FlightRecorder))),
+      observation_fd_(make_memfd("chaosgate-observations", wire::kObservationCapacity)),
+      notice_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      go_fd_(::eventfd(0, EFD_CLOEXEC)) {
+  recorder_ = static_cast<wire::FlightRecorder*>(map(recorder_fd_.get(), sizeof(wire::FlightRecorder)));
+  observations_ = static_cast<char*>(map(observation_fd_.get(), wire::kObservationCapacity));
+  const UniqueFd output(::open(output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!output) {
+    throw_errno("create " + output_file.string());
+  }
+  auto [ours, theirs] = wire::Channel::make_pair();
+  try {
+    process_ = std::make_unique<Process>(
+        program, output.get(),
+        std::vector<std::pair<int, int>>{{wire::kControlFd, theirs.get()},
+                                         {wire::kRecorderFd, recorder_fd_.get()},
+                                         {wire::kObservationFd, observation_fd_.get()},
+                                         {wire::kNoticeFd, notice_fd_.get()},
+                                         {wire::kGoFd, go_fd_.get()}});
+  } catch (const boost::system::system_error& error) {
+    throw EnvironmentError(fmt::format("start {}: {}", program.string(), error.code().message()));
+  }
+  theirs.reset();
+  if (stop_ != nullptr) {
+    stop_->add_process(process_->id());
+  }
+  control_.emplace(std::move(ours));
+  const auto greeting = control_->receive(kAnswerTimeoutMs);
+  if (!greeting) {
+    throw EnvironmentError(
+        fmt::format("{} ended without a greeting; see {}", program.string(), output_file.string()));
+  }
+  hello_ = nlohmann::json::parse(greeting->text).get<wire::Hello>();
+}
+
+WorkerParent::~WorkerParent() {
+  if (pidfd_) {
+    kill();
+  }
+  control_.reset();  // the parent kills and reaps what it still has, and ends
+  if (stop_ != nullptr && process_) {
+    stop_->remove_process(process_->id());
+  }
+  process_.reset();
+  ::munmap(recorder_, sizeof(wire::FlightRecorder));
+  ::munmap(observations_, wire::kObservationCapacity);
+}
+
+std::string_view WorkerParent::observations() const {
+  return {observations_, recorder_->observation_bytes.load(std::memory_order_acquire)};
+}
+
+void WorkerParent::start(const wire::WorkerOrder& order) {
+  CHECK(!running());
+  recorder_->reset();
+  drain(notice_fd_.get());
+  control_->send(nlohmann::json(order).dump());
+  auto answer = control_->receive(kAnswerTimeoutMs);
+  if (!answer || !answer->fd) {
+    throw EnvironmentError("the worker parent ended");
+  }
+  pidfd_ = std::move(answer->fd);
+}
+
+WorkerParent::Event WorkerParent::wait(std::uint64_t deadline_ns) {
+  CHECK(running());
+  for (;;) {
+    pollfd waits[] = {{pidfd_.get(), POLLIN, 0},
+                      {notice_fd_.get(), POLLIN, 0},
+                      {stop_ != nullptr ? stop_->fd() : -1, POLLIN, 0}};
+    const std::uint64_t now = wire::monotonic_ns();
+    const std::uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
+    const timespec timeout{static_cast<time_t>(left / 1'000'000'000),
+                           static_cast<long>(left % 1'000'000'000)};
+    const int count = ::ppoll(waits, 3, &timeout, nullptr);
+    if (count < 0 && errno != EINTR) {
+      throw_errno("poll");
+    }
+    if (count <= 0) {
+      if (count == 0) {
+        return Event::timeout;
+      }
+      continue;
+    }
+    if (waits[0].revents != 0) {
+      return Event::death;
+    }
+    if (waits[1].revents != 0) {
+      drain(notice_fd_.get());
+      return Event::notice;
+    }
+    return Event::stop;
+  }
+}
+
+void WorkerParent::go() {
+  const std::uint64_t one = 1;
+  CHECK(::write(go_fd_.get(), &one, sizeof one) == sizeof one);
+}
+
+bool WorkerParent::kill() {
+  CHECK(running());
+  return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0) == 0;
+}
+
+Exit WorkerParent::reap() {
+  CHECK(running());
+  control_->send(R"({"reap": true})");
+  const auto answer = control_->receive(kAnswerTimeoutMs);
+  if (!answer) {
+    throw EnvironmentError("the worker parent ended");
+  }
+  pidfd_.reset();
+  const auto json = nlohmann::json::parse(answer->text);
+  return {json.at("wait_status"), json.at("rss_max_kib"), json.at("cpu_us")};
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,86 @@
+// WorkerParent is a running chaosgate-worker: a small process that forks workers on order, one at a time.
+//
+// It owns the process, the control socket, the flight recorder and the observation buffer. The destructor
+// kills and reaps everything. Throws EnvironmentError when the parent itself fails; what happens to a worker
+// is data.
+//
+// Threading: one thread, and the same one for the object's whole life: the kernel kills the parent process
+// when the thread that started it ends.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "harness/base/unique_fd.h"
+#include "harness/campaign/stop.h"
+#include "harness/wire/channel.h"
+#include "harness/wire/flight_recorder.h"
+#include "harness/wire/order.h"
+
+namespace chaosgate::campaign {
+
+// How a worker ended, as the kernel reported it.
+struct Exit {
+  int wait_status = 0;
+  std::uint64_t rss_max_kib = 0;
+  std::uint64_t cpu_us = 0;
+
+  bool by_sigkill() const;
+  bool clean() const;  // exit status 0
+  // "exited with status 3", "killed by signal 6 (Aborted)".
+  std::string describe() const;
+};
+
+class WorkerParent {
+ public:
+  // `program` is chaosgate-worker. What it and its workers print goes to `output_file`. `stop` may be null.
+  WorkerParent(const std::filesystem::path& program, const std::filesystem::path& output_file,
+               StopSignal* stop);
+  ~WorkerParent();
+  WorkerParent(const WorkerParent&) = delete;
+  WorkerParent& operator=(const WorkerParent&) = delete;
+
+  const wire::Hello& hello() const { return hello_; }
+  const wire::FlightRecorder& recorder() const { return *recorder_; }
+  // What the current or last worker has published so far. Good until start().
+  std::string_view observations() const;
+
+  // Resets the flight recorder and forks a worker. REQUIRES: none is running.
+  void start(const wire::WorkerOrder& order);
+  bool running() const { return static_cast<bool>(pidfd_); }
+
+  enum class Event { notice, death, timeout, stop };
+  // Waits for a notice from the worker, its death, the deadline (CLOCK_MONOTONIC, ns) or a stop signal; the
+  // first that applies in the order death, notice, stop, timeout. REQUIRES: running()
+  Event wait(std::uint64_t deadline_ns);
+  // Lets the worker load.
+  void go();
+  // Sends SIGKILL. False when the worker was dead already.
+  bool kill();
+  // Waits for the end and collects it. REQUIRES: running(), and the worker is dead or dying.
+  Exit reap();
+
+ private:
+  void* map(int fd, std::size_t size);
+
+  class Process;
+
+  StopSignal* stop_;
+  UniqueFd recorder_fd_;
+  UniqueFd observation_fd_;
+  UniqueFd notice_fd_;
+  UniqueFd go_fd_;
+  wire::FlightRecorder* recorder_ = nullptr;
+  char* observations_ = nullptr;
+  std::unique_ptr<Process> process_;
+  std::optional<wire::Channel> control_;
+  wire::Hello hello_;
+  UniqueFd pidfd_;  // of the running worker
+};
+
+}  // namespace chaosgate::campaign

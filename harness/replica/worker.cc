@@ -1,0 +1,183 @@
+#include "harness/replica/worker.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "harness/base/check.h"
+#include "harness/base/error.h"
+#include "harness/replica/crash_trigger.h"
+#include "harness/replica/load.h"
+#include "harness/replica/observe.h"
+#include "harness/replica/replica.h"
+
+namespace chaosgate::replica {
+namespace {
+
+using wire::Failure;
+using wire::Phase;
+using workloads::SectionKind;
+
+std::optional<CrashPoint> crash_point(const std::string& text) {
+  if (text.empty()) {
+    return std::nullopt;
+  }
+  std::optional<CrashPoint> point = parse_crash_point(text);
+  if (!point) {
+    throw UsageError("'" + text + "' is not a crash point");
+  }
+  return point;
+}
+
+class Worker {
+ public:
+  Worker(const wire::WorkerOrder& order, const Shared& shared)
+      : order_(order),
+        shared_(shared),
+        recorder_(*shared.recorder),
+        trigger_(recorder_, crash_point(order.recovery_crash), crash_point(order.load_crash)),
+        writer_(shared.observations, wire::kObservationCapacity),
+        observer_(writer_, recorder_),
+        generator_(order.workload, order.seed),
+        replica_(order, trigger_, recorder_) {
+    recorder_.term = order.term;
+  }
+
+  // What fails is recorded in doing_ for the driver.
+  Status run() {
+    RETURN_IF_ERROR(order_.create ? create() : recover());
+    RETURN_IF_ERROR(show_after_replay());
+    if (order_.load) {
+      enter(Phase::ready);
+      notify();
+      await_go();
+      enter(Phase::loading);
+      trigger_.enter_load();
+      doing_ = Failure::load;
+      RETURN_IF_ERROR(run_load(replica_, generator_, order_, recorder_));
+      enter(Phase::load_done);
+      notify();
+      await_death();
+    }
+    return {};
+  }
+
+  void finish(const Status& status) {
+    if (!status.ok()) {
+      fail(doing_, status.to_string());
+      return;
+    }
+    enter(Phase::closed);
+    notify();
+  }
+
+  void fail(Failure failure, const std::string& message) {
+    std::strncpy(recorder_.message.data(), message.c_str(), recorder_.message.size() - 1);
+    recorder_.message.back() = '\0';
+    recorder_.failure = failure;
+    enter(Phase::failed);
+    notify();
+  }
+
+ private:
+  void enter(Phase phase) {
+    recorder_.phase_at_ns.at(static_cast<std::size_t>(phase)) = wire::monotonic_ns();
+    recorder_.phase.store(phase, std::memory_order_release);
+  }
+
+  void notify() const {
+    const std::uint64_t one = 1;
+    CHECK(::write(shared_.notice_fd, &one, sizeof one) == sizeof one);
+  }
+
+  void await_go() const {
+    std::uint64_t count = 0;
+    while (::read(shared_.go_fd, &count, sizeof count) < 0) {
+      CHECK(errno == EINTR);
+    }
+  }
+
+  Status create() {
+    doing_ = Failure::create;
+    RETURN_IF_ERROR(replica_.create());
+    RETURN_IF_ERROR(preload(replica_, generator_, order_));
+    return observer_.log(replica_);
+  }
+
+  Status recover() {
+    doing_ = Failure::open_log;
+    RETURN_IF_ERROR(replica_.open_log());
+    RETURN_IF_ERROR(observer_.log(replica_));
+    enter(Phase::log_opened);
+    if (order_.cut_suffix_from != 0) {
+      RETURN_IF_ERROR(replica_.cut_suffix(order_.cut_suffix_from));
+    }
+    recorder_.appended = replica_.log().last_index();
+    recorder_.synced = replica_.log().last_index();
+    doing_ = Failure::open_engine;
+    RETURN_IF_ERROR(replica_.open_engine());
+    enter(Phase::engine_opened);
+    doing_ = Failure::observe;
+    RETURN_IF_ERROR(observer_.state(replica_, SectionKind::state_before));
+    enter(Phase::observed_before);
+    notify();  // the driver compares while replay runs
+    doing_ = Failure::replay;
+    RETURN_IF_ERROR(replica_.replay());
+    enter(Phase::replayed);
+    return {};
+  }
+
+  Status show_after_replay() {
+    doing_ = Failure::observe;
+    RETURN_IF_ERROR(observer_.state(replica_, SectionKind::state_after));
+    enter(Phase::observed_after);
+    if (order_.check_reopen) {
+      doing_ = Failure::open_engine;
+      RETURN_IF_ERROR(replica_.flush());
+      RETURN_IF_ERROR(replica_.reopen());
+      doing_ = Failure::observe;
+      RETURN_IF_ERROR(observer_.state(replica_, SectionKind::state_reopened));
+      enter(Phase::reopened);
+    } else if (order_.flush_after_replay) {
+      doing_ = Failure::replay;
+      RETURN_IF_ERROR(replica_.flush());
+      doing_ = Failure::observe;
+    }
+    RETURN_IF_ERROR(observer_.reads(replica_, order_.reads, order_.seed ^ order_.term));
+    if (order_.check_backward) {
+      RETURN_IF_ERROR(observer_.state(replica_, SectionKind::state_backward));
+    }
+    if (order_.check_integrity) {
+      RETURN_IF_ERROR(observer_.integrity(replica_));
+    }
+    return observer_.probe(replica_, order_.term);
+  }
+
+  const wire::WorkerOrder& order_;
+  const Shared& shared_;
+  wire::FlightRecorder& recorder_;
+  CrashTrigger trigger_;
+  workloads::ObservationWriter writer_;
+  Observer observer_;
+  workloads::Generator generator_;
+  Replica replica_;
+  Failure doing_ = Failure::harness;
+};
+
+}  // namespace
+
+int run_worker(const wire::WorkerOrder& order, const Shared& shared) {
+  Worker worker(order, shared);
+  Status status;
+  try {
+    status = worker.run();
+  } catch (const std::exception& error) {
+    worker.fail(Failure::harness, error.what());
+    return wire::kWorkerFailed;
+  }
+  worker.finish(status);
+  return status.ok() ? 0 : wire::kWorkerFailed;
+}
+
+}  // namespace chaosgate::replica

@@ -1,0 +1,164 @@
+// chaosgate-worker: the program that links the engines, and whose processes die.
+//
+// The driver starts it once per lane. It greets with what it was built with, then forks one worker for each
+// order it reads from the control socket: the libraries are loaded and relocated once, and the parent stays
+// small, has one thread and never opens an engine. It ends when the driver closes the socket; its children
+// die with it.
+//
+//   driver -> parent   a WorkerOrder          parent -> driver   {"pid": N} and a pidfd
+//   driver -> parent   {"reap": true}         parent -> driver   {"wait_status": N, "rss_max_kib": N,
+//   "cpu_us": N}
+//
+// Not for people; `chaosgate-worker --hello` prints the greeting.
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <string_view>
+
+#include "engines/registry.h"
+#include "harness/base/check.h"
+#include "harness/base/error.h"
+#include "harness/replica/planted_faults.h"
+#include "harness/replica/worker.h"
+#include "harness/wire/channel.h"
+#include "harness/wire/order.h"
+
+namespace chaosgate::replica {
+namespace {
+
+wire::Hello make_hello() {
+  wire::Hello hello;
+  hello.version = CHAOSGATE_VERSION;
+  for (const engines::EngineConfig& config : engines::engine_configs()) {
+    const auto survives = [](engines::Durability durability) {
+      return std::string(engines::to_string(durability));
+    };
+    hello.engines.push_back({config.name, config.family, config.summary, config.version,
+                             survives(config.contract.commit), survives(config.contract.flush),
+                             config.contract.commit >= engines::Durability::process_crash,
+                             config.contract.volatile_files});
+  }
+  hello.faults = planted_faults();
+  return hello;
+}
+
+void* map_shared(int fd, std::size_t size) {
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+  if (memory == MAP_FAILED) {
+    throw_errno("map shared memory");
+  }
+  return memory;
+}
+
+// Forks a worker; the parent gets its pid.
+pid_t fork_worker(const wire::WorkerOrder& order, const Shared& shared) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    throw_errno("fork");
+  }
+  if (pid > 0) {
+    return pid;
+  }
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) {
+    ::_exit(wire::kWorkerFailed);  // the parent died before the call above
+  }
+  ::close(wire::kControlFd);
+  int status = wire::kWorkerFailed;
+  try {
+    set_check_context("worker seed " + std::to_string(order.seed) + " term " + std::to_string(order.term));
+    status = run_worker(order, shared);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "chaosgate-worker: %s\n", error.what());
+  }
+  std::fflush(nullptr);
+  ::_exit(status);
+}
+
+nlohmann::json reap(pid_t pid) {
+  int status = 0;
+  rusage usage{};
+  while (::wait4(pid, &status, 0, &usage) < 0) {
+    if (errno != EINTR) {
+      throw_errno("wait4");
+    }
+  }
+  const auto microseconds = [](const timeval& time) { return time.tv_sec * 1'000'000L + time.tv_usec; };
+  return {{"wait_status", status},
+          {"rss_max_kib", usage.ru_maxrss},
+          {"cpu_us", microseconds(usage.ru_utime) + microseconds(usage.ru_stime)}};
+}
+
+void serve() {
+  Shared shared;
+  shared.recorder =
+      static_cast<wire::FlightRecorder*>(map_shared(wire::kRecorderFd, sizeof(wire::FlightRecorder)));
+  shared.observations = static_cast<char*>(map_shared(wire::kObservationFd, wire::kObservationCapacity));
+  shared.notice_fd = wire::kNoticeFd;
+  shared.go_fd = wire::kGoFd;
+  wire::Channel control{UniqueFd(wire::kControlFd)};
+  control.send(nlohmann::json(make_hello()).dump());
+  pid_t child = -1;
+  while (const auto message = control.receive()) {
+    const auto json = nlohmann::json::parse(message->text);
+    if (json.contains("reap")) {
+      CHECK(child > 0, "asked to reap without a child");
+      control.send(reap(child).dump());
+      child = -1;
+      continue;
+    }
+    CHECK(child < 0, "ordered a worker while one is there");
+    child = fork_worker(json.get<wire::WorkerOrder>(), shared);
+    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    if (!pidfd) {
+      throw_errno("pidfd_open");
+    }
+    control.send(nlohmann::json{{"pid", child}}.dump(), pidfd.get());
+  }
+  if (child > 0) {
+    ::kill(child, SIGKILL);
+    reap(child);
+  }
+}
+
+int run(int argc, char* argv[]) {
+  const std::string_view mode = argc == 2 ? argv[1] : "";
+  if (mode == "--hello") {
+    std::puts(nlohmann::json(make_hello()).dump(2).c_str());
+    return 0;
+  }
+  if (mode != "--serve") {
+    std::fputs("chaosgate-worker is started by chaosgate; '--hello' prints what it was built with\n", stderr);
+    return 2;
+  }
+  // The driver may be killed; nobody else would end us.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Ctrl-C goes to the whole process group; the driver decides what it means.
+  ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGTERM, SIG_IGN);
+  serve();
+  return 0;
+}
+
+}  // namespace
+}  // namespace chaosgate::replica
+
+int main(int argc, char* argv[]) {
+  try {
+    return chaosgate::replica::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "chaosgate-worker: %s\n", error.what());
+    return 70;
+  }
+}

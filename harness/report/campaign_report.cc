@@ -1,0 +1,277 @@
+#include "harness/report/campaign_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "harness/base/check.h"
+#include "harness/base/crash_point.h"
+#include "harness/report/facts.h"
+
+namespace chaosgate::report {
+namespace {
+
+std::uint64_t sum(const std::map<std::string, std::uint64_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0},
+                         [](std::uint64_t total, const auto& entry) { return total + entry.second; });
+}
+
+bool is_abnormal(Outcome outcome) {
+  return outcome == Outcome::died || outcome == Outcome::hung || outcome == Outcome::failed;
+}
+
+// A planned crash point by its step; anything else as it is written.
+std::string planned_step(const std::string& planned) {
+  const auto point = parse_crash_point(planned);
+  return point ? std::string(to_string(point->step)) : planned;
+}
+
+void add_death(EngineTally& tally, const Death& death, bool in_load) {
+  if (death.kind.empty()) {
+    return;  // the campaign ended before the cycle got this far; not a kill, whatever its default says
+  }
+  tally.entries += death.entries;
+  tally.operations += death.operations;
+  if (is_abnormal(death.outcome)) {
+    ++tally.abnormal;
+    ++tally.abnormal_by_kind[death.kind];
+  } else if (death.outcome == Outcome::missed) {
+    ++tally.missed;
+  } else if (death.outcome == Outcome::killed) {
+    ++tally.kills;
+    ++(in_load ? tally.kills_in_load : tally.kills_in_recovery);
+    ++tally.kills_by_kind[death.kind];
+    if (death.kind == "step" || death.kind == "recovery-step") {
+      ++tally.kills_by_step[planned_step(death.planned)];
+    } else {
+      ++tally.timer_kills_by_step[death.step.empty() ? "before the first step" : death.step];
+    }
+  }
+}
+
+// A violation belongs to every kind of death that the recovery came after.
+void add_violations(EngineTally& tally, const CycleEvent& event) {
+  std::vector<std::string> kinds;
+  if (!event.crash.kind.empty()) {
+    kinds.push_back(event.crash.kind);
+  }
+  for (const Death& death : event.recrashes) {
+    if (!death.kind.empty() && std::find(kinds.begin(), kinds.end(), death.kind) == kinds.end()) {
+      kinds.push_back(death.kind);
+    }
+  }
+  for (const ViolationEvent& violation : event.violations) {
+    ++tally.violations[violation.invariant];
+    for (const std::string& kind : kinds) {
+      ++tally.violations_by_kind[kind];
+    }
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::pass:
+      return "pass";
+    case Verdict::violation:
+      return "violation";
+    case Verdict::inconclusive:
+      return "inconclusive";
+    case Verdict::harness_fault:
+      return "harness-fault";
+    case Verdict::interrupted:
+      return "interrupted";
+    case Verdict::nothing_ran:
+      return "nothing-ran";
+    case Verdict::abnormal_death:
+      return "abnormal-death";
+  }
+  return "unknown";
+}
+
+ExitStatus exit_status(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::pass:
+      return ExitStatus::pass;
+    case Verdict::violation:
+    case Verdict::abnormal_death:
+      return ExitStatus::violation;
+    case Verdict::inconclusive:
+      return ExitStatus::inconclusive;
+    case Verdict::harness_fault:
+      return ExitStatus::internal;
+    case Verdict::interrupted:
+      return ExitStatus::interrupted;
+    case Verdict::nothing_ran:
+      return ExitStatus::nothing_ran;
+  }
+  return ExitStatus::internal;
+}
+
+std::uint64_t Distribution::percentile(double percent) const {
+  if (values_.empty()) {
+    return 0;
+  }
+  // Nearest rank; the subtraction keeps 99.9 % of 1,000 at 999 although 99.9 is no binary fraction.
+  const double rank = std::ceil(percent * static_cast<double>(values_.size()) / 100.0 - 1e-9);
+  const auto index =
+      static_cast<std::size_t>(std::clamp(rank, 1.0, static_cast<double>(values_.size()))) - 1;
+  std::vector<std::uint64_t> values = values_;
+  const auto nth = values.begin() + static_cast<std::ptrdiff_t>(index);
+  std::nth_element(values.begin(), nth, values.end());
+  return *nth;
+}
+
+std::uint64_t Distribution::max() const {
+  return values_.empty() ? 0 : *std::max_element(values_.begin(), values_.end());
+}
+
+double Distribution::mean() const {
+  const double total = std::accumulate(values_.begin(), values_.end(), 0.0);
+  return values_.empty() ? 0 : total / static_cast<double>(values_.size());
+}
+
+void EngineTally::add(const CycleEvent& event) {
+  CHECK(cycles == 0 || engine == event.engine, "{} in a tally of {}", event.engine, engine);
+  engine = event.engine;
+  fault = event.fault;
+  ++cycles;
+  add_death(*this, event.crash, true);
+  for (const Death& death : event.recrashes) {
+    add_death(*this, death, false);
+  }
+  add_violations(*this, event);
+  at_risk_cycles += event.at_risk > 0 ? 1 : 0;
+  for (const std::string& invariant : event.checked) {
+    ++checks[invariant];
+  }
+  cycle_us.add(event.timings.total);
+  if (!event.recovered) {
+    return;
+  }
+  torn_tails += event.torn_bytes > 0 ? 1 : 0;
+  if (event.violations.empty()) {  // otherwise the comparison may have ended early
+    live_keys_min = recovery_us.count() == 0 || live_keys_min == 0 ? event.live_keys
+                                                                   : std::min(live_keys_min, event.live_keys);
+  }
+  replay_entries.add(event.replay_entries);
+  recovery_us.add(event.timings.open + event.timings.replay);
+}
+
+double EngineTally::upper_bound() const {
+  return kills < 3 ? 1.0 : 3.0 / static_cast<double>(kills);
+}
+
+std::uint64_t EngineTally::violation_count() const { return sum(violations); }
+
+std::vector<EngineTally> tally_events(const std::vector<CycleEvent>& events) {
+  std::vector<EngineTally> tallies;
+  for (const CycleEvent& event : events) {
+    auto tally = std::find_if(tallies.begin(), tallies.end(), [&](const EngineTally& each) {
+      return each.engine == event.engine && each.fault == event.fault;
+    });
+    if (tally == tallies.end()) {
+      tally = tallies.emplace(tallies.end());
+    }
+    tally->add(event);
+  }
+  return tallies;
+}
+
+std::uint64_t EngineSection::violations_found() const {
+  return std::max({violation_count, static_cast<std::uint64_t>(violations.size()), tally.violation_count()});
+}
+
+std::uint64_t EngineSection::abnormal_found() const {
+  return std::max(static_cast<std::uint64_t>(abnormal.size()), tally.abnormal);
+}
+
+Verdict EngineSection::verdict() const {
+  if (violations_found() > 0) {
+    return Verdict::violation;
+  }
+  if (abnormal_found() > 0) {
+    return Verdict::abnormal_death;
+  }
+  if (tally.kills == 0) {
+    return Verdict::nothing_ran;
+  }
+  return reasons().empty() ? Verdict::pass : Verdict::inconclusive;
+}
+
+std::vector<std::string> EngineSection::reasons() const {
+  if (!inconclusive.empty()) {
+    return inconclusive;
+  }
+  if (tally.kills == 0) {
+    return {"no kill was confirmed"};
+  }
+  if (tally.kills < kills_wanted) {
+    return {thousands(tally.kills) + " of " + plural(kills_wanted, "kill") + " were confirmed"};
+  }
+  return {};
+}
+
+std::vector<std::string> EngineSection::never_hit() const {
+  std::vector<std::string> steps;
+  std::copy_if(steps_expected.begin(), steps_expected.end(), std::back_inserter(steps),
+               [this](const std::string& step) { return count_of(tally.kills_by_step, step) == 0; });
+  return steps;
+}
+
+std::uint64_t CampaignReport::kills() const {
+  return std::accumulate(
+      engines.begin(), engines.end(), std::uint64_t{0},
+      [](std::uint64_t total, const EngineSection& section) { return total + section.tally.kills; });
+}
+
+Verdict CampaignReport::verdict() const {
+  const auto any = [this](Verdict verdict) {
+    return std::any_of(engines.begin(), engines.end(),
+                       [verdict](const EngineSection& section) { return section.verdict() == verdict; });
+  };
+  const bool self_test_ran = std::any_of(self_test.begin(), self_test.end(),
+                                         [](const FaultResult& result) { return result.kills > 0; });
+  if (any(Verdict::violation)) {
+    return Verdict::violation;
+  }
+  if (any(Verdict::abnormal_death)) {
+    return Verdict::abnormal_death;
+  }
+  if (!harness_fault.empty()) {
+    return Verdict::harness_fault;
+  }
+  if (interrupted) {
+    return Verdict::interrupted;
+  }
+  if (kills() == 0 && !self_test_ran) {
+    return Verdict::nothing_ran;
+  }
+  const bool doubt = any(Verdict::inconclusive) || any(Verdict::nothing_ran) || !reasons().empty();
+  return doubt ? Verdict::inconclusive : Verdict::pass;
+}
+
+ExitStatus CampaignReport::exit_status() const {
+  const Verdict result = verdict();
+  if (result == Verdict::interrupted && terminated) {
+    return ExitStatus::terminated;
+  }
+  return report::exit_status(result);
+}
+
+std::vector<std::string> CampaignReport::reasons() const {
+  std::vector<std::string> all = inconclusive;
+  for (const FaultResult& result : self_test) {
+    if (!result.found) {
+      all.push_back("the planted fault " + result.fault + " was not found in " + plural(result.kills, "kill") +
+                    " (" + result.engine + ", " + result.protocol + ", seed " + seed_text(result.seed) + ")");
+    }
+  }
+  if (!complete && harness_fault.empty() && !interrupted) {
+    all.push_back("the campaign did not run to its end");
+  }
+  return all;
+}
+
+}  // namespace chaosgate::report

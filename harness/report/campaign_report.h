@@ -1,0 +1,183 @@
+// CampaignReport is everything that a campaign's reports are made of, and its verdict.
+//
+// The campaign fills it while it runs; the writers (result.json, junit.xml, summary.md, report.html, the
+// terminal) only render it. Plain data; not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/report/event.h"
+
+namespace chaosgate::report {
+
+inline constexpr int kSchemaVersion = 1;  // of result.json and events.jsonl
+
+// Exit statuses of chaosgate, as documented in README.
+enum class ExitStatus : int {
+  pass = 0,
+  violation = 1,
+  usage = 2,         // usage or configuration
+  inconclusive = 3,  // nothing was found, but the campaign proves too little
+  nothing_ran = 4,
+  internal = 70,
+  interrupted = 130,  // SIGINT
+  terminated = 143,   // SIGTERM
+  untestable = 125,   // replay: cannot be judged; `git bisect run` skips it
+};
+
+enum class Verdict : std::uint8_t {
+  pass,
+  violation,
+  inconclusive,
+  harness_fault,
+  interrupted,
+  nothing_ran,
+  abnormal_death,  // no invariant is broken, but a worker died, hung or gave up by itself: a finding, too
+};
+// "pass", "abnormal-death", ...
+std::string_view to_string(Verdict verdict);
+ExitStatus exit_status(Verdict verdict);
+
+// Percentiles over recorded values; exact.
+class Distribution {
+ public:
+  void add(std::uint64_t value) { values_.push_back(value); }
+  std::size_t count() const { return values_.size(); }
+  // The smallest value that at least `percent` % of the values do not exceed; 0 without values.
+  std::uint64_t percentile(double percent) const;
+  std::uint64_t max() const;
+  double mean() const;
+
+  bool operator==(const Distribution&) const = default;
+
+ private:
+  std::vector<std::uint64_t> values_;
+};
+
+// What happened to one engine configuration; filled from events only, so an events.jsonl gives the same
+// numbers.
+struct EngineTally {
+  std::string engine;
+  std::string fault;  // planted fault that it ran with, or empty
+  std::uint64_t cycles = 0;
+  std::uint64_t kills = 0;  // confirmed, of loads and recoveries
+  std::uint64_t kills_in_load = 0;
+  std::uint64_t kills_in_recovery = 0;
+  std::uint64_t missed = 0;    // planned crash points never reached
+  std::uint64_t abnormal = 0;  // deaths nobody ordered, hangs, worker failures
+  std::uint64_t entries = 0;
+  std::uint64_t operations = 0;      // acknowledged
+  std::uint64_t at_risk_cycles = 0;  // cycles in which acknowledged but unflushed entries were at risk
+  std::uint64_t torn_tails = 0;
+  std::uint64_t live_keys_min = 0;  // fewest keys compared in a cycle without violation
+  // Kills by kind ("timer", "step", "recovery-timer", "recovery-step") and, for each step, by where they
+  // landed.
+  std::map<std::string, std::uint64_t> kills_by_kind;
+  std::map<std::string, std::uint64_t> kills_by_step;        // ordered step kills only, by planned step
+  std::map<std::string, std::uint64_t> timer_kills_by_step;  // where timer kills landed
+  std::map<std::string, std::uint64_t> checks;               // invariant -> how often it was checked
+  std::map<std::string, std::uint64_t> violations;           // invariant -> how often it did not hold
+  // By the kinds of kill that preceded: a cycle with a re-crash counts for both kinds.
+  std::map<std::string, std::uint64_t> violations_by_kind;
+  std::map<std::string, std::uint64_t> abnormal_by_kind;  // by the kind of kill that was planned
+  Distribution replay_entries;
+  Distribution recovery_us;  // open + replay
+  Distribution cycle_us;
+
+  // REQUIRES: all events are of one engine.
+  void add(const CycleEvent& event);
+  // Kills after which nothing was found bound the probability of a violation per kill, at 95 % confidence, by
+  // 3 / n. 1 without kills. Says nothing once a violation was found.
+  double upper_bound() const;
+  std::uint64_t violation_count() const;  // of all invariants
+
+  bool operator==(const EngineTally&) const = default;
+};
+
+// One tally for each engine and planted fault, in order of first appearance.
+std::vector<EngineTally> tally_events(const std::vector<CycleEvent>& events);
+
+// One engine configuration of the campaign.
+struct EngineSection {
+  std::string engine;
+  std::string version;          // of the library
+  std::string commit_survives;  // the contract
+  std::string flush_survives;
+  std::vector<std::string> protocols;
+  std::uint64_t kills_wanted = 0;
+  std::vector<std::string>
+      steps_expected;  // every step that could be hit; those with no kill are the zero cells
+  std::vector<std::string> inconclusive;  // why this engine's part proves too little; empty when it does not
+  EngineTally tally;
+  std::vector<std::pair<std::string, ViolationEvent>>
+      violations;  // (where: "lane 0 cycle 17", what), first ones
+  std::uint64_t violation_count = 0;
+  std::vector<std::string> abnormal;  // deaths nobody ordered, one line each, first ones
+  double seconds = 0;
+
+  // The count that holds whichever of the three places was filled.
+  std::uint64_t violations_found() const;
+  std::uint64_t abnormal_found() const;
+  // Never harness_fault or interrupted: those are the campaign's.
+  Verdict verdict() const;
+  // `inconclusive`, or what follows from the numbers when the campaign gave no reason: fewer kills than wanted,
+  // none at all.
+  std::vector<std::string> reasons() const;
+  // The expected steps at which no kill was ordered and landed: the zero cells.
+  std::vector<std::string> never_hit() const;
+};
+
+// One planted fault of a self-test, for one seed.
+struct FaultResult {
+  std::string fault;
+  std::string layer;
+  std::string engine;
+  std::string protocol;
+  std::string published_as;
+  std::uint64_t seed = 0;
+  bool found = false;
+  std::string invariant;  // the first one broken
+  std::uint64_t kills_until_found = 0;
+  std::uint64_t kills = 0;  // tried
+};
+
+struct SettingLine {
+  std::string key;
+  std::string value;
+  std::string source;  // "flag", "environment", "file", "default"
+};
+
+struct CampaignReport {
+  std::string version;                                         // of chaosgate
+  std::vector<std::pair<std::string, std::string>> libraries;  // name, version
+  std::uint64_t seed = 0;
+  std::string plan_checksum;
+  std::vector<SettingLine> settings;
+  std::string started;  // UTC, ISO 8601
+  double seconds = 0;
+  std::string work_directory_kind;  // "tmpfs", "ext4", ...: what the kills ran on
+  bool complete = false;
+  std::vector<EngineSection> engines;
+  std::vector<FaultResult> self_test;
+  std::vector<std::string> inconclusive;  // reasons that concern the whole campaign
+  std::vector<std::string> not_tested;    // what this campaign says nothing about
+  std::string harness_fault;              // why it ended early, or empty
+  bool interrupted = false;
+  bool terminated = false;  // interrupted by SIGTERM, not SIGINT
+  std::string command;  // reproduces the first failure, or repeats the campaign
+
+  // In this order: a violation wins over everything, for it cannot be taken back; then deaths nobody ordered,
+  // a fault of the harness, an interruption, nothing ran. A campaign with any reason for doubt, that missed a
+  // planted fault or that is not complete never passes.
+  Verdict verdict() const;
+  ExitStatus exit_status() const;
+  // `inconclusive`, missed planted faults, and that it is not complete. Without the engines' own reasons.
+  std::vector<std::string> reasons() const;
+  std::uint64_t kills() const;  // of the engines, without the self-test
+};
+
+}  // namespace chaosgate::report

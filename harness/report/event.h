@@ -1,0 +1,112 @@
+// CycleEvent is what one cycle did and what was found: one line of events.jsonl, and the input of every
+// report.
+//
+// Plain data. `to_json` and `from_json` are each other's inverse; unknown keys are ignored, so that a newer
+// file can be read. A missing key, a value of the wrong type or an outcome without a name throws: nothing is
+// guessed, least of all a kill. Texts may hold any bytes; those that are not UTF-8 are written as \xNN. Times
+// are microseconds, indexes are log indexes.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace chaosgate::report {
+
+// How a cycle's load ended.
+enum class Outcome : std::uint8_t {
+  killed,   // by the kill that was ordered, confirmed by the wait status
+  missed,   // the planned crash point was never reached; killed at the load's bound, and not counted
+  died,     // by something else: another signal, an exit of its own
+  hung,     // no progress within its bound; killed, and not counted
+  failed,   // the worker reported an error that ended it
+  stopped,  // the campaign was stopped by a signal
+};
+NLOHMANN_JSON_SERIALIZE_ENUM(Outcome, {{Outcome::killed, "killed"},
+                                       {Outcome::missed, "missed"},
+                                       {Outcome::died, "died"},
+                                       {Outcome::hung, "hung"},
+                                       {Outcome::failed, "failed"},
+                                       {Outcome::stopped, "stopped"}})
+
+// One death, ordered or not, and where the flight recorder says the worker was.
+struct Death {
+  std::string kind;     // "timer", "step", "recovery-timer", "recovery-step"
+  std::string planned;  // "timer:812us", "before-log-sync#3"
+  Outcome outcome = Outcome::killed;
+  std::string detail;            // for died, hung and failed: the wait status or the worker's message
+  std::string phase;             // "loading", "replayed", ...
+  std::string step;              // the step reached last
+  std::uint64_t occurrence = 0;  // of that step
+  std::uint64_t term = 0;
+  std::uint64_t appended = 0, synced = 0, applied = 0, flushed = 0, durable = 0, witness = 0;
+  std::uint64_t entries = 0;     // proposed by this worker
+  std::uint64_t operations = 0;  // in entries acknowledged by this worker
+
+  bool operator==(const Death&) const = default;
+};
+
+struct ViolationEvent {
+  std::string invariant;    // "state.prefix"
+  std::string explanation;  // one sentence
+  std::string detail;       // several lines: first differing keys, indexes, where it died
+  std::string bundle;       // path of the bundle relative to the result directory, or empty
+  std::string command;      // one complete command that reproduces it
+
+  bool operator==(const ViolationEvent&) const = default;
+};
+
+// Microseconds spent in each phase of the cycle, 0 when it has none.
+struct Timings {
+  std::uint64_t start = 0;  // order to first instruction of the worker
+  std::uint64_t open = 0;   // log and engine
+  std::uint64_t dump_before = 0;
+  std::uint64_t replay = 0;
+  std::uint64_t dump_after = 0;
+  std::uint64_t checks = 0;   // reads, probe and, when ordered, reopen, backward scan, integrity
+  std::uint64_t compare = 0;  // in the driver, before and after
+  std::uint64_t load = 0;
+  std::uint64_t kill = 0;    // order to die until reaped
+  std::uint64_t mirror = 0;  // keeping the disk image from before recovery
+  std::uint64_t total = 0;
+
+  bool operator==(const Timings&) const = default;
+};
+
+struct CycleEvent {
+  std::string engine;
+  std::string protocol;
+  std::string workload;
+  std::string fault;  // planted fault, or empty
+  std::uint64_t lane = 0;
+  std::uint64_t cycle = 0;
+  std::string plan;         // the expanded plan, one line
+  std::string maintenance;  // "scheduled", "free-running"
+  Death crash;              // of the load
+  std::vector<Death> recrashes;
+  // The recovery that followed.
+  bool recovered = false;         // false when the campaign ended before it
+  std::uint64_t last_index = 0;   // of the recovered log
+  std::uint64_t torn_bytes = 0;   // dropped behind its last record
+  std::uint64_t cut_entries = 0;  // unacknowledged entries discarded by a leader change
+  std::uint64_t at_risk = 0;      // entries acknowledged but not durable in the engine when the kill landed
+  std::uint64_t replay_entries = 0;
+  std::uint64_t live_keys = 0;       // compared in full before and after replay
+  std::vector<std::string> checked;  // names of the invariants checked
+  std::vector<ViolationEvent> violations;
+  Timings timings;
+
+  bool operator==(const CycleEvent&) const = default;
+};
+
+void to_json(nlohmann::json& json, const Death& death);
+void from_json(const nlohmann::json& json, Death& death);
+void to_json(nlohmann::json& json, const ViolationEvent& violation);
+void from_json(const nlohmann::json& json, ViolationEvent& violation);
+void to_json(nlohmann::json& json, const Timings& timings);
+void from_json(const nlohmann::json& json, Timings& timings);
+void to_json(nlohmann::json& json, const CycleEvent& event);
+void from_json(const nlohmann::json& json, CycleEvent& event);
+
+}  // namespace chaosgate::report

@@ -1,0 +1,61 @@
+// Words, numbers and escapes that every writer uses in the same way.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/report/campaign_report.h"
+
+namespace chaosgate::report {
+
+// The kinds of death, in the order in which every report lists them.
+inline constexpr std::array<std::string_view, 4> kCrashKinds = {"timer", "step", "recovery-timer",
+                                                                "recovery-step"};
+
+std::string thousands(std::uint64_t number);        // "1,234,567"
+std::string milliseconds(std::uint64_t us);         // "0.42", "7.1", "1,250"; without the unit
+std::string percentage(double share);               // 0.003 -> "0.30 %"
+std::string percentage(std::uint64_t part, std::uint64_t whole);  // "62 %", "-" when whole is 0
+std::string duration(double seconds);               // "8.3 s", "1 min 27 s", "2 h 5 min"
+std::string seed_text(std::uint64_t seed);          // "0x2a"
+std::string plural(std::uint64_t count, std::string_view noun);  // "1 kill", "1,000 kills"
+std::string joined(const std::vector<std::string>& parts, std::string_view separator = ", ");
+
+// Keeps UTF-8 and writes every other byte as \xNN.
+std::string valid_utf8(std::string_view bytes);
+// Also writes control characters as \xNN, except tab and newline, and what XML 1.0 forbids: engines' messages
+// and keys hold any bytes, and no report may let them act on a terminal or break a file.
+std::string printable(std::string_view bytes);
+// The same on one line: newlines and tabs become blanks, blanks at the end go.
+std::string printable_line(std::string_view bytes);
+
+std::uint64_t count_of(const std::map<std::string, std::uint64_t>& counts, std::string_view key);
+
+// "commit survives nothing, flush survives power cut"
+std::string contract(const EngineSection& section);
+// "rocksdb", or "rocksdb with planted fault fsync-forgotten"
+std::string engine_title(const EngineSection& section);
+// "below 0.30 %", or "-" when a violation was found or nothing was killed
+std::string bound_text(const EngineSection& section);
+// The verdict in words for people: "abnormal death", ...
+std::string words(Verdict verdict);
+// What the verdict means for this campaign, as one sentence.
+std::string verdict_sentence(const CampaignReport& report);
+// The command to copy when the campaign did not pass, on one line; empty when it passed.
+std::string command_to_copy(const CampaignReport& report);
+
+// One row of the table "kills by step".
+struct StepRow {
+  std::string step;
+  bool expected = false;
+  std::uint64_t ordered = 0;  // kills ordered at the step that landed
+  std::uint64_t timer = 0;    // timer kills of which it was the step reached last
+};
+// The expected steps in protocol order, then others that were hit.
+std::vector<StepRow> step_rows(const EngineSection& section);
+
+}  // namespace chaosgate::report

@@ -1,0 +1,39 @@
+// Channel is one end of the control socket between the driver and a worker parent: whole messages, with at
+// most one descriptor beside each.
+//
+// SOCK_SEQPACKET keeps message borders. Both ends throw EnvironmentError when the socket breaks. Not
+// thread-safe.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "harness/base/unique_fd.h"
+
+namespace chaosgate::wire {
+
+class Channel {
+ public:
+  explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
+
+  // The two ends of a new socket, both close-on-exec. Throws EnvironmentError.
+  static std::pair<UniqueFd, UniqueFd> make_pair();
+
+  // `fd`, when not -1, is duplicated into the receiver.
+  void send(std::string_view message, int fd = -1);
+
+  struct Message {
+    std::string text;
+    UniqueFd fd;
+  };
+  // The next message; nullopt when the other end is gone. Waits at most `timeout_ms` (-1: forever), then
+  // throws.
+  std::optional<Message> receive(int timeout_ms = -1);
+
+ private:
+  UniqueFd socket_;
+};
+
+}  // namespace chaosgate::wire

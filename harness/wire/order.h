@@ -1,0 +1,115 @@
+// What driver and worker say to each other: the greeting of a worker parent, the order for one worker, and
+// the report of its death. All are JSON on a local SOCK_SEQPACKET socket, so that a bundle can keep them
+// readable.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/base/crash_point.h"
+
+namespace chaosgate::wire {
+
+// Which integer recovery trusts, and where it lives.
+enum class Protocol : std::uint8_t {
+  in_batch,  // the applied index travels in the same atomic batch as the data
+  sidecar,   // captured before a flush, persisted after it in a file outside the engine
+};
+NLOHMANN_JSON_SERIALIZE_ENUM(Protocol, {{Protocol::in_batch, "in-batch"}, {Protocol::sidecar, "sidecar"}})
+
+std::string_view to_string(Protocol protocol);
+std::optional<Protocol> parse_protocol(std::string_view name);
+
+// The kinds of maintenance that a load performs.
+enum class Chore : std::uint8_t { none, flush, truncate, compact, checkpoint };
+NLOHMANN_JSON_SERIALIZE_ENUM(Chore, {{Chore::none, "none"},
+                                     {Chore::flush, "flush"},
+                                     {Chore::truncate, "truncate"},
+                                     {Chore::compact, "compact"},
+                                     {Chore::checkpoint, "checkpoint"}})
+
+// The shape of a load. Every "one in" is drawn per entry from (seed, term, index), so it has no memory and a
+// restart changes nothing but the term.
+struct Schedule {
+  std::uint32_t sync_group_max = 32;        // entries per log sync, drawn in [1, max]
+  std::uint32_t apply_group_max = 32;       // entries per engine batch, drawn in [1, max]
+  std::uint32_t flush_one_in = 600;         // a flush after one in so many entries
+  std::uint32_t truncate_one_in = 2;        // the log prefix is truncated after one in so many flushes
+  std::uint32_t compact_one_in = 12000;     // entries
+  std::uint32_t checkpoint_one_in = 20000;  // entries
+  Chore forced = Chore::none;               // done for certain ...
+  std::uint32_t forced_at = 0;       // ... after so many entries of this load, so that its steps are reached
+  std::uint32_t entries_max = 8000;  // a load that got this far without dying has missed its crash point
+
+  bool operator==(const Schedule&) const = default;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Schedule, sync_group_max, apply_group_max, flush_one_in, truncate_one_in,
+                                   compact_one_in, checkpoint_one_in, forced, forced_at, entries_max)
+
+// One worker's life.
+struct WorkerOrder {
+  std::string directory;  // holds log/, engine/ and durable-index
+  std::string engine;     // configuration name
+  std::string fault;      // planted fault, or empty
+  std::string workload;
+  std::uint64_t seed = 0;
+  Protocol protocol = Protocol::in_batch;
+  bool free_running = false;  // engine maintenance by its own threads
+  bool stock_tuning = false;
+  std::uint64_t term = 0;           // higher than that of every worker before on this directory
+  std::uint64_t segment_bytes = 0;  // of the log
+
+  bool create = false;             // make a new directory and preload it, then close
+  std::uint64_t known_synced = 0;  // acknowledged entries, as the rest of a Raft group would know them
+  std::uint64_t cut_suffix_from =
+      0;                       // discard unacknowledged entries from here on (a leader change); 0 = none
+  std::string recovery_crash;  // crash point during recovery, or empty
+  std::string load_crash;      // crash point during the load, or empty
+  bool flush_after_replay = false;
+  bool check_reopen = false;    // close, open and replay once more before the load
+  bool check_backward = false;  // scan backward too
+  bool check_integrity = false;
+  std::uint32_t reads = 24;  // sampled point reads and seeks
+  bool load = false;         // false: close cleanly after recovery
+  Schedule schedule;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerOrder, directory, engine, fault, workload, seed, protocol,
+                                   free_running, stock_tuning, term, segment_bytes, create, known_synced,
+                                   cut_suffix_from, recovery_crash, load_crash, flush_after_replay,
+                                   check_reopen, check_backward, check_integrity, reads, load, schedule)
+
+// What the worker program was built with. The driver knows nothing of engines but this.
+struct EngineDescription {
+  std::string name;
+  std::string family;
+  std::string summary;
+  std::string version;
+  std::string commit_survives;  // "nothing", "process crash", "power cut"
+  std::string flush_survives;
+  bool commit_survives_kill = false;
+  std::vector<std::string> volatile_files;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EngineDescription, name, family, summary, version, commit_survives,
+                                   flush_survives, commit_survives_kill, volatile_files)
+
+struct FaultDescription {
+  std::string name;
+  std::string layer;  // "engine", "log", "protocol"
+  std::string mechanism;
+  std::string published_as;
+  std::string engine;  // the configuration that shows it
+  Protocol protocol = Protocol::in_batch;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol)
+
+struct Hello {
+  std::string version;
+  std::vector<EngineDescription> engines;
+  std::vector<FaultDescription> faults;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Hello, version, engines, faults)
+
+}  // namespace chaosgate::wire

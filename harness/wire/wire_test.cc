@@ -1,0 +1,60 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "harness/base/error.h"
+#include "harness/base/test.h"
+#include "harness/wire/channel.h"
+#include "harness/wire/flight_recorder.h"
+#include "harness/wire/order.h"
+
+using namespace chaosgate;
+using namespace chaosgate::wire;
+
+TEST_CASE("an order survives the wire unchanged") {
+  WorkerOrder order;
+  order.directory = "/tmp/lane";
+  order.engine = "lmdb";
+  order.seed = UINT64_MAX;
+  order.protocol = Protocol::sidecar;
+  order.load_crash = "during-flush#1+250us";
+  order.schedule.forced = Chore::compact;
+  order.schedule.forced_at = 77;
+  const auto back = nlohmann::json::parse(nlohmann::json(order).dump()).get<WorkerOrder>();
+  CHECK(back.directory == order.directory);
+  CHECK(back.seed == order.seed);
+  CHECK(back.protocol == order.protocol);
+  CHECK(back.load_crash == order.load_crash);
+  CHECK(back.schedule == order.schedule);
+}
+
+TEST_CASE("a channel carries messages and descriptors, and says when the other end is gone") {
+  auto [left, right] = Channel::make_pair();
+  Channel sender(std::move(left));
+  Channel receiver(std::move(right));
+  const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  sender.send("with a descriptor", file.get());
+  sender.send("without");
+  auto message = receiver.receive(1000);
+  REQUIRE(message);
+  CHECK(message->text == "with a descriptor");
+  CHECK(::fcntl(message->fd.get(), F_GETFD) == FD_CLOEXEC);
+  message = receiver.receive(1000);
+  CHECK(message->text == "without");
+  CHECK_FALSE(message->fd);
+  CHECK_THROWS_AS(receiver.receive(1), EnvironmentError);
+  { const Channel gone = std::move(sender); }
+  CHECK_FALSE(receiver.receive(1000));
+}
+
+TEST_CASE("a reset flight recorder says nothing of the worker before") {
+  auto recorder = std::make_unique<FlightRecorder>();
+  recorder->phase = Phase::failed;
+  recorder->appended = 7;
+  recorder->step_count[3] = 9;
+  recorder->message[0] = 'x';
+  recorder->reset();
+  CHECK(recorder->phase == Phase::starting);
+  CHECK(recorder->appended == 0);
+  CHECK(recorder->step_count[3] == 0);
+  CHECK(recorder->message[0] == '\0');
+}
