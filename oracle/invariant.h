@@ -1,6 +1,7 @@
 // The invariants that chaosgate checks, and what it says when one does not hold.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,5 +45,9 @@ struct Violation {
 };
 
 inline constexpr std::size_t kDifferencesKept = 8;
+
+// Several lines for people, without a newline at the end: the invariant and the explanation, then one line
+// for each kept difference. Values are shortened, with their length and hash64().
+std::string describe(const Violation& violation);
 
 }  // namespace chaosgate::oracle

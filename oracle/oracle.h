@@ -1,11 +1,23 @@
 // Oracle says, for one lane, what the recovered log and state must be, and explains each difference.
 //
 // It knows which term proposed each index, so it knows every entry's content without reading any file of the
-// worker. The driver feeds it what the worker published and observed; it answers with violations. Pure: no
-// process, no file, no engine. Not thread-safe; one per lane.
+// worker. The driver feeds it what the worker published and observed; it answers with violations, none when
+// all is well. Pure: no process, no file, no engine. Not thread-safe; one per lane.
 //
-// Per crash: begin_term(t) when a worker starts; after the crash and the next worker's recovery,
-// check_log(), then check_before_replay(), optionally cut_suffix(), then check_after_replay() and the others.
+// The order of calls. begin_term(t) when a worker process starts, before anything it observes is judged.
+// Then, when that worker has recovered: check_log(), cut_suffix() if it discarded a tail (before or after the
+// next), check_before_replay(), check_after_replay() and the others; then it loads, and dies. So at
+// check_log() the newest term is that of the worker that recovered and has proposed nothing; what the log
+// holds beyond the last adopted index was proposed by the terms before it. A worker that is killed in its
+// recovery costs a term and proposes nothing: begin_term() again for the next one. What a killed recovery
+// observed may be checked or left unchecked. One exception: the very first worker creates the lane, and its
+// log may already hold what it has proposed.
+//
+// The indexes of CrashIndexes are published around the calls of the worker's log: `appended` before
+// Log::append() (an intent), `synced` after Log::sync() returned. So no legal log ends behind `appended`.
+//
+// After a violation the oracle goes on with what is left of the log: check_after_replay() and the others then
+// judge against the longest prefix of the recovered log that is legal.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +33,12 @@
 
 namespace chaosgate::oracle {
 
-// What the flight recorder said when the worker died.
+// forget(index) keeps so many indexes below `index`, to say of which index a wrong state is.
+inline constexpr std::uint64_t kForgetMargin = 4096;
+
+// What the flight recorder said when the worker died. When several workers died in a row before the check
+// (the later ones in their recoveries), each index is the highest that any of them published, except for
+// `flushed`, which is what must have survived all of the crashes.
 struct CrashIndexes {
   std::uint64_t appended = 0;
   std::uint64_t synced = 0;
@@ -40,14 +57,19 @@ class Oracle {
   // REQUIRES: term is higher than any before.
   void begin_term(std::uint64_t term);
 
-  // log.acked and log.content. Adopts the recovered log's end as the truth when it is legal.
+  // log.acked and log.content. Adopts the recovered log's end as the truth when it is legal, otherwise the
+  // end of its legal prefix. An entry that was acknowledged once must be there ever after, whatever
+  // crash.synced says later. REQUIRES: begin_term() was called.
   std::vector<Violation> check_log(const workloads::LogObservation& log, const CrashIndexes& crash);
-  // index.not_ahead, index.not_lost, state.prefix. REQUIRES: check_log() was called for this recovery.
+  // engine.opens (not silently empty), index.not_ahead, index.not_lost, log.acked (the log lacks entries that
+  // the engine holds or that replay needs), state.prefix. REQUIRES: check_log() was called for this recovery.
   std::vector<Violation> check_before_replay(const workloads::StateObservation& state,
                                              const CrashIndexes& crash);
-  // The replica discards the unacknowledged entries >= from; what follows is proposed under the current term.
+  // The replica has discarded the unacknowledged entries >= from; what follows is proposed under the current
+  // term. Call it when the discarding is known to be complete: a worker killed in the middle of it leaves
+  // either end. REQUIRES: 1 <= from; from is above every index that was ever acknowledged.
   void cut_suffix(std::uint64_t from);
-  // state.replayed: the state equals the oracle at the last entry.
+  // state.replayed: the state and the witness are those of the last entry.
   std::vector<Violation> check_after_replay(const workloads::StateObservation& state);
   // state.stable, read.consistent and state.writable, against the oracle at the last entry.
   std::vector<Violation> check_reopened(const workloads::StateObservation& state);
@@ -55,21 +77,30 @@ class Oracle {
   std::vector<Violation> check_reads(const std::vector<workloads::ReadObservation>& reads);
   std::vector<Violation> check_probe(const workloads::CheckObservation& probe);
   std::vector<Violation> check_integrity(const workloads::CheckObservation& integrity);
+  std::vector<Violation> check_isolation(const workloads::CheckObservation& isolation);
 
   // The last entry of the log as last adopted.
   std::uint64_t last_index() const;
   std::uint64_t live_keys() const;  // at the last checked index
 
-  // Everything below `index` is durable and will not be asked for again; a margin is kept for explanations.
+  // Everything below `index` is durable and no witness will be below it; kForgetMargin indexes more are kept
+  // for explanations. Larger than the last checked index means that one.
   void forget(std::uint64_t index);
 
-  // The oracle's whole belief, for a bundle; load() brings back one that judges the same.
+  // From here on save() writes the belief as it was at this call, until the next mark(): a recovery that
+  // turns out wrong has changed it. forget() does not go beyond the last index of the mark.
+  void mark();
+  // The oracle's whole belief, for a bundle; load() brings back one that judges the same. load() refuses
+  // damaged bytes (corruption), a newer version (not_supported) and the belief about another generator
+  // (invalid_argument), and then leaves *oracle alone.
   void save(std::string* out) const;
   static Status load(std::string_view bytes, const workloads::Generator& generator,
                      std::unique_ptr<Oracle>* oracle);
 
  private:
   struct State;
+  explicit Oracle(std::unique_ptr<State> state);
+
   std::unique_ptr<State> state_;
 };
 

@@ -106,6 +106,8 @@ bool parse_body(SectionKind kind, std::string_view body, Observations* observati
       return parse_check(reader, &observations->probe);
     case SectionKind::integrity:
       return parse_check(reader, &observations->integrity);
+    case SectionKind::isolation:
+      return parse_check(reader, &observations->isolation);
   }
   return false;
 }
@@ -130,6 +132,8 @@ std::string_view to_string(SectionKind kind) {
       return "probe";
     case SectionKind::integrity:
       return "integrity";
+    case SectionKind::isolation:
+      return "isolation";
   }
   return "unknown";
 }

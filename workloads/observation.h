@@ -36,6 +36,7 @@ enum class SectionKind : std::uint32_t {
   reads,           // point reads, seeks and snapshot reads after replay
   probe,           // a new write was taken and returned
   integrity,       // the engine's own check; same body as probe
+  isolation,       // a snapshot did not show the probe's write; same body as probe
 };
 
 std::string_view to_string(SectionKind kind);
@@ -44,7 +45,7 @@ enum class ReadKind : std::uint8_t { get = 1, seek, seek_for_prev, snapshot_get 
 
 std::string_view to_string(ReadKind kind);
 
-// What identifies an entry's content: type and payload.
+// What identifies an entry's content: type (see entry_type()) and payload.
 std::uint64_t entry_hash(std::uint8_t type, std::string_view payload);
 
 // Appends sections to a buffer of fixed capacity. Throws EnvironmentError when it is full.
@@ -113,18 +114,20 @@ class StateCursor {
   enum class Item { key_value, end_of_keyspace, damaged };
   // The views stay valid as long as the buffer.
   Item next(std::string_view* key, std::string_view* value);
+  // True when no byte is left.
+  bool at_end() const { return reader_.empty(); }
 
  private:
   Reader reader_;
 };
 
-// Everything published so far. Views point into `buffer`.
+// Everything published so far. Views point into the parsed buffer.
 struct Observations {
   std::optional<LogObservation> log;
   std::optional<StateObservation> before, after, reopened, backward;
   std::vector<ReadObservation> reads;
   bool has_reads = false;
-  std::optional<CheckObservation> probe, integrity;
+  std::optional<CheckObservation> probe, integrity, isolation;
 };
 
 // corruption when the bytes do not follow the grammar: the worker wrote into them after a wild pointer.

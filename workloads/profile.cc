@@ -138,4 +138,62 @@ void draw_append(Draw& draw, std::string_view prefix, std::uint64_t keys) {
   append_random(draw.rng, draw.rng.between(1, 24), &operation.value);
 }
 
+bool preloaded(const Draw& draw, std::uint64_t number, std::uint64_t percent) {
+  return mix(draw.salt ^ 0x70726c64, number) % 100 < percent;
+}
+
+void put_binary(Draw& draw, const BinaryKeys& keys, Item item) {
+  Operation& operation = draw.add(OperationKind::put, Keyspace::object);
+  keys.key(draw.salt, item.number, &operation.key);
+  append_random(draw.rng, item.value_bytes, &operation.value);
+}
+
+void erase_binary(Draw& draw, const BinaryKeys& keys) {
+  Operation& operation = draw.add(OperationKind::erase, Keyspace::object);
+  keys.key(draw.salt, keys.pick(draw), &operation.key);
+}
+
+void erase_binary_range(Draw& draw, const BinaryKeys& keys) {
+  Operation& operation = draw.add(OperationKind::erase_range, Keyspace::object);
+  keys.range(draw, draw.rng.log_between(1, 16), &operation);
+}
+
+void put_numbered(Draw& draw, Keyspace keyspace, std::string_view prefix, Item item) {
+  Operation& operation = draw.add(OperationKind::put, keyspace);
+  numbered_key(prefix, item.number, &operation.key);
+  append_random(draw.rng, item.value_bytes, &operation.value);
+}
+
+void erase_numbered(Draw& draw, Keyspace keyspace, std::string_view prefix, std::uint64_t number) {
+  numbered_key(prefix, number, &draw.add(OperationKind::erase, keyspace).key);
+}
+
+void preload_counter(Draw& draw, std::string_view prefix, std::uint64_t number) {
+  put_numbered(draw, Keyspace::counter, prefix, {number, sizeof(std::uint64_t)});
+}
+
+void preload_cas(Draw& draw, Keyspace keyspace, std::string_view prefix, std::uint64_t number) {
+  Operation& operation = draw.add(OperationKind::put, keyspace);
+  numbered_key(prefix, number, &operation.key);
+  cas_value(draw.rng.below(4), &operation.value);
+}
+
+void put_item(Draw& draw, Item item) {
+  Operation& operation = draw.add(OperationKind::mvcc_put, Keyspace::revision);
+  numbered_key("/item/", item.number, &operation.key);
+  append_random(draw.rng, item.value_bytes, &operation.value);
+}
+
+void compact_revisions(Draw& draw, std::uint64_t keep_low, std::uint64_t keep_high) {
+  draw.add(OperationKind::mvcc_compact, Keyspace::revision).number = draw.rng.between(keep_low, keep_high);
+}
+
+bool take_slot(std::uint64_t* slot, std::uint64_t count) {
+  if (*slot < count) {
+    return true;
+  }
+  *slot -= count;
+  return false;
+}
+
 }  // namespace chaosgate::workloads

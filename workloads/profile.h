@@ -41,6 +41,12 @@ struct Profile {
   }
 };
 
+Profile mixed_profile();
+Profile kubernetes_profile();
+Profile churn_profile();
+Profile bigvalue_profile();
+Profile txn_profile();
+// All of them; the first is the default.
 const std::vector<Profile>& profile_table();
 
 // A number that depends on the seed and `number` only, evenly distributed.
@@ -75,5 +81,32 @@ void draw_compare_and_set(Draw& draw, Keyspace keyspace, std::string_view prefix
 
 void draw_increment(Draw& draw, std::string_view prefix, std::uint64_t keys);
 void draw_append(Draw& draw, std::string_view prefix, std::uint64_t keys);
+
+// True for `percent` of the numbers of a population: those that the preload puts.
+bool preloaded(const Draw& draw, std::uint64_t number, std::uint64_t percent);
+
+// A key's number and the size of its value. To be written {draw a number, draw a size}: within braces the
+// draws happen from left to right with every compiler, which they do not among a function's arguments.
+struct Item {
+  std::uint64_t number;
+  std::size_t value_bytes;
+};
+
+void put_binary(Draw& draw, const BinaryKeys& keys, Item item);
+void erase_binary(Draw& draw, const BinaryKeys& keys);
+// A range of 1 to 16 numbers.
+void erase_binary_range(Draw& draw, const BinaryKeys& keys);
+void put_numbered(Draw& draw, Keyspace keyspace, std::string_view prefix, Item item);
+void erase_numbered(Draw& draw, Keyspace keyspace, std::string_view prefix, std::uint64_t number);
+
+void preload_counter(Draw& draw, std::string_view prefix, std::uint64_t number);
+void preload_cas(Draw& draw, Keyspace keyspace, std::string_view prefix, std::uint64_t number);
+
+// An MVCC put; compact_revisions() must be the only operation of its transaction.
+void put_item(Draw& draw, Item item);
+void compact_revisions(Draw& draw, std::uint64_t keep_low, std::uint64_t keep_high);
+
+// Takes `count` off *slot and says whether it was below.
+bool take_slot(std::uint64_t* slot, std::uint64_t count);
 
 }  // namespace chaosgate::workloads

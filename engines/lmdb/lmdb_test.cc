@@ -61,7 +61,7 @@ TEST_CASE("a full map is a clear error, nothing of the batch is applied, and the
   CHECK(full.code() == StatusCode::io_error);
   CHECK_THAT(full.message(), Catch::Matchers::Contains("the map of 1 MiB is full"));
   CHECK(fixture.get("small") == "1");
-  CHECK(fixture.get("a") == "not_found: not found");
+  CHECK(fixture.get("a") == "not found: not found");
   CHECK(fixture.put("small", "3").ok());
   CHECK(fixture.get("small") == "3");
   CHECK(fixture.engine->check_integrity().ok());

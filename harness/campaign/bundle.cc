@@ -88,7 +88,8 @@ struct FreeArchive {
 using Archive = std::unique_ptr<archive, FreeArchive>;
 
 void add_member(archive* to, const std::string& name, std::string_view content) {
-  const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(), archive_entry_free);
+  const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(),
+                                                                       archive_entry_free);
   archive_entry_set_pathname(entry.get(), name.c_str());
   archive_entry_set_size(entry.get(), static_cast<la_int64_t>(content.size()));
   archive_entry_set_filetype(entry.get(), AE_IFREG);
@@ -122,7 +123,8 @@ Members read_members(const fs::path& path) {
     if (size != static_cast<la_ssize_t>(content.size())) {
       const char* reason = archive_error_string(from.get());
       throw UsageError(fmt::format("{} is truncated or damaged at member {}: {}", path.string(),
-                                   archive_entry_pathname(entry), reason != nullptr ? reason : "short member"));
+                                   archive_entry_pathname(entry),
+                                   reason != nullptr ? reason : "short member"));
     }
     members.emplace_back(archive_entry_pathname(entry), std::move(content));
   }
@@ -149,8 +151,8 @@ Bundle parse(const fs::path& path, Members& members) {
     const json head = json::parse(members.front().second);
     const int version = head.at("format_version");
     if (version != kBundleFormatVersion) {
-      throw UsageError(fmt::format("{} has bundle format version {}, this build reads version {}", path.string(),
-                                   version, kBundleFormatVersion));
+      throw UsageError(fmt::format("{} has bundle format version {}, this build reads version {}",
+                                   path.string(), version, kBundleFormatVersion));
     }
     std::map<std::string, std::string> expected = head.at("members");
     Bundle bundle;
@@ -172,12 +174,14 @@ Bundle parse(const fs::path& path, Members& members) {
       }
     }
     if (!expected.empty()) {
-      throw UsageError(fmt::format("{} is truncated: member {} is missing", path.string(), expected.begin()->first));
+      throw UsageError(
+          fmt::format("{} is truncated: member {} is missing", path.string(), expected.begin()->first));
     }
     bundle.version = head.at("chaosgate");
     bundle.engine_version = head.at("engine_version");
     head.at("key").get_to(bundle.key);
-    const std::optional<wire::Protocol> protocol = wire::parse_protocol(head.at("protocol").get<std::string>());
+    const std::optional<wire::Protocol> protocol =
+        wire::parse_protocol(head.at("protocol").get<std::string>());
     if (!protocol) {
       throw UsageError(fmt::format("{} names an unknown protocol", path.string()));
     }
@@ -188,7 +192,8 @@ Bundle parse(const fs::path& path, Members& members) {
     bundle.commit_survives_kill = head.at("commit_survives_kill");
     head.at("order").get_to(bundle.recovery.order);
     const json& crash = head.at("crash");
-    bundle.recovery.crash = {crash.at("appended"), crash.at("synced"), crash.at("applied"), crash.at("flushed")};
+    bundle.recovery.crash = {crash.at("appended"), crash.at("synced"), crash.at("applied"),
+                             crash.at("flushed")};
     for (const json& violation : head.at("violations")) {
       const auto invariant = oracle::parse_invariant(violation.at("invariant").get<std::string>());
       if (!invariant) {
@@ -213,7 +218,8 @@ void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& o
     explanation += violation.detail + "\n";
   }
   members.emplace_back("explanation.txt", std::move(explanation));
-  members.emplace_back("events.jsonl", json(bundle.event).dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  members.emplace_back("events.jsonl",
+                       json(bundle.event).dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
   std::string printed;
   if (!output.empty()) {
     const Status status = read_file(output, &printed);
@@ -242,9 +248,11 @@ void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& o
     archive_write_add_filter_zstd(to.get());
     archive_write_set_format_pax_restricted(to.get());
     if (archive_write_open_filename(to.get(), temporary.c_str()) != ARCHIVE_OK) {
-      throw EnvironmentError(fmt::format("create {}: {}", temporary.string(), archive_error_string(to.get())));
+      throw EnvironmentError(
+          fmt::format("create {}: {}", temporary.string(), archive_error_string(to.get())));
     }
-    add_member(to.get(), "bundle.json", header(bundle, members).dump(1, ' ', false, json::error_handler_t::replace));
+    add_member(to.get(), "bundle.json",
+               header(bundle, members).dump(1, ' ', false, json::error_handler_t::replace));
     for (const auto& [name, content] : members) {
       add_member(to.get(), name, content);
     }

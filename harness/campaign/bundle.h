@@ -1,7 +1,8 @@
 // A bundle is everything needed to look at one failure again, in one file.
 //
 // Format: a zstd-compressed tar archive with these members, in this order:
-//   bundle.json      format_version, chaosgate and engine versions, what was planned and found, the RecoveryCase, and
+//   bundle.json      format_version, chaosgate and engine versions, what was planned and found, the
+//   RecoveryCase, and
 //                    the SHA-256 of every other member
 //   explanation.txt  for people
 //   events.jsonl     the cycle's event
@@ -24,24 +25,25 @@ namespace chaosgate::campaign {
 inline constexpr int kBundleFormatVersion = 1;
 
 struct Bundle {
-  std::string version;         // of the chaosgate that wrote it
+  std::string version;  // of the chaosgate that wrote it
   std::string engine_version;
   PlanKey key;
   wire::Protocol protocol = wire::Protocol::in_batch;
   std::uint64_t lane = 0;
   std::uint64_t cycle = 0;
-  std::string plan_checksum;   // of this lane up to and including this cycle
+  std::string plan_checksum;  // of this lane up to and including this cycle
   bool commit_survives_kill = false;
   RecoveryCase recovery;
   report::CycleEvent event;
 };
 
 // Writes `<path>`; `image` may be empty (no data directory), `output` too. Throws EnvironmentError.
-void write_bundle(const Bundle& bundle, const std::filesystem::path& image, const std::filesystem::path& output,
-                  const std::filesystem::path& path);
+void write_bundle(const Bundle& bundle, const std::filesystem::path& image,
+                  const std::filesystem::path& output, const std::filesystem::path& path);
 
-// Reads a bundle and unpacks its image into `directory`, which must exist and be empty. Throws UsageError when the
-// file is not a bundle, is truncated or damaged, or has another format version; `directory` then holds nothing.
+// Reads a bundle and unpacks its image into `directory`, which must exist and be empty. Throws UsageError
+// when the file is not a bundle, is truncated or damaged, or has another format version; `directory` then
+// holds nothing.
 Bundle read_bundle(const std::filesystem::path& path, const std::filesystem::path& directory);
 
 }  // namespace chaosgate::campaign

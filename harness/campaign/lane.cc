@@ -8,6 +8,7 @@
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/campaign/drive.h"
 
 namespace chaosgate::campaign {
 
@@ -22,7 +23,6 @@ using wire::Phase;
 namespace {
 
 constexpr std::uint64_t kNsPerUs = 1000;
-constexpr std::uint64_t kNsPerMs = 1'000'000;
 // Less room than this and a failure is the machine's, not the engine's.
 constexpr std::uint64_t kRoomMin = 16 << 20;
 
@@ -42,6 +42,23 @@ std::uint64_t phase_us(const FlightRecorder& recorder, Phase from, Phase to) {
   const std::uint64_t begin = recorder.phase_at_ns.at(static_cast<std::size_t>(from));
   const std::uint64_t end = recorder.phase_at_ns.at(static_cast<std::size_t>(to));
   return begin == 0 || end < begin ? 0 : (end - begin) / kNsPerUs;
+}
+
+std::uint64_t since_us(std::uint64_t begin_ns, const FlightRecorder& recorder, Phase phase) {
+  const std::uint64_t at = recorder.phase_at_ns.at(static_cast<std::size_t>(phase));
+  return at > begin_ns ? (at - begin_ns) / kNsPerUs : 0;
+}
+
+std::string kind_of(RecoveryEnd end) {
+  switch (end) {
+    case RecoveryEnd::ready:
+      return "none";
+    case RecoveryEnd::step:
+      return "recovery-step";
+    case RecoveryEnd::timer:
+      return "recovery-timer";
+  }
+  return "unknown";
 }
 
 Death describe_death(const FlightRecorder& recorder, std::string kind, std::string planned) {
@@ -117,7 +134,8 @@ wire::WorkerOrder Lane::order(const crash::CyclePlan& load) const {
 bool Lane::create(CycleEvent* event) {
   data_ = make_directory(options_.directory / fmt::format("data-{}", generation_++));
   oracle_ = std::make_unique<oracle::Oracle>(generator_);
-  mirror_ = options_.keep_images ? std::make_unique<ImageMirror>(data_, options_.directory / "image") : nullptr;
+  mirror_ =
+      options_.keep_images ? std::make_unique<ImageMirror>(data_, options_.directory / "image") : nullptr;
   indexes_ = {};
   indexes_.appended = generator_.preload_entries();
   wire::WorkerOrder create = order(plan(cycle_));
@@ -170,89 +188,21 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
   oracle_->mark();
   oracle_->begin_term(order.term);
   RecoveryJudge judge(*oracle_, order, indexes_);
-  std::uint64_t compare_ns = 0;
-  const auto look = [&] {
-    const std::uint64_t begin = wire::monotonic_ns();
-    judge.judge(parent_.observations());
-    compare_ns += wire::monotonic_ns() - begin;
-  };
-
-  const std::uint64_t started = wire::monotonic_ns();
-  parent_.start(order);
+  const RecoveryEnd end = recrash == nullptr ? RecoveryEnd::ready
+                          : recrash->point   ? RecoveryEnd::step
+                                             : RecoveryEnd::timer;
+  const Driven driven =
+      drive_recovery(parent_, judge, end, recrash != nullptr ? recrash->timer_us : 0, options_.hang_ms);
   const FlightRecorder& recorder = parent_.recorder();
-  const bool timer = recrash != nullptr && !recrash->point;
-  const std::uint64_t kill_at = timer ? started + recrash->timer_us * kNsPerUs : UINT64_MAX;
-  const std::uint64_t hang_at = started + options_.hang_ms * kNsPerMs;
-  Outcome outcome = Outcome::failed;
-  std::string detail;
-  bool ended = false;    // the worker is gone, or must go
-  bool ordered = false;  // ... because we said so
-  while (!ended) {
-    const WorkerParent::Event what = parent_.wait(std::min(kill_at, hang_at));
-    switch (what) {
-      case WorkerParent::Event::death:
-        ended = true;
-        break;
-      case WorkerParent::Event::notice:
-        look();
-        if (recorder.phase == Phase::ready && recrash == nullptr) {
-          outcome = Outcome::killed;  // not yet: it waits to load
-          ended = true;
-        } else if (recorder.phase == Phase::ready) {
-          // Recovery is complete. A timer may still fire here; a step was missed.
-          if (!timer) {
-            outcome = Outcome::missed;
-            parent_.kill();
-            ended = true;
-          }
-        }
-        break;
-      case WorkerParent::Event::timeout:
-        ordered = timer && wire::monotonic_ns() < hang_at;
-        outcome = ordered ? Outcome::killed : Outcome::hung;
-        parent_.kill();
-        ended = true;
-        break;
-      case WorkerParent::Event::stop:
-        outcome = Outcome::stopped;
-        parent_.kill();
-        ended = true;
-        break;
-    }
-  }
-  const bool waits_to_load = outcome == Outcome::killed && !ordered && recorder.phase == Phase::ready;
-  if (!waits_to_load) {
-    const Exit exit = parent_.reap();
-    look();
-    const bool died_as_ordered = exit.by_sigkill() && (ordered || recorder.crash_ordered == 1);
-    if (outcome == Outcome::failed) {  // it died by itself: as ordered at a step, cleanly, or neither
-      if (died_as_ordered) {
-        outcome = Outcome::killed;
-      } else if (exit.clean() && recrash == nullptr) {
-        outcome = Outcome::killed;  // a clean end is what was asked for
-      } else if (recorder.phase == Phase::failed) {
-        judge.judge_failure(recorder);
-        detail = recorder.message.data();
-      } else {
-        outcome = Outcome::died;
-        detail = exit.describe();
-      }
-    } else if (outcome == Outcome::killed && !exit.by_sigkill()) {
-      outcome = Outcome::died;
-      detail = exit.describe();
-    }
-  }
+  const Outcome outcome = driven.outcome;
   if (outcome == Outcome::failed || outcome == Outcome::died) {
     check_room(options_.directory);
   }
   note_indexes();
   if (event != nullptr) {
-    event->timings.start += phase_us(recorder, Phase::starting, Phase::log_opened);
-    event->timings.compare += compare_ns / kNsPerUs;
-    event->timings.open +=
-        recorder.phase_at_ns.at(static_cast<std::size_t>(Phase::engine_opened)) > started
-            ? (recorder.phase_at_ns.at(static_cast<std::size_t>(Phase::engine_opened)) - started) / kNsPerUs
-            : 0;
+    event->timings.compare += driven.compare_ns / kNsPerUs;
+    event->timings.start += since_us(driven.begin_ns, recorder, Phase::starting);
+    event->timings.open += phase_us(recorder, Phase::starting, Phase::engine_opened);
     event->timings.dump_before += phase_us(recorder, Phase::engine_opened, Phase::observed_before);
     event->timings.replay += phase_us(recorder, Phase::observed_before, Phase::replayed);
     event->timings.dump_after += phase_us(recorder, Phase::replayed, Phase::observed_after);
@@ -268,10 +218,9 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
     }
     if (recrash != nullptr || outcome != Outcome::killed) {
       Death death =
-          describe_death(recorder, recrash == nullptr ? "none" : (timer ? "recovery-timer" : "recovery-step"),
-                         recrash == nullptr ? "" : crash::to_string(*recrash));
+          describe_death(recorder, kind_of(end), recrash == nullptr ? "" : crash::to_string(*recrash));
       death.outcome = outcome;
-      death.detail = detail.empty() ? judge.abnormal() : detail;
+      death.detail = driven.detail.empty() ? judge.abnormal() : driven.detail;
       event->recrashes.push_back(std::move(death));
     }
     for (const oracle::Violation& violation : judge.violations()) {
@@ -327,66 +276,23 @@ bool Lane::recover(const crash::CyclePlan* crashed, const crash::CyclePlan* next
 bool Lane::load(const crash::CyclePlan& plan, CycleEvent* event) {
   CHECK(ready_);
   ready_ = false;
-  const FlightRecorder& recorder = parent_.recorder();
   const bool timer = plan.kind == crash::CrashKind::timer;
-  const std::uint64_t begin = wire::monotonic_ns();
-  const std::uint64_t kill_at = timer ? begin + plan.timer_us * kNsPerUs : UINT64_MAX;
-  const std::uint64_t hang_at = begin + options_.hang_ms * kNsPerMs;
-  parent_.go();
-  Outcome outcome = Outcome::failed;
-  const WorkerParent::Event what = [&] {
-    for (;;) {
-      const WorkerParent::Event seen = parent_.wait(std::min(kill_at, hang_at));
-      // The end of the load cuts no timer short.
-      if (seen != WorkerParent::Event::notice || !timer || recorder.phase == Phase::failed) {
-        return seen;
-      }
-    }
-  }();
-  const std::uint64_t dying = wire::monotonic_ns();
-  switch (what) {
-    case WorkerParent::Event::death:
-      break;
-    case WorkerParent::Event::notice:  // the load's bound, or an error
-      if (recorder.phase == Phase::load_done) {
-        outcome = Outcome::missed;
-        parent_.kill();
-      }
-      break;
-    case WorkerParent::Event::timeout:
-      outcome = timer && dying < hang_at ? Outcome::killed : Outcome::hung;
-      parent_.kill();
-      break;
-    case WorkerParent::Event::stop:
-      outcome = Outcome::stopped;
-      parent_.kill();
-      break;
-  }
-  const Exit exit = parent_.reap();
-  const std::uint64_t reaped = wire::monotonic_ns();
-  std::string detail;
-  const bool at_step = exit.by_sigkill() && recorder.crash_ordered == 1;
-  if (outcome == Outcome::failed && at_step) {
-    outcome = Outcome::killed;
-  } else if (outcome == Outcome::failed && recorder.phase == Phase::failed) {
-    detail = recorder.message.data();
-  } else if (outcome == Outcome::failed || (outcome == Outcome::killed && !exit.by_sigkill())) {
-    outcome = Outcome::died;
-    detail = exit.describe();
-  }
-  event->crash = describe_death(recorder, std::string(crash::to_string(plan.kind)),
+  const Driven driven =
+      drive_load(parent_, timer ? std::optional(plan.timer_us) : std::nullopt, options_.hang_ms);
+  event->crash = describe_death(parent_.recorder(), std::string(crash::to_string(plan.kind)),
                                 timer ? fmt::format("timer:{}us", plan.timer_us) : to_string(plan.point));
-  event->crash.outcome = outcome;
-  event->crash.detail = detail;
-  event->timings.load = (dying - begin) / kNsPerUs;
-  event->timings.kill = (reaped - dying) / kNsPerUs;
+  event->crash.outcome = driven.outcome;
+  event->crash.detail = driven.detail;
+  event->timings.load = (driven.dying_ns - driven.begin_ns) / kNsPerUs;
+  event->timings.kill = (driven.end_ns - driven.dying_ns) / kNsPerUs;
   note_indexes();
   event->at_risk = indexes_.synced > indexes_.flushed ? indexes_.synced - indexes_.flushed : 0;
-  if (outcome == Outcome::failed || outcome == Outcome::died || outcome == Outcome::hung) {
+  const bool fine = driven.outcome == Outcome::killed || driven.outcome == Outcome::missed;
+  if (!fine && driven.outcome != Outcome::stopped) {
     check_room(options_.directory);
     keep_evidence(ready_order_, RecoveryJudge(*oracle_, ready_order_, indexes_));
   }
-  return outcome == Outcome::killed || outcome == Outcome::missed;
+  return fine;
 }
 
 CycleEvent Lane::run_cycle(bool last) {
@@ -405,7 +311,7 @@ CycleEvent Lane::run_cycle(bool last) {
   bool fine = true;
   if (!ready_) {
     CycleEvent opening;  // what a clean start finds belongs to this cycle, its times and counts do not
-    fine = create(&opening) && recover(nullptr, &current, &opening);
+    fine = (!data_.empty() || create(&opening)) && recover(nullptr, &current, &opening);
     event.violations = opening.violations;
     if (!fine && !opening.recrashes.empty()) {
       event.crash = opening.recrashes.back();

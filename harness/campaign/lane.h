@@ -47,7 +47,8 @@ class Lane {
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
-  // Runs the next cycle. `last`: no load follows its recovery.
+  // Runs the next cycle. `last`: no load follows its recovery, the engine is closed cleanly; another cycle
+  // may still be run, and opens it again.
   report::CycleEvent run_cycle(bool last);
 
   std::uint64_t next_cycle() const { return cycle_; }

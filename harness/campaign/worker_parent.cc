@@ -11,7 +11,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/process/v2.hpp>
-#include <boost/process/v2/posix/bind_fd.hpp>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -42,11 +41,50 @@ void drain(int eventfd) {
 
 }  // namespace
 
+// Gives the child the descriptors it expects, by number. An initializer of Boost.Process's launcher; its own
+// bind_fd is not usable in 1.81 (on_setup() returns nothing).
+class BindFds {
+ public:
+  using Launcher = bp::posix::default_launcher;
+
+  BindFds(std::initializer_list<std::pair<int, int>> targets_and_sources) {
+    for (const auto& [target, source] : targets_and_sources) {
+      // Out of the way of all targets, so that no dup2() below overwrites a source.
+      UniqueFd copy(::fcntl(source, F_DUPFD_CLOEXEC, 64));
+      if (!copy) {
+        throw_errno("duplicate a descriptor");
+      }
+      bindings_.emplace_back(target, std::move(copy));
+    }
+  }
+
+  boost::system::error_code on_setup(Launcher& launcher, const bp::filesystem::path&, const char* const*) {
+    for (const auto& [target, source] : bindings_) {
+      launcher.fd_whitelist.push_back(target);
+    }
+    return {};
+  }
+
+  // Between fork and exec.
+  boost::system::error_code on_exec_setup(Launcher&, const bp::filesystem::path&, const char* const*) {
+    for (const auto& [target, source] : bindings_) {
+      if (::dup2(source.get(), target) < 0) {
+        return {errno, boost::system::system_category()};
+      }
+    }
+    return {};
+  }
+
+ private:
+  std::vector<std::pair<int, UniqueFd>> bindings_;
+};
+
 // The one place that starts a program.
 class WorkerParent::Process {
  public:
-  Process(const std::filesystem::path& program, int output, const std::vector<std::pair<int, int>>& fds)
-      : process_(launch(context_, program, output, fds)) {}
+  Process(const std::filesystem::path& program, int output, BindFds fds)
+      : process_(context_, program.string(), {"--serve"}, bp::process_stdio{nullptr, output, output},
+                 std::move(fds)) {}
   ~Process() {
     boost::system::error_code ignored;
     process_.terminate(ignored);
@@ -55,16 +93,6 @@ class WorkerParent::Process {
   pid_t id() { return process_.id(); }
 
  private:
-  static bp::process launch(boost::asio::io_context& context, const std::filesystem::path& program,
-                            int output, const std::vector<std::pair<int, int>>& fds) {
-    CHECK(fds.size() == 5);
-    return bp::process(
-        context, program.string(), {"--serve"}, bp::process_stdio{nullptr, output, output},
-        bp::posix::bind_fd(fds[0].first, fds[0].second), bp::posix::bind_fd(fds[1].first, fds[1].second),
-        bp::posix::bind_fd(fds[2].first, fds[2].second), bp::posix::bind_fd(fds[3].first, fds[3].second),
-        bp::posix::bind_fd(fds[4].first, fds[4].second));
-  }
-
   boost::asio::io_context context_;
   bp::process process_;
 };
@@ -104,13 +132,12 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::file
   }
   auto [ours, theirs] = wire::Channel::make_pair();
   try {
-    process_ = std::make_unique<Process>(
-        program, output.get(),
-        std::vector<std::pair<int, int>>{{wire::kControlFd, theirs.get()},
-                                         {wire::kRecorderFd, recorder_fd_.get()},
-                                         {wire::kObservationFd, observation_fd_.get()},
-                                         {wire::kNoticeFd, notice_fd_.get()},
-                                         {wire::kGoFd, go_fd_.get()}});
+    process_ = std::make_unique<Process>(program, output.get(),
+                                         BindFds{{wire::kControlFd, theirs.get()},
+                                                 {wire::kRecorderFd, recorder_fd_.get()},
+                                                 {wire::kObservationFd, observation_fd_.get()},
+                                                 {wire::kNoticeFd, notice_fd_.get()},
+                                                 {wire::kGoFd, go_fd_.get()}});
   } catch (const boost::system::system_error& error) {
     throw EnvironmentError(fmt::format("start {}: {}", program.string(), error.code().message()));
   }

@@ -4,8 +4,9 @@
 
 #include <set>
 
-#include "harness/base/test.h"
 #include "harness/log/log_test_util.h"
+
+#include "harness/base/test.h"
 
 using namespace chaosgate;
 using namespace chaosgate::log;

@@ -43,7 +43,7 @@ struct LogOptions {
   // Entries up to here are known, from outside the log, to have been synced; a log that cannot give them
   // back is corrupt. 0 when nothing is known.
   std::uint64_t known_synced = 0;
-  // Planted faults only; see harness/replica/planted_faults.h.
+  // Planted faults only; see harness/log/faulty_log.h.
   bool fault_skip_chain = false;       // accept a record that does not continue its predecessor
   bool fault_keep_tail_bytes = false;  // suffix truncation leaves the bytes of the old tail in the file
 };

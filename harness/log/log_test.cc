@@ -1,44 +1,18 @@
-// What the log promises while nothing goes wrong, and what it refuses.
+// What the log promises while nothing goes wrong; the other *_test.cc have the rest.
 
 #include "harness/log/log.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <csignal>
 
 #include "harness/base/rng.h"
-#include "harness/base/test.h"
-#include "harness/base/unique_fd.h"
 #include "harness/log/log_test_util.h"
+
+#include "harness/base/test.h"
 
 using namespace chaosgate;
 using namespace chaosgate::log;
-
-namespace {
-
-LogOptions small_segments() {
-  LogOptions options;
-  options.segment_bytes = 600;
-  options.buffer_bytes_max = 300;
-  return options;
-}
-
-// The descriptor this process has open on `path`.
-int descriptor_of(const fs::path& path) {
-  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
-    std::error_code error;
-    if (fs::read_symlink(entry.path(), error) == path) {
-      return std::stoi(entry.path().filename().string());
-    }
-  }
-  return -1;
-}
-
-}  // namespace
 
 TEST_CASE("entries come back as they were appended, before and after reopening") {
   LogDirectory directory;
@@ -225,172 +199,6 @@ TEST_CASE("reading outside the log is refused, and a visitor's status ends the r
                   })
             .is_not_found());
   CHECK(visits == 2);
-}
-
-TEST_CASE("truncating the prefix drops whole segments, oldest first, and never the last one") {
-  LogDirectory directory;
-  auto log = directory.create(small_segments());
-  append_synced(*log, 1, 50);
-  const auto before = directory.names();
-  REQUIRE(before.size() > 4);
-  std::uint64_t sequence = 0;
-  std::uint64_t third = 0;
-  REQUIRE(parse_segment_name(before[2], &sequence, &third));
-  REQUIRE(log->truncate_prefix(third - 2).ok());  // one entry short of the second segment's end
-  CHECK(directory.names().front() == before[1]);
-  REQUIRE(log->truncate_prefix(third - 1).ok());
-  CHECK(directory.names().front() == before[2]);
-  CHECK(log->first_index() == third);
-  CHECK(log->last_index() == 50);
-  log = directory.reopen(small_segments());
-  CHECK(log->first_index() == third);
-  REQUIRE(log->truncate_prefix(1'000'000).ok());
-  CHECK(directory.names() == std::vector{before.back()});
-  CHECK(log->last_index() == 50);
-  append_synced(*log, 1, 1);
-  CHECK(read_all(*log).back() == entry_of(1, 51));
-}
-
-TEST_CASE("truncating the suffix anywhere leaves exactly what is before it") {
-  for (std::uint64_t from = 1; from <= 31; ++from) {
-    INFO(from);
-    LogDirectory directory;
-    auto log = directory.create(small_segments());
-    append_synced(*log, 1, 30);
-    REQUIRE(log->truncate_suffix(from).ok());
-    std::vector<OwnedEntry> expected;
-    for (std::uint64_t index = 1; index < from; ++index) {
-      expected.push_back(entry_of(1, index));
-    }
-    CHECK(log->last_index() == from - 1);
-    CHECK(log->synced_index() == from - 1);
-    CHECK(log->last_term() == (from > 1 ? 1 : 0));
-    CHECK(read_all(*log) == expected);
-    log = directory.reopen(small_segments());
-    CHECK(log->recovery().torn_bytes == 0);
-    CHECK(log->last_index() == from - 1);
-    append_synced(*log, 2, 10);
-    for (std::uint64_t index = from; index < from + 10; ++index) {
-      expected.push_back(entry_of(2, index));
-    }
-    log = directory.reopen(small_segments());
-    CHECK(read_all(*log) == expected);
-  }
-}
-
-TEST_CASE("a suffix that is not on disk yet is truncated too") {
-  for (std::uint64_t from = 4; from <= 13; ++from) {
-    INFO(from);
-    LogDirectory directory;
-    auto log = directory.create(small_segments());
-    append_synced(*log, 1, 3);
-    append_entries(*log, 1, 9);  // some written, some in the buffer
-    REQUIRE(log->truncate_suffix(from).ok());
-    CHECK(log->synced_index() <= from - 1);
-    append_entries(*log, 2, 2);
-    sync(*log);
-    log = directory.reopen(small_segments());
-    const auto entries = read_all(*log);
-    REQUIRE(entries.size() == from + 1);
-    for (const OwnedEntry& entry : entries) {
-      CHECK(entry == entry_of(entry.index < from ? 1 : 2, entry.index));
-    }
-  }
-}
-
-TEST_CASE("a suffix truncation may not touch what is known to be synced or not there") {
-  LogDirectory directory;
-  auto log = directory.create(small_segments());
-  append_synced(*log, 1, 30);
-  LogOptions options = small_segments();
-  options.known_synced = 10;
-  log = directory.reopen(options);
-  REQUIRE(log->truncate_prefix(5).ok());
-  CHECK(log->truncate_suffix(10).code() == StatusCode::invalid_argument);
-  CHECK(log->truncate_suffix(32).code() == StatusCode::invalid_argument);
-  CHECK(log->truncate_suffix(31).ok());
-  CHECK(log->last_index() == 30);
-  CHECK(log->truncate_suffix(11).ok());
-  log = directory.reopen(options);
-  CHECK(log->last_index() == 10);
-  options.known_synced = 0;
-  log = directory.reopen(options);
-  CHECK(log->truncate_suffix(log->first_index() - 1).code() == StatusCode::invalid_argument);
-}
-
-TEST_CASE("a suffix truncation can empty a log whose prefix is gone") {
-  LogDirectory directory;
-  auto log = directory.create(small_segments());
-  append_synced(*log, 4, 30);
-  REQUIRE(log->truncate_prefix(20).ok());
-  const std::uint64_t first = log->first_index();
-  REQUIRE(first > 1);
-  REQUIRE(log->truncate_suffix(first).ok());
-  log = directory.reopen(small_segments());
-  CHECK(log->first_index() == first);
-  CHECK(log->last_index() == first - 1);
-  CHECK(log->last_term() == 4);
-  append_synced(*log, 5, 1);
-  CHECK(read_all(*log) == std::vector<OwnedEntry>{entry_of(5, first)});
-}
-
-TEST_CASE("after a failed write everything is refused with that error") {
-  LogDirectory directory;
-  auto log = directory.create();
-  append_synced(*log, 1, 5);
-  rlimit before{};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  const rlimit tight{fs::file_size(directory.last_segment()) + 10, before.rlim_max};
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
-  append_entries(*log, 1, 1);
-  const Status failure = log->sync();
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
-  std::signal(SIGXFSZ, handler);
-
-  CHECK(failure.code() == StatusCode::io_error);
-  std::vector<OwnedEntry> entries;
-  for (const Status& status : {log->sync(), log->append(9, EntryType::noop, ""), log->truncate_prefix(1),
-                               log->truncate_suffix(6), read_range(*log, 1, 1, &entries)}) {
-    CHECK(status.to_string() == failure.to_string());
-  }
-  CHECK(log->synced_index() == 5);
-  log = directory.reopen();
-  CHECK(log->last_index() == 5);
-  CHECK(log->recovery().torn_bytes == 10);
-}
-
-TEST_CASE("after a failed fdatasync everything is refused, even if the next one would succeed") {
-  LogDirectory directory;
-  auto log = directory.create();
-  append_synced(*log, 1, 5);
-  const int file = descriptor_of(directory.last_segment());
-  REQUIRE(file >= 0);
-  const UniqueFd saved(::dup(file));
-  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  REQUIRE(::dup2(null.get(), file) == file);  // takes writes, cannot be synced
-  append_entries(*log, 1, 1);
-  const Status failure = log->sync();
-  CHECK(failure.code() == StatusCode::io_error);
-  CHECK(log->synced_index() == 5);
-  REQUIRE(::dup2(saved.get(), file) == file);
-  CHECK(log->sync().to_string() == failure.to_string());
-  CHECK(log->append(1, EntryType::noop, "").to_string() == failure.to_string());
-  CHECK(log->truncate_suffix(6).to_string() == failure.to_string());
-}
-
-TEST_CASE("a failed cut is an error, and the log stays good") {
-  LogDirectory directory;
-  auto log = directory.create(small_segments());
-  // The next segment's temporary name is taken by a directory.
-  const fs::path obstacle = directory.path() / (segment_name(2, 11) + std::string(kTemporarySuffix));
-  fs::create_directory(obstacle);
-  append_entries(*log, 1, 10);
-  CHECK(log->sync().code() == StatusCode::io_error);
-  CHECK(log->synced_index() == 10);  // they are durable; only the cut failed
-  CHECK(log->append(1, EntryType::noop, "").code() == StatusCode::io_error);
-  fs::remove(obstacle);
-  CHECK(directory.reopen(small_segments())->last_index() == 10);
 }
 
 TEST_CASE("a long random history agrees with a plain vector") {

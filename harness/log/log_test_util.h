@@ -59,6 +59,14 @@ inline std::vector<OwnedEntry> read_all(Log& log) {
   return entries;
 }
 
+// Every few entries a new segment, every few appends a write.
+inline LogOptions small_segments() {
+  LogOptions options;
+  options.segment_bytes = 600;
+  options.buffer_bytes_max = 300;
+  return options;
+}
+
 // A directory for one log. The log object belongs to the test.
 class LogDirectory {
  public:

@@ -159,7 +159,7 @@ Status Replica::replay() {
     constexpr std::uint64_t kGroup = 64;
     std::uint64_t in_group = 0;
     workloads::Transaction transaction;
-    RETURN_IF_ERROR(log_->read(from, last, [&](const log::Entry& entry) -> Status {
+    const Status applied = log_->read(from, last, [&](const log::Entry& entry) -> Status {
       if (skip_applied && entry.index <= witness_) {
         return {};
       }
@@ -177,7 +177,8 @@ Status Replica::replay() {
         return write_batch(*state_, entry.index);
       }
       return {};
-    }));
+    });
+    RETURN_IF_ERROR(applied);
   }
   applied_ = std::max(applied_, last);
   steps_.at(Step::after_replay);

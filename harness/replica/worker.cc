@@ -8,6 +8,7 @@
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/replica/crash_trigger.h"
+#include "harness/replica/floor.h"
 #include "harness/replica/load.h"
 #include "harness/replica/observe.h"
 #include "harness/replica/replica.h"
@@ -42,10 +43,18 @@ class Worker {
         generator_(order.workload, order.seed),
         replica_(order, trigger_, recorder_) {
     recorder_.term = order.term;
+    recorder_.phase_at_ns.at(static_cast<std::size_t>(Phase::starting)) = wire::monotonic_ns();
   }
 
   // What fails is recorded in doing_ for the driver.
   Status run() {
+    if (order_.floor_cycles > 0) {
+      doing_ = Failure::load;
+      std::string times;
+      RETURN_IF_ERROR(measure_floor(order_, trigger_, recorder_, &times));
+      set_message(times);
+      return {};
+    }
     RETURN_IF_ERROR(order_.create ? create() : recover());
     RETURN_IF_ERROR(show_after_replay());
     if (order_.load) {
@@ -73,14 +82,18 @@ class Worker {
   }
 
   void fail(Failure failure, const std::string& message) {
-    std::strncpy(recorder_.message.data(), message.c_str(), recorder_.message.size() - 1);
-    recorder_.message.back() = '\0';
+    set_message(message);
     recorder_.failure = failure;
     enter(Phase::failed);
     notify();
   }
 
  private:
+  void set_message(const std::string& message) {
+    std::strncpy(recorder_.message.data(), message.c_str(), recorder_.message.size() - 1);
+    recorder_.message.back() = '\0';
+  }
+
   void enter(Phase phase) {
     recorder_.phase_at_ns.at(static_cast<std::size_t>(phase)) = wire::monotonic_ns();
     recorder_.phase.store(phase, std::memory_order_release);

@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "harness/base/check.h"
-#include "harness/base/crash_point.h"
 #include "harness/report/facts.h"
 
 namespace chaosgate::report {
@@ -20,11 +19,8 @@ bool is_abnormal(Outcome outcome) {
   return outcome == Outcome::died || outcome == Outcome::hung || outcome == Outcome::failed;
 }
 
-// A planned crash point by its step; anything else as it is written.
-std::string planned_step(const std::string& planned) {
-  const auto point = parse_crash_point(planned);
-  return point ? std::string(to_string(point->step)) : planned;
-}
+// "before-log-sync" of "before-log-sync#3".
+std::string planned_step(const std::string& planned) { return planned.substr(0, planned.find('#')); }
 
 void add_death(EngineTally& tally, const Death& death, bool in_load) {
   if (death.kind.empty()) {
@@ -115,8 +111,7 @@ std::uint64_t Distribution::percentile(double percent) const {
   }
   // Nearest rank; the subtraction keeps 99.9 % of 1,000 at 999 although 99.9 is no binary fraction.
   const double rank = std::ceil(percent * static_cast<double>(values_.size()) / 100.0 - 1e-9);
-  const auto index =
-      static_cast<std::size_t>(std::clamp(rank, 1.0, static_cast<double>(values_.size()))) - 1;
+  const auto index = static_cast<std::size_t>(std::clamp(rank, 1.0, static_cast<double>(values_.size()))) - 1;
   std::vector<std::uint64_t> values = values_;
   const auto nth = values.begin() + static_cast<std::ptrdiff_t>(index);
   std::nth_element(values.begin(), nth, values.end());
@@ -152,16 +147,14 @@ void EngineTally::add(const CycleEvent& event) {
   }
   torn_tails += event.torn_bytes > 0 ? 1 : 0;
   if (event.violations.empty()) {  // otherwise the comparison may have ended early
-    live_keys_min = recovery_us.count() == 0 || live_keys_min == 0 ? event.live_keys
-                                                                   : std::min(live_keys_min, event.live_keys);
+    live_keys_min = compared_cycles == 0 ? event.live_keys : std::min(live_keys_min, event.live_keys);
+    ++compared_cycles;
   }
   replay_entries.add(event.replay_entries);
   recovery_us.add(event.timings.open + event.timings.replay);
 }
 
-double EngineTally::upper_bound() const {
-  return kills < 3 ? 1.0 : 3.0 / static_cast<double>(kills);
-}
+double EngineTally::upper_bound() const { return kills < 3 ? 1.0 : 3.0 / static_cast<double>(kills); }
 
 std::uint64_t EngineTally::violation_count() const { return sum(violations); }
 
@@ -204,6 +197,9 @@ std::vector<std::string> EngineSection::reasons() const {
   if (!inconclusive.empty()) {
     return inconclusive;
   }
+  if (violations_found() > 0 || abnormal_found() > 0) {
+    return {};  // a finding is conclusive, however few kills it took
+  }
   if (tally.kills == 0) {
     return {"no kill was confirmed"};
   }
@@ -231,8 +227,9 @@ Verdict CampaignReport::verdict() const {
     return std::any_of(engines.begin(), engines.end(),
                        [verdict](const EngineSection& section) { return section.verdict() == verdict; });
   };
-  const bool self_test_ran = std::any_of(self_test.begin(), self_test.end(),
-                                         [](const FaultResult& result) { return result.kills > 0; });
+  const bool self_test_ran = std::any_of(self_test.begin(), self_test.end(), [](const FaultResult& result) {
+    return result.found || result.kills > 0;
+  });
   if (any(Verdict::violation)) {
     return Verdict::violation;
   }
@@ -263,9 +260,13 @@ ExitStatus CampaignReport::exit_status() const {
 std::vector<std::string> CampaignReport::reasons() const {
   std::vector<std::string> all = inconclusive;
   for (const FaultResult& result : self_test) {
-    if (!result.found) {
-      all.push_back("the planted fault " + result.fault + " was not found in " + plural(result.kills, "kill") +
-                    " (" + result.engine + ", " + result.protocol + ", seed " + seed_text(result.seed) + ")");
+    const bool said = std::any_of(
+        inconclusive.begin(), inconclusive.end(),
+        [&result](const std::string& reason) { return reason.find(result.fault) != std::string::npos; });
+    if (!result.found && !said) {
+      all.push_back("the planted fault " + result.fault + " was not found in " +
+                    plural(result.kills, "kill") + " (" + result.engine + ", " + result.protocol + ", seed " +
+                    seed_text(result.seed) + ")");
     }
   }
   if (!complete && harness_fault.empty() && !interrupted) {

@@ -73,7 +73,8 @@ struct EngineTally {
   std::uint64_t operations = 0;      // acknowledged
   std::uint64_t at_risk_cycles = 0;  // cycles in which acknowledged but unflushed entries were at risk
   std::uint64_t torn_tails = 0;
-  std::uint64_t live_keys_min = 0;  // fewest keys compared in a cycle without violation
+  std::uint64_t compared_cycles = 0;  // recovered, and compared in full without a violation
+  std::uint64_t live_keys_min = 0;    // fewest keys compared in one of them
   // Kills by kind ("timer", "step", "recovery-timer", "recovery-step") and, for each step, by where they
   // landed.
   std::map<std::string, std::uint64_t> kills_by_kind;
@@ -124,8 +125,8 @@ struct EngineSection {
   std::uint64_t abnormal_found() const;
   // Never harness_fault or interrupted: those are the campaign's.
   Verdict verdict() const;
-  // `inconclusive`, or what follows from the numbers when the campaign gave no reason: fewer kills than wanted,
-  // none at all.
+  // `inconclusive`, or what follows from the numbers when the campaign gave no reason: fewer kills than
+  // wanted, none at all.
   std::vector<std::string> reasons() const;
   // The expected steps at which no kill was ordered and landed: the zero cells.
   std::vector<std::string> never_hit() const;
@@ -168,7 +169,7 @@ struct CampaignReport {
   std::string harness_fault;              // why it ended early, or empty
   bool interrupted = false;
   bool terminated = false;  // interrupted by SIGTERM, not SIGINT
-  std::string command;  // reproduces the first failure, or repeats the campaign
+  std::string command;      // reproduces the first failure, or repeats the campaign
 
   // In this order: a violation wins over everything, for it cannot be taken back; then deaths nobody ordered,
   // a fault of the harness, an interruption, nothing ran. A campaign with any reason for doubt, that missed a

@@ -6,21 +6,20 @@
 
 namespace chaosgate::report {
 
-using nlohmann::json;
-
 namespace {
 
-Outcome parse_outcome(const json& text) {
+Outcome parse_outcome(const nlohmann::json& text) {
   const auto outcome = text.get<Outcome>();
-  if (json(outcome) != text) {  // the library maps unknown names to the first one, a kill
-    throw UsageError("unknown outcome " + text.dump(-1, ' ', false, json::error_handler_t::replace));
+  if (nlohmann::json(outcome) != text) {  // the library maps unknown names to the first one, a kill
+    throw UsageError("unknown outcome " +
+                     text.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
   return outcome;
 }
 
 }  // namespace
 
-void to_json(json& json, const Death& death) {
+void to_json(nlohmann::json& json, const Death& death) {
   json = {{"kind", death.kind},
           {"planned", death.planned},
           {"outcome", death.outcome},
@@ -39,7 +38,7 @@ void to_json(json& json, const Death& death) {
           {"operations", death.operations}};
 }
 
-void from_json(const json& json, Death& death) {
+void from_json(const nlohmann::json& json, Death& death) {
   json.at("kind").get_to(death.kind);
   json.at("planned").get_to(death.planned);
   death.outcome = parse_outcome(json.at("outcome"));
@@ -58,7 +57,7 @@ void from_json(const json& json, Death& death) {
   json.at("operations").get_to(death.operations);
 }
 
-void to_json(json& json, const ViolationEvent& violation) {
+void to_json(nlohmann::json& json, const ViolationEvent& violation) {
   json = {{"invariant", violation.invariant},
           {"explanation", valid_utf8(violation.explanation)},
           {"detail", valid_utf8(violation.detail)},
@@ -66,7 +65,7 @@ void to_json(json& json, const ViolationEvent& violation) {
           {"command", valid_utf8(violation.command)}};
 }
 
-void from_json(const json& json, ViolationEvent& violation) {
+void from_json(const nlohmann::json& json, ViolationEvent& violation) {
   json.at("invariant").get_to(violation.invariant);
   json.at("explanation").get_to(violation.explanation);
   json.at("detail").get_to(violation.detail);
@@ -74,16 +73,21 @@ void from_json(const json& json, ViolationEvent& violation) {
   json.at("command").get_to(violation.command);
 }
 
-void to_json(json& json, const Timings& timings) {
-  json = {{"start", timings.start},     {"open", timings.open},
-          {"dump_before", timings.dump_before}, {"replay", timings.replay},
-          {"dump_after", timings.dump_after},   {"checks", timings.checks},
-          {"compare", timings.compare}, {"load", timings.load},
-          {"kill", timings.kill},       {"mirror", timings.mirror},
+void to_json(nlohmann::json& json, const Timings& timings) {
+  json = {{"start", timings.start},
+          {"open", timings.open},
+          {"dump_before", timings.dump_before},
+          {"replay", timings.replay},
+          {"dump_after", timings.dump_after},
+          {"checks", timings.checks},
+          {"compare", timings.compare},
+          {"load", timings.load},
+          {"kill", timings.kill},
+          {"mirror", timings.mirror},
           {"total", timings.total}};
 }
 
-void from_json(const json& json, Timings& timings) {
+void from_json(const nlohmann::json& json, Timings& timings) {
   json.at("start").get_to(timings.start);
   json.at("open").get_to(timings.open);
   json.at("dump_before").get_to(timings.dump_before);
@@ -97,7 +101,7 @@ void from_json(const json& json, Timings& timings) {
   json.at("total").get_to(timings.total);
 }
 
-void to_json(json& json, const CycleEvent& event) {
+void to_json(nlohmann::json& json, const CycleEvent& event) {
   json = {{"schema_version", kSchemaVersion},
           {"engine", event.engine},
           {"protocol", event.protocol},
@@ -121,7 +125,7 @@ void to_json(json& json, const CycleEvent& event) {
           {"timings_us", event.timings}};
 }
 
-void from_json(const json& json, CycleEvent& event) {
+void from_json(const nlohmann::json& json, CycleEvent& event) {
   json.at("engine").get_to(event.engine);
   json.at("protocol").get_to(event.protocol);
   json.at("workload").get_to(event.workload);

@@ -1,1 +1,271 @@
-// Being written.
+#include "harness/report/facts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace chaosgate::report {
+namespace {
+
+// The length of the UTF-8 sequence at the start of `bytes`, 0 when there is none (RFC 3629: no surrogates, no
+// overlong forms, nothing above U+10FFFF).
+std::size_t utf8_length(std::string_view bytes) {
+  const auto at = [bytes](std::size_t i) {
+    return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0U;
+  };
+  const auto continues = [&at](std::size_t i) { return (at(i) & 0xC0U) == 0x80U; };
+  const unsigned first = at(0);
+  if (first < 0x80) {
+    return 1;
+  }
+  if (first >= 0xC2 && first <= 0xDF) {
+    return continues(1) ? 2 : 0;
+  }
+  if (first >= 0xE0 && first <= 0xEF) {
+    const bool overlong = first == 0xE0 && at(1) < 0xA0;
+    const bool surrogate = first == 0xED && at(1) > 0x9F;
+    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    const bool overlong = first == 0xF0 && at(1) < 0x90;
+    const bool beyond = first == 0xF4 && at(1) > 0x8F;
+    return continues(1) && continues(2) && continues(3) && !overlong && !beyond ? 4 : 0;
+  }
+  return 0;
+}
+
+// C0 and C1 controls and DEL, U+FFFE and U+FFFF. `character` is one valid UTF-8 sequence.
+bool is_unprintable(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) {
+    return (first < 0x20 && first != '\t' && first != '\n') || first == 0x7F;
+  }
+  if (character.size() == 2) {
+    return first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
+  }
+  return character == "\xEF\xBF\xBE" || character == "\xEF\xBF\xBF";
+}
+
+std::string escape(std::string_view bytes, bool controls) {
+  std::string out;
+  out.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const std::size_t length = utf8_length(bytes);
+    const std::string_view character = bytes.substr(0, std::max<std::size_t>(length, 1));
+    if (length == 0 || (controls && is_unprintable(character))) {
+      for (const char byte : character) {
+        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+      }
+    } else {
+      out += character;
+    }
+    bytes.remove_prefix(character.size());
+  }
+  return out;
+}
+
+std::string pass_sentence(const CampaignReport& report) {
+  const std::string recoveries =
+      "every recovery after " + plural(report.kills(), "kill") + " brought back the expected state";
+  const std::string faults = report.self_test.size() == 1
+                                 ? "the planted fault was found"
+                                 : "all " + plural(report.self_test.size(), "planted fault") + " were found";
+  if (report.kills() == 0) {
+    return faults;
+  }
+  return report.self_test.empty() ? recoveries : recoveries + "; " + faults;
+}
+
+}  // namespace
+
+std::string thousands(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
+  }
+  return digits;
+}
+
+std::string milliseconds(std::uint64_t us) {
+  const double ms = static_cast<double>(us) / 1000.0;
+  if (us == 0) {
+    return "0";
+  }
+  if (us < 995) {
+    return fmt::format("{:.2f}", ms);
+  }
+  if (us < 9950) {
+    return fmt::format("{:.1f}", ms);
+  }
+  return thousands(static_cast<std::uint64_t>(std::llround(ms)));
+}
+
+std::string percentage(double share) {
+  const double percent = share * 100;
+  if (percent >= 9.95 || percent == 0) {
+    return fmt::format("{:.0f} %", percent);
+  }
+  if (percent >= 0.995) {
+    return fmt::format("{:.1f} %", percent);
+  }
+  return fmt::format("{:.{}f} %", percent, percent >= 0.0995 ? 2 : 3);
+}
+
+std::string percentage(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? "-"
+                    : fmt::format("{:.0f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+std::string duration(double seconds) {
+  if (seconds < 9.95) {
+    return fmt::format("{:.1f} s", std::max(seconds, 0.0));
+  }
+  const auto whole = static_cast<std::uint64_t>(std::llround(seconds));
+  if (whole < 60) {
+    return fmt::format("{} s", whole);
+  }
+  return whole < 3600 ? fmt::format("{} min {} s", whole / 60, whole % 60)
+                      : fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+}
+
+std::string seed_text(std::uint64_t seed) { return fmt::format("{:#x}", seed); }
+
+std::string plural(std::uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", thousands(count), noun, count == 1 ? "" : "s");
+}
+
+std::string joined(const std::vector<std::string>& parts, std::string_view separator) {
+  return fmt::format("{}", fmt::join(parts, separator));
+}
+
+std::string valid_utf8(std::string_view bytes) { return escape(bytes, false); }
+
+std::string printable(std::string_view bytes) { return escape(bytes, true); }
+
+std::string printable_line(std::string_view bytes) {
+  std::string line = printable(bytes);
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
+}
+
+std::uint64_t count_of(const std::map<std::string, std::uint64_t>& counts, std::string_view key) {
+  const auto found = counts.find(std::string(key));
+  return found == counts.end() ? 0 : found->second;
+}
+
+std::string contract(const EngineSection& section) {
+  if (section.commit_survives.empty() && section.flush_survives.empty()) {
+    return "contract unknown";
+  }
+  const auto or_unknown = [](const std::string& promise) {
+    return promise.empty() ? std::string("unknown") : promise;
+  };
+  return fmt::format("commit survives {}, flush survives {}", or_unknown(section.commit_survives),
+                     or_unknown(section.flush_survives));
+}
+
+std::string engine_title(const EngineSection& section) {
+  return section.tally.fault.empty() ? section.engine
+                                     : section.engine + " with planted fault " + section.tally.fault;
+}
+
+std::string bound_text(const EngineSection& section) {
+  const bool applies = section.violations_found() == 0 && section.tally.kills > 0;
+  return applies ? percentage(section.tally.upper_bound()) : "-";
+}
+
+std::string words(Verdict verdict) {
+  std::string text(to_string(verdict));
+  std::replace(text.begin(), text.end(), '-', ' ');
+  return text;
+}
+
+std::string origin(const CampaignReport& report) {
+  std::vector<std::string> parts;
+  if (!report.version.empty()) {
+    parts = {"chaosgate " + report.version, "seed " + seed_text(report.seed)};
+  }
+  if (!report.started.empty()) {
+    parts.push_back(report.started);
+  }
+  if (report.seconds > 0) {
+    parts.push_back(duration(report.seconds) +
+                    (report.work_directory_kind.empty() ? "" : " on " + report.work_directory_kind));
+  }
+  if (!report.plan_checksum.empty()) {
+    parts.push_back("plan " + report.plan_checksum);
+  }
+  if (!report.complete) {
+    parts.emplace_back("NOT COMPLETE");
+  }
+  return printable_line(joined(parts));
+}
+
+std::string verdict_sentence(const CampaignReport& report) {
+  std::uint64_t violations = 0;
+  std::uint64_t abnormal = 0;
+  for (const EngineSection& section : report.engines) {
+    violations += section.violations_found();
+    abnormal += section.abnormal_found();
+  }
+  const std::string kills = plural(report.kills(), "kill");
+  const std::string deaths = plural(abnormal, "worker death") + " that nobody ordered";
+  switch (report.verdict()) {
+    case Verdict::pass:
+      return pass_sentence(report);
+    case Verdict::violation:
+      return plural(violations, "violation") + " in " + kills + (abnormal > 0 ? ", and " + deaths : "");
+    case Verdict::abnormal_death:
+      return "no violation in " + kills + ", but " + deaths;
+    case Verdict::harness_fault:
+      return "the harness failed after " + kills + ": " + printable_line(report.harness_fault);
+    case Verdict::interrupted:
+      return "stopped by a signal after " + kills + "; no violation until then";
+    case Verdict::nothing_ran:
+      return "no kill was confirmed, so nothing was tested";
+    case Verdict::inconclusive:
+      return "no violation in " + kills + ", but that proves too little";
+  }
+  return {};
+}
+
+std::string command_to_copy(const CampaignReport& report) {
+  if (report.verdict() == Verdict::pass) {
+    return {};
+  }
+  if (!report.command.empty()) {
+    return printable_line(report.command);
+  }
+  for (const EngineSection& section : report.engines) {
+    for (const auto& [where, violation] : section.violations) {
+      if (!violation.command.empty()) {
+        return printable_line(violation.command);
+      }
+    }
+  }
+  return {};
+}
+
+std::vector<StepRow> step_rows(const EngineSection& section) {
+  std::vector<StepRow> rows;
+  const auto row_of = [&rows](const std::string& step) -> StepRow& {
+    const auto found =
+        std::find_if(rows.begin(), rows.end(), [&step](const StepRow& row) { return row.step == step; });
+    return found != rows.end() ? *found : rows.emplace_back(StepRow{.step = step});
+  };
+  for (const std::string& step : section.steps_expected) {
+    row_of(step).expected = true;
+  }
+  for (const auto& [step, kills] : section.tally.kills_by_step) {
+    row_of(step).ordered = kills;
+  }
+  for (const auto& [step, kills] : section.tally.timer_kills_by_step) {
+    row_of(step).timer = kills;
+  }
+  return rows;
+}
+
+}  // namespace chaosgate::report

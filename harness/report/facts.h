@@ -16,13 +16,13 @@ namespace chaosgate::report {
 inline constexpr std::array<std::string_view, 4> kCrashKinds = {"timer", "step", "recovery-timer",
                                                                 "recovery-step"};
 
-std::string thousands(std::uint64_t number);        // "1,234,567"
-std::string milliseconds(std::uint64_t us);         // "0.42", "7.1", "1,250"; without the unit
-std::string percentage(double share);               // 0.003 -> "0.30 %"
+std::string thousands(std::uint64_t number);                      // "1,234,567"
+std::string milliseconds(std::uint64_t us);                       // "0.42", "7.1", "1,250"; without the unit
+std::string percentage(double share);                             // 0.003 -> "0.30 %"
 std::string percentage(std::uint64_t part, std::uint64_t whole);  // "62 %", "-" when whole is 0
-std::string duration(double seconds);               // "8.3 s", "1 min 27 s", "2 h 5 min"
-std::string seed_text(std::uint64_t seed);          // "0x2a"
-std::string plural(std::uint64_t count, std::string_view noun);  // "1 kill", "1,000 kills"
+std::string duration(double seconds);                             // "8.3 s", "1 min 27 s", "2 h 5 min"
+std::string seed_text(std::uint64_t seed);                        // "0x2a"
+std::string plural(std::uint64_t count, std::string_view noun);   // "1 kill", "1,000 kills"
 std::string joined(const std::vector<std::string>& parts, std::string_view separator = ", ");
 
 // Keeps UTF-8 and writes every other byte as \xNN.
@@ -43,6 +43,8 @@ std::string engine_title(const EngineSection& section);
 std::string bound_text(const EngineSection& section);
 // The verdict in words for people: "abnormal death", ...
 std::string words(Verdict verdict);
+// Seed, versions, time and place, as far as they are known: a report made from events alone has none.
+std::string origin(const CampaignReport& report);
 // What the verdict means for this campaign, as one sentence.
 std::string verdict_sentence(const CampaignReport& report);
 // The command to copy when the campaign did not pass, on one line; empty when it passed.

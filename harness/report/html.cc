@@ -1,1 +1,365 @@
-// Being written.
+// report.html: one file without scripts, fonts or pictures from anywhere, so that it can be archived with the
+// build and opened years later. Its policy forbids the browser to load anything.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/report/facts.h"
+#include "harness/report/writers.h"
+
+namespace chaosgate::report {
+namespace {
+
+constexpr std::string_view kStyle = R"css(
+:root {
+  color-scheme: light dark;
+  --paper: #fbfaf8; --card: #ffffff; --ink: #1d2126; --quiet: #667079; --line: #e3e0da;
+  --good: #1d7a46; --good-bg: #e6f4ec; --bad: #b3261e; --bad-bg: #fbe9e7; --doubt: #8a5a00; --doubt-bg: #fff3d9;
+  --bar: #b9cbe0; --code: #f3f1ec;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #14171a; --card: #1b1f23; --ink: #e4e7ea; --quiet: #96a0a9; --line: #2e343a;
+    --good: #6fd39a; --good-bg: #16311f; --bad: #ff8a80; --bad-bg: #3b1a18; --doubt: #f2c063; --doubt-bg: #38290b;
+    --bar: #35506e; --code: #111417;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 70rem; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+h1 { font-size: 1.05rem; font-weight: 600; margin: 0 0 1rem; color: var(--quiet); letter-spacing: .02em; }
+h2 { font-size: 1.2rem; margin: 2.75rem 0 .75rem; }
+h3 { font-size: 1rem; margin: 1.75rem 0 .5rem; }
+h3 .quiet { font-weight: 400; }
+p { margin: .4rem 0; }
+.quiet { color: var(--quiet); }
+.banner { border-radius: 10px; padding: 1.1rem 1.4rem; border-left: 6px solid; }
+.banner strong { font-size: 1.5rem; display: block; line-height: 1.25; }
+.banner strong::first-letter { text-transform: uppercase; }
+.good { color: var(--good); } .bad { color: var(--bad); } .doubt { color: var(--doubt); }
+.banner.good { background: var(--good-bg); } .banner.bad { background: var(--bad-bg); }
+.banner.doubt { background: var(--doubt-bg); }
+.banner span { display: block; color: var(--ink); }
+.banner span::first-letter { text-transform: uppercase; }
+.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .42rem .7rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }
+thead th { border-top: 0; font-weight: 600; font-size: .82rem; line-height: 1.3; color: var(--quiet); vertical-align: bottom; }
+td.n, th.n { text-align: right; }
+td.n, tbody th { white-space: nowrap; }
+tbody th { font-weight: 600; }
+tbody th .quiet { font-weight: 400; }
+td.zero { background: var(--doubt-bg); color: var(--doubt); font-weight: 700; }
+.step td, .step th { padding-top: .2rem; padding-bottom: .2rem; }
+.step tbody th { font-weight: 400; font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .85rem; }
+.step td.bar { width: 45%; vertical-align: middle; }
+.bar i { display: block; height: .7rem; border-radius: 2px; background: var(--bar); }
+pre { background: var(--code); border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem; margin: .6rem 0;
+  overflow-x: auto; font: 13px/1.5 ui-monospace, Menlo, Consolas, monospace; }
+pre.command { user-select: all; }
+.violation { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--bad);
+  border-radius: 8px; padding: .8rem 1.2rem; margin: .8rem 0; }
+.violation h3 { margin-top: 0; }
+ul { margin: .4rem 0; padding-left: 1.3rem; }
+footer { margin-top: 3rem; font-size: .85rem; color: var(--quiet); }
+)css";
+
+std::string html(const std::string& bytes) {
+  std::string out;
+  for (const char c : printable(bytes)) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::string mood(Verdict verdict) {
+  if (verdict == Verdict::pass) {
+    return "good";
+  }
+  return exit_status(verdict) == ExitStatus::violation || verdict == Verdict::harness_fault ? "bad" : "doubt";
+}
+
+// A table from cells that are HTML already. A column whose heading starts with '#' holds numbers.
+class Table {
+ public:
+  explicit Table(const std::vector<std::string>& headings, std::string_view kind = "") {
+    text_ = fmt::format("<div class=\"scroll\"><table class=\"{}\"><thead><tr>", kind);
+    for (const std::string& heading : headings) {
+      const bool number = heading.starts_with('#');
+      numbers_.push_back(number);
+      text_ +=
+          fmt::format("<th{}>{}</th>", number ? " class=\"n\"" : "", html(heading.substr(number ? 1 : 0)));
+    }
+    text_ += "</tr></thead><tbody>\n";
+  }
+
+  void row(const std::vector<std::string>& cells) {
+    text_ += "<tr>";
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (cells[i].starts_with("<td")) {
+        text_ += cells[i];
+      } else if (i == 0) {
+        text_ += fmt::format("<th scope=\"row\">{}</th>", cells[i]);
+      } else {
+        text_ += fmt::format("<td{}>{}</td>", numbers_[i] ? " class=\"n\"" : "", cells[i]);
+      }
+    }
+    text_ += "</tr>\n";
+  }
+
+  std::string take() { return text_ + "</tbody></table></div>\n"; }
+
+ private:
+  std::string text_;
+  std::vector<bool> numbers_;
+};
+
+std::string list(const std::vector<std::string>& lines) {
+  std::string out = "<ul>\n";
+  for (const std::string& line : lines) {
+    out += "<li>" + html(line) + "</li>\n";
+  }
+  return out + "</ul>\n";
+}
+
+std::string head(const CampaignReport& report) {
+  const Verdict verdict = report.verdict();
+  std::string out =
+      fmt::format("<h1>chaosgate</h1>\n<div class=\"banner {}\"><strong>{}</strong><span>{}.</span></div>\n",
+                  mood(verdict), words(verdict), html(verdict_sentence(report)));
+  out += "<p class=\"quiet\">" + html(origin(report)) + "</p>\n";
+  const std::string command = command_to_copy(report);
+  return command.empty()
+             ? out
+             : out + fmt::format("<p>Reproduce with</p><pre class=\"command\">{}</pre>\n", html(command));
+}
+
+std::string verdicts(const CampaignReport& report) {
+  if (report.engines.empty()) {
+    return {};
+  }
+  Table table({"engine", "verdict", "#kills", "#wanted", "#in load", "#in recovery", "#violations",
+               "#at-risk cycles", "#operations acknowledged", "#95 % bound"});
+  for (const EngineSection& section : report.engines) {
+    const EngineTally& tally = section.tally;
+    const Verdict verdict = section.verdict();
+    table.row(
+        {fmt::format("{}<br><span class=\"quiet\">{}</span>", html(engine_title(section)),
+                     html(section.version)),
+         fmt::format("<b class=\"{}\">{}</b>", mood(verdict), words(verdict)), thousands(tally.kills),
+         thousands(section.kills_wanted), thousands(tally.kills_in_load), thousands(tally.kills_in_recovery),
+         section.violations_found() == 0
+             ? "0"
+             : fmt::format("<b class=\"bad\">{}</b>", thousands(section.violations_found())),
+         percentage(tally.at_risk_cycles, tally.cycles), thousands(tally.operations), bound_text(section)});
+  }
+  return "<h2>Engines</h2>\n" + table.take() +
+         "<p class=\"quiet\">95 % bound: without a violation in n kills, the probability of one per kill is "
+         "below 3 / n with 95 % confidence.</p>\n";
+}
+
+std::string reasons(const CampaignReport& report) {
+  std::vector<std::string> all = report.reasons();
+  for (const EngineSection& section : report.engines) {
+    for (const std::string& reason : section.reasons()) {
+      all.push_back(section.engine + ": " + reason);
+    }
+  }
+  return all.empty() ? "" : "<h2>Why it is inconclusive</h2>\n" + list(all);
+}
+
+std::string violations(const CampaignReport& report) {
+  std::string out;
+  for (const EngineSection& section : report.engines) {
+    for (const auto& [where, violation] : section.violations) {
+      out += fmt::format(
+          "<div class=\"violation\"><h3>{}: {} <span class=\"quiet\">{}</span></h3><p>{}</p>\n",
+          html(section.engine), html(violation.invariant), html(where), html(violation.explanation));
+      if (!violation.detail.empty()) {
+        out += "<pre>" + html(violation.detail) + "</pre>\n";
+      }
+      if (!violation.bundle.empty()) {
+        out += "<p class=\"quiet\">Bundle " + html(violation.bundle) + "</p>\n";
+      }
+      if (!violation.command.empty()) {
+        out += "<pre class=\"command\">" + html(violation.command) + "</pre>\n";
+      }
+      out += "</div>\n";
+    }
+    const std::uint64_t more = section.violations_found() - section.violations.size();
+    if (more > 0) {
+      out += fmt::format("<p>{}: {}; events.jsonl has them all.</p>\n", html(section.engine),
+                         plural(more, "more violation"));
+    }
+    if (!section.abnormal.empty()) {
+      out += fmt::format("<h3>{}: deaths that nobody ordered ({})</h3>\n", html(section.engine),
+                         thousands(section.abnormal_found())) +
+             list(section.abnormal);
+    }
+  }
+  return out.empty() ? "" : "<h2>Findings</h2>\n" + out;
+}
+
+std::string kind_table(const CampaignReport& report) {
+  std::vector<std::string> headings = {"engine"};
+  for (const std::string_view kind : kCrashKinds) {
+    headings.push_back(fmt::format("#{}", kind));
+  }
+  headings.insert(headings.end(), {"#missed crash points", "#abnormal deaths", "#torn tails"});
+  Table table(headings);
+  for (const EngineSection& section : report.engines) {
+    std::vector<std::string> cells = {html(section.engine)};
+    for (const std::string_view kind : kCrashKinds) {
+      const std::uint64_t count = count_of(section.tally.kills_by_kind, kind);
+      cells.push_back(count == 0 ? "<td class=\"n zero\">0</td>" : thousands(count));
+    }
+    cells.push_back(thousands(section.tally.missed));
+    cells.push_back(thousands(section.abnormal_found()));
+    cells.push_back(thousands(section.tally.torn_tails));
+    table.row(cells);
+  }
+  return table.take();
+}
+
+std::string step_table(const EngineSection& section) {
+  const std::vector<StepRow> rows = step_rows(section);
+  std::uint64_t most = 1;
+  for (const StepRow& row : rows) {
+    most = std::max(most, row.ordered);
+  }
+  Table table({"step", "#ordered there", "", "#timer kills, last step"}, "step");
+  for (const StepRow& row : rows) {
+    const bool hole = row.expected && row.ordered == 0;
+    table.row({html(row.step), hole ? "<td class=\"n zero\">0</td>" : thousands(row.ordered),
+               fmt::format("<td class=\"bar\"><i style=\"width:{:.1f}%\"></i></td>",
+                           100.0 * static_cast<double>(row.ordered) / static_cast<double>(most)),
+               thousands(row.timer)});
+  }
+  return table.take();
+}
+
+std::string coverage(const CampaignReport& report) {
+  if (report.engines.empty()) {
+    return {};
+  }
+  std::string out = "<h2>Where the kills landed</h2>\n" + kind_table(report);
+  for (const EngineSection& section : report.engines) {
+    const std::size_t expected = section.steps_expected.size();
+    const std::vector<std::string> holes = section.never_hit();
+    out += fmt::format("<h3>{} <span class=\"quiet\">{}; {}</span></h3>\n", html(section.engine),
+                       html(joined(section.protocols, " and ")), html(contract(section)));
+    out +=
+        fmt::format("<p>{} of {} steps hit.{}</p>\n", expected - holes.size(), expected,
+                    holes.empty() ? "" : " Never hit: <b class=\"doubt\">" + html(joined(holes)) + "</b>.");
+    out += step_table(section);
+  }
+  return out;
+}
+
+std::vector<std::string> timing_row(const EngineSection& section, std::string_view what,
+                                    const Distribution& values, std::string (*format)(std::uint64_t)) {
+  return {html(section.engine),          std::string(what),
+          thousands(values.count()),     format(values.percentile(50)),
+          format(values.percentile(99)), format(values.max())};
+}
+
+std::string timings(const CampaignReport& report) {
+  if (report.engines.empty()) {
+    return {};
+  }
+  Table table({"engine", "what", "#count", "#p50", "#p99", "#max"});
+  for (const EngineSection& section : report.engines) {
+    const EngineTally& tally = section.tally;
+    table.row(timing_row(section, "recovery (open and replay), ms", tally.recovery_us, milliseconds));
+    table.row(timing_row(section, "entries replayed", tally.replay_entries, thousands));
+    table.row(timing_row(section, "whole cycle, ms", tally.cycle_us, milliseconds));
+  }
+  return "<h2>Timings</h2>\n" + table.take();
+}
+
+std::string checks(const CampaignReport& report) {
+  Table table({"engine", "invariant", "#checked", "#violated"});
+  bool any = false;
+  for (const EngineSection& section : report.engines) {
+    std::map<std::string, std::uint64_t> all = section.tally.checks;
+    for (const auto& [invariant, count] : section.tally.violations) {
+      all.try_emplace(invariant, count);
+    }
+    for (const auto& [invariant, checked] : all) {
+      any = true;
+      const std::uint64_t violated = count_of(section.tally.violations, invariant);
+      table.row({html(section.engine), html(invariant), thousands(checked),
+                 violated == 0 ? "0" : fmt::format("<b class=\"bad\">{}</b>", thousands(violated))});
+    }
+  }
+  return any ? "<h2>Invariants</h2>\n" + table.take() : "";
+}
+
+std::string self_test(const CampaignReport& report) {
+  if (report.self_test.empty()) {
+    return {};
+  }
+  Table table({"planted fault", "layer", "engine", "protocol", "seed", "result", "#kills", "published as"});
+  for (const FaultResult& result : report.self_test) {
+    table.row({html(result.fault), html(result.layer), html(result.engine), html(result.protocol),
+               seed_text(result.seed),
+               result.found ? "<span class=\"good\">" + html(result.invariant) + "</span>"
+                            : "<b class=\"doubt\">not found</b>",
+               thousands(result.found ? result.kills_until_found : result.kills), html(result.published_as)});
+  }
+  return "<h2>Planted faults</h2>\n" + table.take();
+}
+
+std::string settings(const CampaignReport& report) {
+  Table table({"setting", "value", "from"});
+  for (const SettingLine& line : report.settings) {
+    table.row({html(line.key), html(line.value), html(line.source)});
+  }
+  for (const auto& [name, version] : report.libraries) {
+    table.row({html(name), html(version), "library"});
+  }
+  return "<h2>Settings and versions</h2>\n" + table.take();
+}
+
+}  // namespace
+
+std::string render_html(const CampaignReport& report) {
+  std::string out = fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+      "'unsafe-inline'\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<title>chaosgate: {}</title>\n<style>{}</style>\n</head>\n<body>\n",
+      words(report.verdict()), kStyle);
+  out += head(report) + verdicts(report) + violations(report) + reasons(report) + coverage(report) +
+         timings(report) + checks(report) + self_test(report);
+  if (!report.not_tested.empty()) {
+    out += "<h2>Not tested</h2>\n" + list(report.not_tested);
+  }
+  out += settings(report);
+  out += fmt::format(
+      "<footer>report.html of chaosgate {}, schema version {}; result.json holds the same "
+      "numbers.</footer>\n</body>\n</html>\n",
+      html(report.version), kSchemaVersion);
+  return out;
+}
+
+}  // namespace chaosgate::report

@@ -1,1 +1,200 @@
-// Being written.
+// junit.xml. The stable test cases, one per engine, crash kind and contract, give a CI system its history; a
+// violation also gets a case of its own, so that its text is found by name. `failure`: an invariant does not
+// hold; `error`: the harness failed or a worker died unasked; `skipped`: it proves too little.
+#include <fmt/format.h>
+
+#include <pugixml.hpp>
+#include <set>
+#include <sstream>
+
+#include "harness/report/facts.h"
+#include "harness/report/writers.h"
+
+namespace chaosgate::report {
+namespace {
+
+struct Counts {
+  std::uint64_t tests = 0, failures = 0, errors = 0, skipped = 0;
+
+  void add(const Counts& other) {
+    tests += other.tests;
+    failures += other.failures;
+    errors += other.errors;
+    skipped += other.skipped;
+  }
+};
+
+void write_counts(pugi::xml_node node, const Counts& counts, double seconds) {
+  node.append_attribute("tests") = static_cast<unsigned long long>(counts.tests);
+  node.append_attribute("failures") = static_cast<unsigned long long>(counts.failures);
+  node.append_attribute("errors") = static_cast<unsigned long long>(counts.errors);
+  node.append_attribute("skipped") = static_cast<unsigned long long>(counts.skipped);
+  node.append_attribute("time") = fmt::format("{:.3f}", seconds).c_str();
+}
+
+// One <testsuite>, whose case names are made unique and whose counts are those of its children.
+class Suite {
+ public:
+  Suite(pugi::xml_node parent, const std::string& name)
+      : name_(name), node_(parent.append_child("testsuite")) {
+    node_.append_attribute("name") = printable_line(name).c_str();
+  }
+
+  void pass(const std::string& name, double seconds = 0) { add(name, seconds); }
+  void fail(const std::string& name, const std::string& type, const std::string& message,
+            const std::string& text) {
+    ++counts_.failures;
+    outcome(add(name, 0), "failure", type, message, text);
+  }
+  void error(const std::string& name, const std::string& type, const std::string& message) {
+    ++counts_.errors;
+    outcome(add(name, 0), "error", type, message, message);
+  }
+  void skip(const std::string& name, const std::string& message) {
+    ++counts_.skipped;
+    add(name, 0).append_child("skipped").append_attribute("message") = printable_line(message).c_str();
+  }
+
+  Counts finish(double seconds) {
+    write_counts(node_, counts_, seconds);
+    return counts_;
+  }
+
+ private:
+  pugi::xml_node add(const std::string& name, double seconds) {
+    ++counts_.tests;
+    std::string unique = printable_line(name);
+    for (int number = 2; !names_.insert(unique).second; ++number) {
+      unique = fmt::format("{} #{}", printable_line(name), number);
+    }
+    pugi::xml_node test = node_.append_child("testcase");
+    test.append_attribute("classname") = printable_line(name_).c_str();
+    test.append_attribute("name") = unique.c_str();
+    test.append_attribute("time") = fmt::format("{:.3f}", seconds).c_str();
+    return test;
+  }
+
+  static void outcome(pugi::xml_node test, const char* element, const std::string& type,
+                      const std::string& message, const std::string& text) {
+    pugi::xml_node node = test.append_child(element);
+    node.append_attribute("message") = printable_line(message).c_str();
+    node.append_attribute("type") = printable_line(type).c_str();
+    node.text() = printable(text).c_str();
+  }
+
+  std::string name_;
+  pugi::xml_node node_;
+  Counts counts_;
+  std::set<std::string> names_;
+};
+
+void write_kind(Suite& suite, const EngineSection& section, std::string_view kind) {
+  const EngineTally& tally = section.tally;
+  const std::string name = fmt::format("{} kills, {}", kind, contract(section));
+  const std::uint64_t kills = count_of(tally.kills_by_kind, kind);
+  const std::uint64_t violations = count_of(tally.violations_by_kind, kind);
+  const std::uint64_t abnormal = count_of(tally.abnormal_by_kind, kind);
+  if (violations > 0) {
+    const std::string message = fmt::format("{} in cycles with a {} kill, {} confirmed",
+                                            plural(violations, "violation"), kind, thousands(kills));
+    suite.fail(name, "violation", message, message);
+  } else if (abnormal > 0) {
+    suite.error(name, "abnormal death",
+                fmt::format("{} that nobody ordered where a {} kill was planned",
+                            plural(abnormal, "worker death"), kind));
+  } else if (kills == 0) {
+    suite.skip(name, fmt::format("no {} kill was confirmed", kind));
+  } else if (!section.reasons().empty()) {
+    suite.skip(name, "inconclusive: " + joined(section.reasons(), "; "));
+  } else {
+    suite.pass(name, section.seconds * static_cast<double>(kills) / static_cast<double>(tally.kills));
+  }
+}
+
+std::string violation_text(const std::string& where, const ViolationEvent& violation) {
+  std::string text = fmt::format("{}\n{}\n{}", violation.explanation, where, violation.detail);
+  if (!violation.bundle.empty()) {
+    text += "\nbundle: " + violation.bundle;
+  }
+  if (!violation.command.empty()) {
+    text += "\nreproduce with: " + violation.command;
+  }
+  return text;
+}
+
+Counts write_engine(pugi::xml_node root, const CampaignReport& report, const EngineSection& section) {
+  Suite suite(root, "chaosgate." + section.engine);
+  for (const std::string_view kind : kCrashKinds) {
+    write_kind(suite, section, kind);
+  }
+  const std::string seed = "seed " + seed_text(report.seed);
+  for (const auto& [where, violation] : section.violations) {
+    suite.fail(fmt::format("{}, {}, {}", violation.invariant, seed, where), violation.invariant,
+               violation.explanation, violation_text(where, violation));
+  }
+  const std::uint64_t more = section.violations_found() - section.violations.size();
+  if (more > 0) {
+    const std::string message = plural(more, "more violation") + "; see events.jsonl";
+    suite.fail("more violations, " + seed, "violation", message, message);
+  }
+  for (const std::string& line : section.abnormal) {
+    suite.error(fmt::format("abnormal death, {}, {}", seed, line), "abnormal death", line);
+  }
+  return suite.finish(section.seconds);
+}
+
+Counts write_self_test(pugi::xml_node root, const CampaignReport& report) {
+  Suite suite(root, "chaosgate.self-test");
+  for (const FaultResult& result : report.self_test) {
+    const std::string name = fmt::format("{} is found on {}, {}, seed {}", result.fault, result.engine,
+                                         result.protocol, seed_text(result.seed));
+    if (result.found) {
+      suite.pass(name);
+    } else {
+      suite.skip(name, fmt::format("inconclusive: not found in {}", plural(result.kills, "kill")));
+    }
+  }
+  return suite.finish(0);
+}
+
+Counts write_campaign(pugi::xml_node root, const CampaignReport& report) {
+  Suite suite(root, "chaosgate.campaign");
+  const std::string name = "the campaign runs to its end and proves something";
+  if (!report.harness_fault.empty()) {
+    suite.error(name, "harness fault", report.harness_fault);
+  } else if (report.interrupted) {
+    suite.skip(name, "interrupted by a signal");
+  } else if (!report.reasons().empty()) {
+    suite.skip(name, "inconclusive: " + joined(report.reasons(), "; "));
+  } else if (report.verdict() == Verdict::nothing_ran) {
+    suite.skip(name, "nothing ran");
+  } else {
+    suite.pass(name);
+  }
+  return suite.finish(report.seconds);
+}
+
+}  // namespace
+
+std::string render_junit(const CampaignReport& report) {
+  pugi::xml_document document;
+  pugi::xml_node declaration = document.append_child(pugi::node_declaration);
+  declaration.append_attribute("version") = "1.0";
+  declaration.append_attribute("encoding") = "UTF-8";
+  pugi::xml_node root = document.append_child("testsuites");
+  root.append_attribute("name") = "chaosgate";
+  Counts counts;
+  for (const EngineSection& section : report.engines) {
+    counts.add(write_engine(root, report, section));
+  }
+  if (!report.self_test.empty()) {
+    counts.add(write_self_test(root, report));
+  }
+  counts.add(write_campaign(root, report));
+  write_counts(root, counts, report.seconds);
+  std::ostringstream out;
+  document.save(out, "  ", pugi::format_indent, pugi::encoding_utf8);
+  return out.str();
+}
+
+}  // namespace chaosgate::report

@@ -1,1 +1,397 @@
+// The numbers: events, tallies, percentiles and verdicts.
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/base/test.h"
+#include "harness/report/facts.h"
+#include "harness/report/sample_report.h"
+#include "harness/report/writers.h"
+
+namespace chaosgate::report {
+namespace {
+
+namespace fs = std::filesystem;
+using sample::contains;
+
+TempDir temporary() { return TempDir(fs::temp_directory_path(), "chaosgate-report-"); }
+
+CycleEvent full_event() {
+  CycleEvent event = sample::cycle(17);
+  event.fault = "flush-forgotten";
+  event.cut_entries = 3;
+  Death recrash;
+  recrash.kind = "recovery-step";
+  recrash.planned = "during-replay#4";
+  recrash.outcome = Outcome::hung;
+  recrash.detail = "no progress for 10 s";
+  recrash.step = "during-replay";
+  event.recrashes = {recrash, event.crash};
+  event.violations = {{.invariant = "log.acked", .explanation = "entry 7 is gone", .detail = "a\nb \"c\""}};
+  return event;
+}
+
+std::string error_of(const fs::path& path) {
+  try {
+    read_events(path);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("a cycle event comes back from JSON as it was") {
+  const CycleEvent event = full_event();
+  const nlohmann::json json = nlohmann::json::parse(nlohmann::json(event).dump());
+  CHECK(json.at("schema_version") == kSchemaVersion);
+  CHECK(json.get<CycleEvent>() == event);
+}
+
+TEST_CASE("unknown keys of a newer event are ignored, missing ones and unknown outcomes are not") {
+  nlohmann::json json = full_event();
+  json["invented_later"] = 1;
+  CHECK(json.get<CycleEvent>() == full_event());
+  nlohmann::json missing = json;
+  missing.erase("at_risk");
+  CHECK_THROWS(missing.get<CycleEvent>());
+  json["crash"]["outcome"] = "vanished";
+  CHECK_THROWS_AS(json.get<CycleEvent>(), UsageError);
+}
+
+TEST_CASE("an event whose texts are not UTF-8 is written with the bytes spelled out") {
+  const TempDir directory = temporary();
+  const fs::path path = directory.path() / "events.jsonl";
+  CycleEvent event = full_event();
+  event.violations[0].detail = "key \xff\xc0\x80 end \xe2\x82\xac";
+  event.plan = "plan";
+  EventLog(path).write(event);
+  const auto events = read_events(path);
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].violations[0].detail == "key \\xff\\xc0\\x80 end \xe2\x82\xac");
+}
+
+TEST_CASE("an event log read back gives the same events and the same tally") {
+  const TempDir directory = temporary();
+  const fs::path path = directory.path() / "events.jsonl";
+  std::vector<CycleEvent> events;
+  EngineTally tally;
+  EventLog log(path);
+  for (std::uint64_t i = 0; i < 50; ++i) {
+    events.push_back(sample::cycle(i));
+    tally.add(events.back());
+    log.write(events.back());
+    std::string bytes;  // each line is out before the next
+    REQUIRE(read_file(path, &bytes).ok());
+    CHECK(std::count(bytes.begin(), bytes.end(), '\n') == static_cast<std::ptrdiff_t>(i + 1));
+  }
+  std::string note = "old";
+  const auto back = read_events(path, &note);
+  CHECK(note.empty());
+  CHECK(back == events);
+  CHECK(tally_events(back) == std::vector<EngineTally>{tally});
+}
+
+TEST_CASE("tallies are kept apart by engine and by planted fault") {
+  CycleEvent faulty = sample::cycle(3);
+  faulty.fault = "flush-forgotten";
+  const auto tallies = tally_events({sample::cycle(0), sample::cycle(1, "lmdb"), faulty, sample::cycle(2)});
+  REQUIRE(tallies.size() == 3);
+  CHECK(tallies[0].cycles == 2);
+  CHECK(tallies[1].engine == "lmdb");
+  CHECK(tallies[2].fault == "flush-forgotten");
+}
+
+TEST_CASE("the torn last line of an interrupted run is left out and reported") {
+  const TempDir directory = temporary();
+  const fs::path path = directory.path() / "events.jsonl";
+  const std::string line = nlohmann::json(sample::cycle(0)).dump();
+  std::string note;
+  SECTION("in the middle of an event") {
+    std::ofstream(path) << line << "\n" << line.substr(0, line.size() / 2);
+    CHECK(read_events(path, &note).size() == 1);
+    CHECK(contains(note, path.string() + ":2: the last line is torn"));
+  }
+  SECTION("before its newline, where nothing is lost") {
+    std::ofstream(path) << line << "\n" << line;
+    CHECK(read_events(path, &note).size() == 2);
+    CHECK(note.ends_with(":2: the last line has no newline, but is whole; kept"));
+  }
+  SECTION("before the first line is whole") {
+    std::ofstream(path) << "{";
+    CHECK(read_events(path, &note).empty());
+    CHECK(!note.empty());
+  }
+  SECTION("nothing was written at all") {
+    std::ofstream(path).flush();
+    CHECK(read_events(path, &note).empty());
+    CHECK(note.empty());
+  }
+}
+
+TEST_CASE("a damaged line of an event log is an error that names file and line") {
+  const TempDir directory = temporary();
+  const fs::path path = directory.path() / "events.jsonl";
+  const std::string line = nlohmann::json(sample::cycle(0)).dump();
+  for (const std::string& damage : {std::string("{\"engine\":"), std::string("{}"), std::string(),
+                                    std::string(40, '\0'), std::string("[1]"), std::string("\xff")}) {
+    std::ofstream(path) << line << "\n" << damage << "\n" << line << "\n";
+    const std::string error = error_of(path);
+    INFO(error);
+    CHECK(error.starts_with(path.string() + ":2: "));
+    CHECK(!contains(error, "\n"));
+    CHECK(!contains(error, "json.exception"));
+  }
+  CHECK(contains(error_of(directory.path() / "none.jsonl"), "none.jsonl: no such file"));
+}
+
+TEST_CASE("an event log on a full disk throws instead of losing lines") {
+  if (!fs::exists("/dev/full")) {
+    return;
+  }
+  EventLog log("/dev/full");
+  CHECK_THROWS_AS(log.write(sample::cycle(0)), EnvironmentError);
+  CHECK_THROWS_AS(EventLog("/nonexistent/events.jsonl"), EnvironmentError);
+}
+
+TEST_CASE("percentiles are exact values by nearest rank") {
+  Distribution values;
+  CHECK(values.percentile(50) == 0);
+  CHECK(values.max() == 0);
+  CHECK(values.mean() == 0);
+  values.add(7);
+  for (const double percent : {0.0, 1.0, 50.0, 99.0, 100.0}) {
+    CHECK(values.percentile(percent) == 7);
+  }
+  Distribution hundred;
+  for (std::uint64_t i = 100; i > 0; --i) {
+    hundred.add(i);
+  }
+  CHECK(hundred.percentile(0) == 1);
+  CHECK(hundred.percentile(50) == 50);
+  CHECK(hundred.percentile(50.1) == 51);
+  CHECK(hundred.percentile(99) == 99);
+  CHECK(hundred.percentile(99.1) == 100);
+  CHECK(hundred.percentile(100) == 100);
+  CHECK(hundred.max() == 100);
+  CHECK(hundred.mean() == 50.5);
+  Distribution thousand;
+  for (std::uint64_t i = 1; i <= 1000; ++i) {
+    thousand.add(i);
+  }
+  CHECK(thousand.percentile(99.9) == 999);
+  Distribution two;
+  two.add(1);
+  two.add(2);
+  CHECK(two.percentile(50) == 1);
+  CHECK(two.percentile(51) == 2);
+}
+
+TEST_CASE("only confirmed kills count as kills") {
+  EngineTally tally;
+  for (const Outcome outcome :
+       {Outcome::killed, Outcome::missed, Outcome::died, Outcome::hung, Outcome::failed, Outcome::stopped}) {
+    CycleEvent event = sample::cycle(2);
+    event.crash.outcome = outcome;
+    tally.add(event);
+  }
+  CycleEvent no_crash = sample::cycle(2);
+  no_crash.crash = {};
+  tally.add(no_crash);
+  CHECK(tally.cycles == 7);
+  CHECK(tally.kills == 1);
+  CHECK(tally.missed == 1);
+  CHECK(tally.abnormal == 3);
+  CHECK(tally.kills_by_step == std::map<std::string, std::uint64_t>{{"before-log-sync", 1}});
+  CHECK(tally.abnormal_by_kind == std::map<std::string, std::uint64_t>{{"step", 3}});
+}
+
+TEST_CASE("a step kill counts where it was planned, whatever its occurrence and delay") {
+  EngineTally tally;
+  for (const char* planned : {"inside-apply#2+0us", "inside-apply#1+30us", "inside-apply#7"}) {
+    CycleEvent event = sample::cycle(2);
+    event.crash.planned = planned;
+    tally.add(event);
+  }
+  CHECK(tally.kills_by_step == std::map<std::string, std::uint64_t>{{"inside-apply", 3}});
+}
+
+TEST_CASE("kills of recoveries are counted apart from kills of loads") {
+  CycleEvent event = sample::cycle(2);
+  Death by_step;
+  by_step.kind = "recovery-step";
+  by_step.planned = "during-replay#4";
+  by_step.step = "during-replay";
+  Death by_timer;
+  by_timer.kind = "recovery-timer";
+  by_timer.planned = "timer:90us";
+  event.recrashes = {by_step, by_timer};
+  event.violations = {sample::violation()};
+  EngineTally tally;
+  tally.add(event);
+  CHECK(tally.kills == 3);
+  CHECK(tally.kills_in_load == 1);
+  CHECK(tally.kills_in_recovery == 2);
+  CHECK(count_of(tally.kills_by_step, "during-replay") == 1);
+  CHECK(count_of(tally.timer_kills_by_step, "before the first step") == 1);
+  CHECK(count_of(tally.violations_by_kind, "step") == 1);
+  CHECK(count_of(tally.violations_by_kind, "recovery-timer") == 1);
+  CHECK(count_of(tally.violations_by_kind, "timer") == 0);
+  CHECK(tally.violation_count() == 1);
+}
+
+TEST_CASE("the fewest compared keys are those of complete comparisons, and zero is kept") {
+  EngineTally tally;
+  CycleEvent broken = sample::cycle(0);
+  broken.live_keys = 1;
+  broken.violations = {sample::violation()};
+  tally.add(broken);
+  CHECK(tally.compared_cycles == 0);
+  tally.add(sample::cycle(1));
+  CHECK(tally.live_keys_min == 5'001);
+  CycleEvent empty = sample::cycle(2);
+  empty.live_keys = 0;
+  tally.add(empty);
+  tally.add(sample::cycle(3));
+  CHECK(tally.live_keys_min == 0);
+  CHECK(tally.compared_cycles == 3);
+}
+
+TEST_CASE("the upper bound is 3 / n and never more than certainty") {
+  EngineTally tally;
+  CHECK(tally.upper_bound() == 1.0);
+  tally.kills = 2;
+  CHECK(tally.upper_bound() == 1.0);
+  tally.kills = 1'000;
+  CHECK(std::abs(tally.upper_bound() - 0.003) < 1e-12);
+}
+
+TEST_CASE("the gravest finding decides the verdict and the exit status") {
+  struct Row {
+    const char* what;
+    Verdict verdict;
+    int exit_status;
+  };
+  CampaignReport report = sample::pass();
+  const auto is = [&report](const Row& row) {
+    INFO(row.what);
+    CHECK(report.verdict() == row.verdict);
+    CHECK(static_cast<int>(report.exit_status()) == row.exit_status);
+  };
+  // Each step adds something graver and keeps what was there.
+  is({"a pass", Verdict::pass, 0});
+  SECTION("from doubt to violation") {
+    report.inconclusive = {"too little"};
+    is({"a reason of the campaign", Verdict::inconclusive, 3});
+    for (EngineSection& section : report.engines) {
+      section.tally = {};
+    }
+    is({"no kill at all", Verdict::nothing_ran, 4});
+    report.interrupted = true;
+    is({"interrupted", Verdict::interrupted, 130});
+    report.terminated = true;
+    is({"terminated", Verdict::interrupted, 143});
+    report.harness_fault = "disk full";
+    is({"a fault of the harness", Verdict::harness_fault, 70});
+    report.engines[1].tally.abnormal = 1;
+    is({"a death nobody ordered", Verdict::abnormal_death, 1});
+    report.engines[0].violation_count = 1;
+    is({"a violation", Verdict::violation, 1});
+  }
+  SECTION("one engine's reason for doubt") {
+    report.engines[1].inconclusive = {"a step was never hit"};
+    is({"engine", Verdict::inconclusive, 3});
+  }
+  SECTION("one engine that never ran") {
+    report.engines[1].tally = {};
+    is({"engine", Verdict::inconclusive, 3});
+    CHECK(report.engines[1].verdict() == Verdict::nothing_ran);
+  }
+  SECTION("fewer kills than wanted, and nobody gave a reason") {
+    report.engines[1].kills_wanted = 1'001;
+    is({"engine", Verdict::inconclusive, 3});
+    CHECK(report.engines[1].reasons() == std::vector<std::string>{"1,000 of 1,001 kills were confirmed"});
+  }
+  SECTION("a planted fault that was not found") {
+    report.self_test = {{.fault = "flush-forgotten", .found = false, .kills = 200}};
+    is({"self-test", Verdict::inconclusive, 3});
+  }
+  SECTION("a campaign that is not complete for no given reason") {
+    report.complete = false;
+    is({"incomplete", Verdict::inconclusive, 3});
+  }
+  SECTION("a self-test alone") {
+    report.engines.clear();
+    is({"nothing", Verdict::nothing_ran, 4});
+    report.self_test = {{.fault = "flush-forgotten", .found = true, .kills_until_found = 3, .kills = 3}};
+    is({"self-test", Verdict::pass, 0});
+  }
+}
+
+TEST_CASE("zero cells are the expected steps at which no ordered kill landed") {
+  EngineSection section = sample::section("rocksdb", 100);
+  CHECK(section.never_hit().empty());
+  section.steps_expected.push_back("during-checkpoint");
+  section.tally.timer_kills_by_step["during-checkpoint"] = 5;  // luck is not coverage
+  CHECK(section.never_hit() == std::vector<std::string>{"during-checkpoint"});
+  const auto rows = step_rows(section);
+  CHECK(rows.size() == 6);  // "after-apply" saw timer kills only
+  CHECK(rows[4].ordered == 0);
+  CHECK(rows[4].timer == 5);
+  CHECK(!rows[5].expected);
+}
+
+TEST_CASE("a report made from events alone counts the same and invents nothing") {
+  std::vector<CycleEvent> events;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    events.push_back(sample::cycle(i, i % 2 == 0 ? "rocksdb" : "lmdb"));
+  }
+  events.back().violations = {sample::violation()};
+  const CampaignReport report = report_from_events(events);
+  REQUIRE(report.engines.size() == 2);
+  CHECK(std::vector{report.engines[0].tally, report.engines[1].tally} == tally_events(events));
+  CHECK(report.verdict() == Verdict::violation);
+  CHECK(nlohmann::json::parse(render_json(report)).at("seed").is_null());
+  const std::string text = render_terminal(report, false);
+  CHECK(text.starts_with("VIOLATION: 1 violation in 20 kills\n\n"));
+  CHECK(contains(text, "rocksdb  in-batch; contract unknown"));
+  CHECK(text.ends_with(sample::violation().command + "\n"));
+}
+
+TEST_CASE("numbers read well at every size") {
+  CHECK(thousands(0) == "0");
+  CHECK(thousands(999) == "999");
+  CHECK(thousands(1'000) == "1,000");
+  CHECK(thousands(UINT64_MAX) == "18,446,744,073,709,551,615");
+  CHECK(milliseconds(0) == "0");
+  CHECK(milliseconds(420) == "0.42");
+  CHECK(milliseconds(9'940) == "9.9");
+  CHECK(milliseconds(9'950) == "10");
+  CHECK(milliseconds(1'250'000) == "1,250");
+  CHECK(percentage(0.003) == "0.30 %");
+  CHECK(percentage(0.0003) == "0.030 %");
+  CHECK(percentage(0.03) == "3.0 %");
+  CHECK(percentage(1.0) == "100 %");
+  CHECK(percentage(1, 0) == "-");
+  CHECK(duration(8.31) == "8.3 s");
+  CHECK(duration(59.7) == "1 min 0 s");
+  CHECK(duration(87) == "1 min 27 s");
+  CHECK(duration(7'500) == "2 h 5 min");
+}
+
+TEST_CASE("text from an engine cannot act on a terminal or break a file") {
+  CHECK(printable("a\x1b[31mb\tc\n") == "a\\x1b[31mb\tc\n");
+  CHECK(printable(std::string_view("\0\x7f", 2)) == "\\x00\\x7f");
+  CHECK(printable("\xc2\x9b") == "\\xc2\\x9b");           // C1: CSI
+  CHECK(printable("\xef\xbf\xbf") == "\\xef\\xbf\\xbf");  // U+FFFF
+  CHECK(printable("\xed\xa0\x80") == "\\xed\\xa0\\x80");  // a surrogate
+  CHECK(printable("\xe2\x82") == "\\xe2\\x82");           // cut short
+  CHECK(printable("\xf0\x9f\x98\x80") == "\xf0\x9f\x98\x80");
+  CHECK(printable_line("a\nb\n") == "a b");
+  CHECK(valid_utf8("\x01\xff") == "\x01\\xff");
+}
+
+}  // namespace chaosgate::report

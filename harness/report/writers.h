@@ -16,8 +16,8 @@
 
 namespace chaosgate::report {
 
-std::string render_json(const CampaignReport& report);      // result.json, schema_version first
-std::string render_junit(const CampaignReport& report);     // junit.xml
+std::string render_json(const CampaignReport& report);   // result.json, schema_version first
+std::string render_junit(const CampaignReport& report);  // junit.xml
 // summary.md. Never longer than `bytes_max`: parts that do not fit are left out and counted.
 inline constexpr std::size_t kMarkdownBytesMax = 900 * 1024;  // GitHub refuses a step summary over 1 MiB
 std::string render_markdown(const CampaignReport& report, std::size_t bytes_max = kMarkdownBytesMax);
@@ -28,8 +28,8 @@ std::string render_html(const CampaignReport& report);  // report.html: one file
 std::string render_terminal(const CampaignReport& report, bool color);
 
 // Writes all of them into `directory` (which exists), each by temporary file and rename, adds the Markdown to
-// the file named by GITHUB_STEP_SUMMARY when that is set, and points `<directory>/../latest` at the directory.
-// Throws EnvironmentError; what was written before stays.
+// the file named by GITHUB_STEP_SUMMARY when that is set, and points `<directory>/../latest` at the
+// directory. Throws EnvironmentError; what was written before stays.
 void write_results(const CampaignReport& report, const std::filesystem::path& directory);
 
 // "::error::" lines for GitHub Actions: at most 9 and a line that says how many more. Empty on a pass.
@@ -50,9 +50,12 @@ class EventLog {
 };
 
 // Reads an events.jsonl back. A line that is not an event is a UsageError naming file and line. The last line
-// may be torn, as an interrupted campaign leaves it: it is left out, and `note` says so (it is empty
-// otherwise).
+// may be torn, as an interrupted campaign leaves it: it is left out, and `note` says so. `note` is empty when
+// there is nothing to say.
 std::vector<CycleEvent> read_events(const std::filesystem::path& path, std::string* note = nullptr);
+
+// A report with what events alone can tell: no contracts, no settings, and nothing of what was wanted.
+CampaignReport report_from_events(const std::vector<CycleEvent>& events);
 
 // Live progress on stderr: a line rewritten in place on a terminal, otherwise one plain line every 30 s.
 // Thread-safe.
@@ -64,8 +67,8 @@ class Progress {
   };
 
   struct Options {
-    int fd = 2;                                                 // not owned
-    std::optional<bool> terminal;                               // nullopt: ask isatty() and TERM
+    int fd = 2;                                                  // not owned
+    std::optional<bool> terminal;                                // nullopt: ask isatty() and TERM
     std::function<std::chrono::steady_clock::time_point()> now;  // empty: the steady clock
   };
 

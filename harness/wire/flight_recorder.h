@@ -72,7 +72,8 @@ struct FlightRecorder {
   Counter observation_bytes;                   // published length of the observation buffer; fact
   std::array<Counter, kStepCount> step_count;  // how often each step was reached
   std::array<Counter, kPhaseCount> phase_at_ns;  // CLOCK_MONOTONIC when each phase began; 0 = never
-  // NUL-terminated text for Failure; written before `phase` becomes failed.
+  // NUL-terminated text: why it failed, or what was measured; written before `phase` becomes failed or
+  // closed.
   std::array<char, 1024> message;
 
   void reset();

@@ -75,11 +75,17 @@ struct WorkerOrder {
   std::uint32_t reads = 24;  // sampled point reads and seeks
   bool load = false;         // false: close cleanly after recovery
   Schedule schedule;
+
+  // Instead of all that, measure the floor: so many cycles of the same work, each with so many entries, in one
+  // process without a crash. The times come back as JSON in the flight recorder's message.
+  std::uint32_t floor_cycles = 0;
+  std::uint32_t floor_entries = 0;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerOrder, directory, engine, fault, workload, seed, protocol,
                                    free_running, stock_tuning, term, segment_bytes, create, known_synced,
                                    cut_suffix_from, recovery_crash, load_crash, flush_after_replay,
-                                   check_reopen, check_backward, check_integrity, reads, load, schedule)
+                                   check_reopen, check_backward, check_integrity, reads, load, schedule,
+                                   floor_cycles, floor_entries)
 
 // What the worker program was built with. The driver knows nothing of engines but this.
 struct EngineDescription {

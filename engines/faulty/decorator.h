@@ -1,0 +1,101 @@
+// What planted faults are made of: an Engine that forwards everything, and what a fault is told when it
+// opens.
+//
+// A fault overrides the calls it breaks. Internal to engines/faulty.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "engines/engine.h"
+
+namespace chaosgate::engines {
+
+// Where and how a fault opens its engine.
+struct FaultContext {
+  const EngineConfig& config;
+  std::filesystem::path directory;
+  EngineOptions options;
+  bool create = false;
+  KeyspaceId witness_keyspace = 0;
+  std::string witness_key;
+  // Runs where two steps should have been one: a moment for a kill to fall into.
+  std::function<void()> gap;
+
+  bool is_witness(const WriteBatch::Mutation& mutation) const {
+    return mutation.kind == WriteBatch::Kind::put && mutation.keyspace == witness_keyspace &&
+           mutation.key == witness_key;
+  }
+};
+
+// The correct engine, as the registry opens it.
+Status open_inner(const FaultContext& context, std::unique_ptr<Engine>* engine);
+
+// The fault of this name over `context`. invalid_argument when there is none.
+Status open_fault(std::string_view name, const FaultContext& context, std::unique_ptr<Engine>* engine);
+
+class ForwardingEngine : public Engine {
+ public:
+  explicit ForwardingEngine(std::unique_ptr<Engine> inner) : inner_(std::move(inner)) {}
+
+  Status write(const WriteBatch& batch) override { return inner_->write(batch); }
+  Status get(KeyspaceId keyspace, std::string_view key, std::string* value) override {
+    return inner_->get(keyspace, key, value);
+  }
+  std::unique_ptr<Iterator> iterator(KeyspaceId keyspace) override { return inner_->iterator(keyspace); }
+  std::unique_ptr<Snapshot> snapshot() override { return inner_->snapshot(); }
+  Status flush() override { return inner_->flush(); }
+  Status compact() override { return inner_->compact(); }
+  Status checkpoint(const std::filesystem::path& directory) override { return inner_->checkpoint(directory); }
+  Status size(SizeInfo* info) override { return inner_->size(info); }
+  Status check_integrity() override { return inner_->check_integrity(); }
+
+ protected:
+  Engine& inner() { return *inner_; }
+
+ private:
+  std::unique_ptr<Engine> inner_;
+};
+
+// Opens the correct engine and puts a Fault(context, engine) around it.
+template <typename Fault>
+Status open_wrapped(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  std::unique_ptr<Engine> inner;
+  RETURN_IF_ERROR(open_inner(context, &inner));
+  *engine = std::make_unique<Fault>(context, std::move(inner));
+  return {};
+}
+
+// Appends a mutation of one batch to another.
+void append(const WriteBatch::Mutation& mutation, WriteBatch* batch);
+
+using OpenFault = Status (*)(const FaultContext& context, std::unique_ptr<Engine>* engine);
+
+// write_faults.cc
+Status open_index_outside_batch(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_index_before_batch(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_half_batch(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_index_one_high(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_index_one_low(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_lost_batch(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_empty_value_is_absent(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_delete_range_off_by_one(const FaultContext& context, std::unique_ptr<Engine>* engine);
+// flush_faults.cc
+Status open_flush_not_atomic(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_flush_lies(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_close_flushes(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_defrag_loses_index(const FaultContext& context, std::unique_ptr<Engine>* engine);
+// read_faults.cc
+Status open_backward_skips(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_snapshot_not_isolated(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_stale_read(const FaultContext& context, std::unique_ptr<Engine>* engine);
+// open_faults.cc
+Status open_empty_is_fresh(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_writes_refused_after_crash(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_reopen_drifts(const FaultContext& context, std::unique_ptr<Engine>* engine);
+
+}  // namespace chaosgate::engines

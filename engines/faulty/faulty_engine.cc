@@ -1,0 +1,144 @@
+#include "engines/faulty/faulty_engine.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <thread>
+
+#include "engines/faulty/decorator.h"
+#include "engines/registry.h"
+
+namespace chaosgate::engines {
+namespace {
+
+// Long enough for one kill in some hundred to fall into it, short enough not to slow the load down.
+constexpr std::chrono::microseconds kGap{50};
+
+struct Fault {
+  EngineFaultInfo info;
+  OpenFault open;
+};
+
+const std::vector<Fault>& faults() {
+  static const std::vector<Fault> all = {
+      {{"index-outside-batch", "the applied index is committed in a second batch, after the data",
+        "etcd v3.5 data inconsistency postmortem; etcd#13766", FaultNeeds::separable_commits},
+       open_index_outside_batch},
+      {{"index-before-batch", "the applied index is committed in a batch of its own, before the data",
+        "etcd#13766, the other order", FaultNeeds::separable_commits},
+       open_index_before_batch},
+      {{"half-batch", "a batch is committed in two halves, the applied index with the second",
+        "non-atomic multi-page writes; Torturing Databases (OSDI 2014)", FaultNeeds::separable_commits},
+       open_half_batch},
+      {{"index-one-high", "the stored applied index is one too high: replay skips an entry",
+        "the bbolt to Pebble notebook, post 4"},
+       open_index_one_high},
+      {{"index-one-low", "the stored applied index is one too low: replay applies an entry twice",
+        "the bbolt to Pebble notebook, post 4"},
+       open_index_one_low},
+      {{"flush-not-atomic", "keyspaces are flushed one after the other",
+        "RocksDB, WAL off, several column families, atomic_flush=false", FaultNeeds::volatile_commits},
+       open_flush_not_atomic},
+      {{"flush-lies", "a flush reports success and does nothing",
+        "fsync that only reaches a volatile cache; Torturing Databases (OSDI 2014)",
+        FaultNeeds::volatile_commits},
+       open_flush_lies},
+      {{"close-flushes", "a flush does nothing, the clean close makes up for it",
+        "engines that are only consistent after a clean close", FaultNeeds::volatile_commits},
+       open_close_flushes},
+      {{"defrag-loses-index", "a compaction brings back the applied index of the last flush", "etcd#14685"},
+       open_defrag_loses_index},
+      {{"empty-is-fresh", "a directory left inside a flush is wiped and opened as a new, empty store",
+        "the bbolt to Pebble notebook, bug A"},
+       open_empty_is_fresh},
+      {{"lost-batch", "now and then a batch advances the applied index and drops its data",
+        "RocksDB#12995, without the error"},
+       open_lost_batch},
+      {{"empty-value-is-absent", "a put of an empty value removes the key", ""}, open_empty_value_is_absent},
+      {{"delete-range-off-by-one", "a range delete removes its excluded end too", ""},
+       open_delete_range_off_by_one},
+      {{"backward-skips", "backward iteration now and then skips a key", ""}, open_backward_skips},
+      {{"snapshot-not-isolated", "a snapshot reads the live state", ""}, open_snapshot_not_isolated},
+      {{"writes-refused-after-crash", "after a crash the engine acknowledges writes and drops them", ""},
+       open_writes_refused_after_crash},
+      {{"reopen-drifts", "each open after a clean close loses a key", ""}, open_reopen_drifts},
+      {{"stale-read", "a get now and then returns the value before the last overwrite", ""}, open_stale_read},
+  };
+  return all;
+}
+
+}  // namespace
+
+const std::vector<EngineFaultInfo>& engine_faults() {
+  static const std::vector<EngineFaultInfo> infos = [] {
+    std::vector<EngineFaultInfo> all;
+    for (const Fault& fault : faults()) {
+      all.push_back(fault.info);
+    }
+    return all;
+  }();
+  return infos;
+}
+
+const EngineFaultInfo* find_engine_fault(std::string_view name) {
+  for (const EngineFaultInfo& info : engine_faults()) {
+    if (info.name == name) {
+      return &info;
+    }
+  }
+  return nullptr;
+}
+
+bool fault_can_show(const EngineFaultInfo& fault, const EngineConfig& config, Maintenance maintenance) {
+  const bool volatile_commits = config.contract.commit == Durability::nothing;
+  switch (fault.needs) {
+    case FaultNeeds::nothing:
+      return true;
+    case FaultNeeds::separable_commits:
+      return !volatile_commits || maintenance == Maintenance::free_running;
+    case FaultNeeds::volatile_commits:
+      return volatile_commits;
+  }
+  return true;
+}
+
+Status open_inner(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return context.create ? create_engine(context.config, context.directory, context.options, engine)
+                        : open_engine(context.config, context.directory, context.options, engine);
+}
+
+Status open_fault(std::string_view name, const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  for (const Fault& fault : faults()) {
+    if (fault.info.name == name) {
+      return fault.open(context, engine);
+    }
+  }
+  return Status::invalid_argument(fmt::format("unknown engine fault \"{}\"", name));
+}
+
+void append(const WriteBatch::Mutation& mutation, WriteBatch* batch) {
+  switch (mutation.kind) {
+    case WriteBatch::Kind::put:
+      return batch->put(mutation.keyspace, mutation.key, mutation.value);
+    case WriteBatch::Kind::erase:
+      return batch->erase(mutation.keyspace, mutation.key);
+    case WriteBatch::Kind::erase_range:
+      return batch->erase_range(mutation.keyspace, mutation.key, mutation.value);
+  }
+}
+
+Status open_faulty_engine(std::string_view fault, const EngineConfig& config,
+                          const std::filesystem::path& directory, const EngineOptions& options,
+                          KeyspaceId witness_keyspace, std::string_view witness_key, bool create,
+                          std::unique_ptr<Engine>* engine) {
+  const FaultContext context{.config = config,
+                             .directory = directory,
+                             .options = options,
+                             .create = create,
+                             .witness_keyspace = witness_keyspace,
+                             .witness_key = std::string(witness_key),
+                             .gap = [] { std::this_thread::sleep_for(kGap); }};
+  return open_fault(fault, context, engine);
+}
+
+}  // namespace chaosgate::engines

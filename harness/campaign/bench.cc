@@ -1,0 +1,149 @@
+#include "harness/campaign/bench.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "harness/base/error.h"
+#include "harness/campaign/lane.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::uint64_t resident_kib() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
+}
+
+double mean_ms(const std::vector<std::uint64_t>& values_us, std::size_t first, std::size_t count) {
+  double sum = 0;
+  for (std::size_t i = first; i < first + count; ++i) {
+    sum += static_cast<double>(values_us[i]);
+  }
+  return count == 0 ? 0 : sum / static_cast<double>(count) / 1000;
+}
+
+nlohmann::json measure_floor(const CampaignConfig& config, const std::string& engine, wire::Protocol protocol,
+                             std::uint64_t cycles, std::uint64_t entries, const fs::path& directory,
+                             StopSignal& stop) {
+  fs::create_directory(directory);
+  WorkerParent parent(config.worker, directory / "worker.output", &stop);
+  wire::WorkerOrder order;
+  order.directory = (directory / "data").string();
+  fs::create_directory(order.directory);
+  order.engine = engine;
+  order.workload = config.key.workload;
+  order.seed = config.key.seed;
+  order.protocol = protocol;
+  order.segment_bytes = config.key.segment_bytes;
+  order.term = 1;
+  order.floor_cycles = static_cast<std::uint32_t>(cycles);
+  order.floor_entries = static_cast<std::uint32_t>(std::max<std::uint64_t>(entries, 1));
+  parent.start(order);
+  constexpr std::uint64_t kBoundNs = 3600ULL * 1'000'000'000;
+  for (const std::uint64_t deadline = wire::monotonic_ns() + kBoundNs;;) {
+    const WorkerParent::Event event = parent.wait(deadline);
+    if (event == WorkerParent::Event::death) {
+      break;
+    }
+    if (event != WorkerParent::Event::notice) {
+      throw EnvironmentError("the floor was not measured: stopped");
+    }
+  }
+  const Exit exit = parent.reap();
+  if (!exit.clean()) {
+    throw EnvironmentError("the floor was not measured: " + exit.describe() + ", " +
+                           parent.recorder().message.data());
+  }
+  return nlohmann::json::parse(parent.recorder().message.data());
+}
+
+}  // namespace
+
+BenchResult run_bench(const CampaignConfig& config, const std::string& engine, wire::Protocol protocol,
+                      std::uint64_t cycles, const fs::path& directory, StopSignal& stop) {
+  BenchResult result;
+  result.engine = engine;
+  result.protocol = wire::to_string(protocol);
+  LaneOptions options;
+  options.key = config.key;
+  options.key.plan.recrash = false;
+  options.key.plan.free_running = false;
+  options.engine = engine;
+  options.protocol = protocol;
+  options.directory = directory / "lane";
+  options.worker = config.worker;
+  options.hang_ms = config.hang_ms;
+  report::Timings sum;
+  std::vector<std::uint64_t> totals;
+  std::uint64_t entries = 0;
+  std::uint64_t operations = 0;
+  std::uint64_t live_keys = 0;
+  {
+    Lane lane(options, &stop);
+    lane.run_cycle(false);  // creates and preloads; not measured
+    result.driver_rss_first_kib = resident_kib();
+    while (totals.size() < cycles) {
+      const report::CycleEvent event = lane.run_cycle(false);
+      if (stop.requested() || lane.evidence()) {
+        throw EnvironmentError("the bench was stopped, or found a failure that 'chaosgate run' would report");
+      }
+      totals.push_back(event.timings.total);
+      entries += event.crash.entries;
+      operations += event.crash.operations;
+      live_keys += event.live_keys;
+      const report::Timings& t = event.timings;
+      sum.start += t.start;
+      sum.open += t.open;
+      sum.dump_before += t.dump_before;
+      sum.replay += t.replay;
+      sum.dump_after += t.dump_after;
+      sum.checks += t.checks;
+      sum.compare += t.compare;
+      sum.load += t.load;
+      sum.kill += t.kill;
+      sum.mirror += t.mirror;
+      sum.total += t.total;
+    }
+    result.driver_rss_last_kib = resident_kib();
+  }
+  const double count = static_cast<double>(std::max<std::uint64_t>(cycles, 1));
+  const auto per_cycle = [&](std::uint64_t us) { return static_cast<double>(us) / 1000 / count; };
+  result.cycles = cycles;
+  result.entries_per_cycle = static_cast<double>(entries) / count;
+  result.live_keys = static_cast<double>(live_keys) / count;
+  result.phases = {{"load", per_cycle(sum.load)},
+                   {"kill and reap", per_cycle(sum.kill)},
+                   {"keep the image", per_cycle(sum.mirror)},
+                   {"start a worker", per_cycle(sum.start)},
+                   {"open log and engine", per_cycle(sum.open)},
+                   {"dump before replay", per_cycle(sum.dump_before)},
+                   {"replay", per_cycle(sum.replay)},
+                   {"dump after replay", per_cycle(sum.dump_after)},
+                   {"reads and probe", per_cycle(sum.checks)},
+                   {"compare (overlaps)", per_cycle(sum.compare)}};
+  result.load_ms_per_1000_operations =
+      operations == 0 ? 0 : static_cast<double>(sum.load) / static_cast<double>(operations);
+  result.cycle_ms = per_cycle(sum.total);
+  const std::size_t tenth = std::max<std::size_t>(totals.size() / 10, 1);
+  result.first_tenth_ms = mean_ms(totals, 0, tenth);
+  result.last_tenth_ms = mean_ms(totals, totals.size() - tenth, tenth);
+  const nlohmann::json floor =
+      measure_floor(config, engine, protocol, cycles, entries / cycles, directory / "floor", stop);
+  for (const char* phase : {"open", "load", "close", "reopen", "replay", "scan"}) {
+    const double ms = per_cycle(floor.at(phase).get<std::uint64_t>());
+    result.floor_phases.emplace_back(phase, ms);
+    result.floor_ms += ms;
+  }
+  return result;
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,43 @@
+// bench measures what a cycle of the gate costs, phase by phase, and its ratio to the floor: the same work
+// (open, load, close, open, replay, scan) in one process without the harness.
+//
+// Machines differ and are noisy; the ratio, taken in one run, holds better than any time in it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/campaign/config.h"
+#include "harness/campaign/stop.h"
+
+namespace chaosgate::campaign {
+
+struct BenchResult {
+  std::string engine;
+  std::string protocol;
+  std::uint64_t cycles = 0;
+  double entries_per_cycle = 0;
+  double live_keys = 0;
+  // Milliseconds per cycle by phase, in the order of a cycle.
+  std::vector<std::pair<std::string, double>> phases;
+  double load_ms_per_1000_operations = 0;
+  double cycle_ms = 0;
+  double floor_ms = 0;  // per cycle of the floor
+  std::vector<std::pair<std::string, double>> floor_phases;
+  double first_tenth_ms = 0;               // cycle time at the beginning ...
+  double last_tenth_ms = 0;                // ... and at the end, to see whether it stays flat
+  std::uint64_t driver_rss_first_kib = 0;  // driver memory at the beginning and at the end
+  std::uint64_t driver_rss_last_kib = 0;
+
+  double ratio() const { return floor_ms > 0 ? cycle_ms / floor_ms : 0; }
+};
+
+// One lane in `directory`, which exists. Timers and steps as planned, scheduled maintenance, no crash in
+// recovery.
+BenchResult run_bench(const CampaignConfig& config, const std::string& engine, wire::Protocol protocol,
+                      std::uint64_t cycles, const std::filesystem::path& directory, StopSignal& stop);
+
+}  // namespace chaosgate::campaign

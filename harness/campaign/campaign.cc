@@ -1,0 +1,497 @@
+#include "harness/campaign/campaign.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <exception>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "harness/base/check.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/campaign/bundle.h"
+#include "harness/campaign/lane.h"
+#include "harness/campaign/regressions.h"
+#include "harness/campaign/self_test.h"
+#include "harness/campaign/versions.h"
+#include "harness/campaign/work_directory.h"
+#include "workloads/generator.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+using report::CampaignReport;
+using report::CycleEvent;
+using report::EngineSection;
+
+namespace {
+
+// Below this many kills for each step, a step that was never hit can be chance, and does not make the
+// campaign inconclusive; the report names it all the same.
+constexpr std::uint64_t kKillsPerStep = 30;
+constexpr std::size_t kAbnormalKept = 10;
+constexpr std::size_t kViolationsKept = 20;
+
+std::string utc_now(const char* format) {
+  return fmt::format(fmt::runtime(fmt::format("{{:{}}}", format)), fmt::gmtime(std::time(nullptr)));
+}
+
+// Everything the lanes of one engine share.
+class EngineRun {
+ public:
+  EngineRun(const CampaignConfig& config, const wire::EngineDescription& engine, const fs::path& work,
+            StopSignal& stop, CampaignOutput& output, report::EventLog& events)
+      : config_(config), engine_(engine), work_(work), stop_(stop), output_(output), events_(events) {
+    section_.engine = engine.name;
+    section_.version = engine.version;
+    section_.commit_survives = engine.commit_survives;
+    section_.flush_survives = engine.flush_survives;
+    section_.kills_wanted = config.kills;
+    section_.tally.engine = engine.name;
+    std::set<std::string> steps;
+    for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
+      const wire::Protocol protocol = lane_protocol(config.protocol, lane);
+      const std::string name(wire::to_string(protocol));
+      if (std::find(section_.protocols.begin(), section_.protocols.end(), name) == section_.protocols.end()) {
+        section_.protocols.push_back(name);
+      }
+      if (config.key.plan.step) {
+        for (const Step step : crash::load_steps(protocol)) {
+          steps.emplace(to_string(step));
+        }
+      }
+    }
+    if (config.key.plan.step && config.key.plan.recrash) {
+      for (const Step step : crash::recovery_steps()) {
+        steps.emplace(to_string(step));
+      }
+    }
+    section_.steps_expected.assign(steps.begin(), steps.end());
+  }
+
+  // Throws what a lane threw.
+  EngineSection run() {
+    const auto begin = std::chrono::steady_clock::now();
+    if (config_.replay_regressions && config_.key.fault.empty()) {
+      in_thread([this] { replay_regressions(); });
+    }
+    std::vector<std::thread> threads;
+    for (std::uint64_t lane = 0; lane < config_.lanes; ++lane) {
+      threads.emplace_back([this, lane] {
+        guard([&] {
+          const std::uint64_t share =
+              config_.kills / config_.lanes + (lane < config_.kills % config_.lanes ? 1 : 0);
+          run_lane(lane_options(config_.key, lane_protocol(config_.protocol, lane), lane), share, UINT64_MAX);
+        });
+      });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+    section_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    judge_strength();
+    return section_;
+  }
+
+ private:
+  LaneOptions lane_options(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane) const {
+    LaneOptions options;
+    options.key = key;
+    options.engine = engine_.name;
+    options.protocol = protocol;
+    options.lane = lane;
+    options.worker = config_.worker;
+    options.hang_ms = config_.hang_ms;
+    options.keep_images = config_.keep_images;
+    return options;
+  }
+
+  // A lane lives on one thread; what it throws is kept for run().
+  template <typename Body>
+  void guard(Body&& body) {
+    try {
+      body();
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!error_) {
+        error_ = std::current_exception();
+      }
+      ended_ = true;
+    }
+  }
+
+  template <typename Body>
+  void in_thread(Body&& body) {
+    std::thread thread([&] { guard(body); });
+    thread.join();
+  }
+
+  bool ended() {
+    const std::lock_guard lock(mutex_);
+    return ended_ || stop_.requested();
+  }
+
+  // Runs cycles until `kills` were confirmed or `cycles` were run.
+  void run_lane(LaneOptions options, std::uint64_t kills, std::uint64_t cycles) {
+    {
+      const std::lock_guard lock(mutex_);
+      options.directory = work_ / fmt::format("lane-{}", lanes_made_++);
+    }
+    Lane lane(options, &stop_);
+    std::uint64_t done = 0;
+    while (done < kills && lane.next_cycle() < cycles && !ended()) {
+      const crash::CyclePlan plan = crash::plan_cycle(options.key.plan, options.protocol, options.key.seed,
+                                                      options.lane, lane.next_cycle());
+      const bool last = done + 1 + plan.recrashes.size() >= kills || lane.next_cycle() + 1 == cycles;
+      CycleEvent event = lane.run_cycle(last);
+      done += take(options, lane, event);
+    }
+  }
+
+  // Takes a cycle into the books; returns its confirmed kills.
+  std::uint64_t take(const LaneOptions& options, const Lane& lane, CycleEvent& event) {
+    const std::lock_guard lock(mutex_);
+    if (lane.evidence()) {
+      ++failures_;
+      keep_failure(options, lane, event);
+    }
+    const std::uint64_t before = section_.tally.kills;
+    section_.tally.add(event);
+    events_.write(event);
+    const std::string where = fmt::format("lane {} cycle {}", event.lane, event.cycle);
+    for (const report::ViolationEvent& violation : event.violations) {
+      ++section_.violation_count;
+      if (section_.violations.size() < kViolationsKept) {
+        section_.violations.emplace_back(where, violation);
+      }
+    }
+    note_abnormal(where, event.crash);
+    for (const report::Death& death : event.recrashes) {
+      note_abnormal(where, death);
+    }
+    if (failures_ >= config_.failures_max) {
+      ended_ = true;
+    }
+    if (output_.progress != nullptr) {
+      output_.progress->update({engine_.name, section_.tally.kills, config_.kills, section_.violation_count});
+    }
+    return section_.tally.kills - before;
+  }
+
+  void note_abnormal(const std::string& where, const report::Death& death) {
+    using report::Outcome;
+    const bool abnormal =
+        death.outcome == Outcome::died || death.outcome == Outcome::hung || death.outcome == Outcome::failed;
+    // A worker that reported an error in recovery broke an invariant, which says it already.
+    if (abnormal && !death.detail.empty() && section_.abnormal.size() < kAbnormalKept) {
+      section_.abnormal.push_back(fmt::format("{}: {} while {} ({})", where,
+                                              nlohmann::json(death.outcome).get<std::string>(), death.phase,
+                                              death.detail));
+    }
+  }
+
+  void keep_failure(const LaneOptions& options, const Lane& lane, CycleEvent& event) {
+    const std::string id = fmt::format("{}-{}-lane{}-cycle{}", engine_.name, seed_text(options.key.seed),
+                                       event.lane, event.cycle);
+    const std::string by_seed =
+        replay_command(options.key, engine_.name, options.protocol, event.lane, event.cycle);
+    std::string file;
+    if (config_.keep_images) {
+      Bundle bundle;
+      bundle.version = chaosgate_version();
+      bundle.engine_version = engine_.version;
+      bundle.key = options.key;
+      bundle.protocol = options.protocol;
+      bundle.lane = event.lane;
+      bundle.cycle = event.cycle;
+      bundle.plan_checksum =
+          fmt::format("{:016x}", plan_checksum(options.key, options.protocol, event.lane, event.cycle + 1));
+      bundle.commit_survives_kill = engine_.commit_survives_kill;
+      bundle.recovery = lane.evidence()->recovery;
+      bundle.event = event;
+      const fs::path directory = output_.directory / "failures" / id;
+      fs::create_directories(directory);
+      write_bundle(bundle, lane.evidence()->image, lane.evidence()->output, directory / "bundle.tar.zst");
+      file = (fs::path("failures") / id / "bundle.tar.zst").string();
+    }
+    const std::string command =
+        file.empty() ? by_seed : fmt::format("chaosgate replay {}", (output_.directory / file).string());
+    for (report::ViolationEvent& violation : event.violations) {
+      violation.bundle = file;
+      violation.command = command;
+    }
+    if (first_command_.empty()) {
+      first_command_ = command;
+    }
+    append_regression(config_.results,
+                      {options.key, engine_.name, options.protocol, event.lane, event.cycle,
+                       event.violations.empty() ? "abnormal" : event.violations.front().invariant});
+    output_.log(fmt::format("{}: lane {} cycle {}: {}", engine_.name, event.lane, event.cycle,
+                            event.violations.empty() ? event.crash.detail
+                                                     : event.violations.front().invariant + ": " +
+                                                           event.violations.front().explanation));
+  }
+
+  void replay_regressions() {
+    const RegressionList list = read_regressions(config_.results, engine_.name);
+    if (!list.note.empty()) {
+      output_.log(list.note);
+    }
+    for (const Regression& regression : list.entries) {
+      if (ended()) {
+        return;
+      }
+      output_.log(fmt::format("{}: replaying an earlier failure first: seed {} lane {} cycle {} ({})",
+                              engine_.name, seed_text(regression.key.seed), regression.lane, regression.cycle,
+                              regression.invariant));
+      run_lane(lane_options(regression.key, regression.protocol, regression.lane), UINT64_MAX,
+               regression.cycle + 1);
+    }
+  }
+
+  // What makes a run without findings prove too little.
+  void judge_strength() {
+    const report::EngineTally& tally = section_.tally;
+    if (stop_.requested() || failures_ >= config_.failures_max) {
+      return;
+    }
+    if (tally.kills < config_.kills) {
+      section_.inconclusive.push_back(fmt::format("{} of {} kills landed", tally.kills, config_.kills));
+    }
+    if (tally.cycles > 0 && tally.at_risk_cycles * 100 < tally.cycles * config_.at_risk_percent_min) {
+      section_.inconclusive.push_back(
+          fmt::format("acknowledged entries were at risk in {} of {} cycles, fewer than {} %",
+                      tally.at_risk_cycles, tally.cycles, config_.at_risk_percent_min));
+    }
+    if (config_.kills >= kKillsPerStep * section_.steps_expected.size()) {
+      for (const std::string& step : section_.steps_expected) {
+        if (!tally.kills_by_step.contains(step)) {
+          section_.inconclusive.push_back(fmt::format("no kill landed at step {}", step));
+        }
+      }
+    }
+  }
+
+ public:
+  const std::string& first_command() const { return first_command_; }
+  const EngineSection& section() const { return section_; }
+
+ private:
+  const CampaignConfig& config_;
+  const wire::EngineDescription& engine_;
+  fs::path work_;
+  StopSignal& stop_;
+  CampaignOutput& output_;
+  report::EventLog& events_;
+  std::mutex mutex_;  // guards what follows
+  EngineSection section_;
+  std::string first_command_;
+  std::uint64_t failures_ = 0;
+  std::uint64_t lanes_made_ = 0;
+  bool ended_ = false;
+  std::exception_ptr error_;
+};
+
+const wire::EngineDescription& find_engine(const wire::Hello& hello, const std::string& name) {
+  for (const wire::EngineDescription& engine : hello.engines) {
+    if (engine.name == name) {
+      return engine;
+    }
+  }
+  std::string known;
+  for (const wire::EngineDescription& engine : hello.engines) {
+    known += (known.empty() ? "" : ", ") + engine.name;
+  }
+  throw UsageError(fmt::format("unknown engine '{}'; known: {}", name, known));
+}
+
+fs::path make_result_directory(const CampaignConfig& config) {
+  std::error_code error;
+  fs::create_directories(config.results, error);
+  if (error) {
+    throw UsageError(fmt::format("--results {}: {}", config.results.string(), error.message()));
+  }
+  const std::string base = fmt::format("{}-{}-{}", utc_now("%Y%m%dT%H%M%SZ"), fmt::join(config.engines, "+"),
+                                       seed_text(config.key.seed));
+  for (int attempt = 0; attempt < 100; ++attempt) {  // two campaigns may start in one second
+    const fs::path path = config.results / (attempt == 0 ? base : fmt::format("{}.{}", base, attempt));
+    if (fs::create_directory(path, error)) {
+      return path;
+    }
+    if (error) {
+      break;
+    }
+  }
+  throw UsageError(
+      fmt::format("--results {}: cannot create {}: {}", config.results.string(), base, error.message()));
+}
+
+std::vector<std::string> not_tested(const CampaignConfig& config, const std::string& work_kind) {
+  std::vector<std::string> list = {
+      "power cuts: a SIGKILL leaves the page cache alive, so missing fsyncs and unsynced directories do not "
+      "show",
+      "I/O errors and torn sectors"};
+  if (work_kind == "tmpfs") {
+    list.push_back("a real disk: the work directory was on tmpfs, which a SIGKILL cannot tell from one");
+  }
+  if (!config.key.plan.timer) {
+    list.push_back("asynchronous kills: only steps were planned");
+  }
+  if (!config.key.plan.step) {
+    list.push_back("kills at protocol steps: only timers were planned");
+  }
+  if (!config.key.plan.recrash) {
+    list.push_back("kills during recovery: none were planned");
+  }
+  if (!config.key.plan.free_running) {
+    list.push_back("an engine's own background work: maintenance was scheduled");
+  }
+  return list;
+}
+
+std::string campaign_checksum(const CampaignConfig& config) {
+  std::uint64_t checksum = 0;
+  for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
+    checksum = checksum * 31 + plan_checksum(config.key, lane_protocol(config.protocol, lane), lane,
+                                             config.kills / config.lanes);
+  }
+  return fmt::format("{:016x}", checksum);
+}
+
+}  // namespace
+
+std::string seed_text(std::uint64_t seed) { return fmt::format("{:#x}", seed); }
+
+std::string replay_command(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
+                           std::uint64_t lane, std::uint64_t cycle) {
+  const PlanKey defaults;
+  std::string command = fmt::format("chaosgate replay {} --engine {} --protocol {} --lane {} --cycle {}",
+                                    seed_text(key.seed), engine, wire::to_string(protocol), lane, cycle);
+  if (key.workload != defaults.workload) {
+    command += " --workload " + key.workload;
+  }
+  if (!key.fault.empty()) {
+    command += " --fault " + key.fault;
+  }
+  if (!key.plan.timer || !key.plan.step) {
+    command += key.plan.timer ? " --crash timer" : " --crash step";
+  }
+  if (!key.plan.recrash) {
+    command += " --no-recrash";
+  }
+  if (!key.plan.free_running || !key.plan.scheduled) {
+    command += key.plan.scheduled ? " --maintenance scheduled" : " --maintenance free-running";
+  }
+  if (key.plan.timer_us_max != defaults.plan.timer_us_max) {
+    command += fmt::format(" --timer-us-max {}", key.plan.timer_us_max);
+  }
+  if (key.segment_bytes != defaults.segment_bytes) {
+    command += fmt::format(" --segment-bytes {}", key.segment_bytes);
+  }
+  return command + fmt::format(" --plan-checksum {:016x}", plan_checksum(key, protocol, lane, cycle + 1));
+}
+
+wire::Hello read_hello(const fs::path& worker) {
+  if (!fs::exists(worker)) {
+    throw UsageError(fmt::format("there is no worker program {}", worker.string()));
+  }
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-hello-");
+  return WorkerParent(worker, directory.path() / "output", nullptr).hello();
+}
+
+void validate(const CampaignConfig& config, const wire::Hello& hello) {
+  if (config.engines.empty()) {
+    throw UsageError("no engine: name one with --engine");
+  }
+  for (const std::string& engine : config.engines) {
+    find_engine(hello, engine);
+  }
+  if (std::set(config.engines.begin(), config.engines.end()).size() != config.engines.size()) {
+    throw UsageError("--engine: an engine is named twice");
+  }
+  if (config.kills == 0) {
+    throw UsageError("--kills 0: at least one kill is needed");
+  }
+  if (config.lanes == 0 || config.lanes > config.kills) {
+    throw UsageError(fmt::format("--lanes {}: must be between 1 and the number of kills ({})", config.lanes,
+                                 config.kills));
+  }
+  workloads::Generator(config.key.workload, config.key.seed);  // throws for an unknown workload
+  if (!config.key.fault.empty() &&
+      std::none_of(hello.faults.begin(), hello.faults.end(),
+                   [&](const wire::FaultDescription& fault) { return fault.name == config.key.fault; })) {
+    throw UsageError(
+        fmt::format("unknown planted fault '{}'; 'chaosgate list faults' names them", config.key.fault));
+  }
+}
+
+CampaignReport run_campaign(const CampaignConfig& config, StopSignal& stop, CampaignOutput& output) {
+  const wire::Hello hello = read_hello(config.worker);
+  validate(config, hello);
+  const WorkDirectory work(config.directory, config.engines, &stop);
+  output.directory = make_result_directory(config);
+  const auto begin = std::chrono::steady_clock::now();
+
+  CampaignReport report;
+  report.version = chaosgate_version();
+  report.libraries = library_versions();
+  report.seed = config.key.seed;
+  report.plan_checksum = campaign_checksum(config);
+  report.started = utc_now("%Y-%m-%dT%H:%M:%SZ");
+  report.work_directory_kind = work.kind();
+  report.not_tested = not_tested(config, work.kind());
+  set_check_context(
+      fmt::format("seed {} engines {}", seed_text(config.key.seed), fmt::join(config.engines, "+")));
+
+  report::EventLog events(output.directory / "events.jsonl");
+  try {
+    for (const std::string& name : config.engines) {
+      if (stop.requested()) {
+        break;
+      }
+      const wire::EngineDescription& engine = find_engine(hello, name);
+      report.libraries.emplace_back(engine.name, engine.version);
+      EngineRun run(config, engine, work.path(), stop, output, events);
+      try {
+        run.run();
+      } catch (...) {
+        report.engines.push_back(run.section());
+        throw;
+      }
+      report.engines.push_back(run.section());
+      if (report.command.empty()) {
+        report.command = run.first_command();
+      }
+    }
+    if (config.self_test && !stop.requested()) {
+      SelfTestOptions options;
+      options.seeds = {config.key.seed};
+      options.worker = config.worker;
+      options.hang_ms = config.hang_ms;
+      report.self_test = run_self_test(options, hello, work.path(), stop, output.progress).faults;
+      for (const report::FaultResult& fault : report.self_test) {
+        if (!fault.found && !stop.requested()) {
+          report.inconclusive.push_back(
+              fmt::format("planted fault {} was not found in {} kills", fault.fault, fault.kills));
+        }
+      }
+    }
+  } catch (const std::exception& error) {
+    report.harness_fault = error.what();
+  }
+  report.interrupted = stop.requested();
+  report.complete = !report.interrupted && report.harness_fault.empty();
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return report;
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,47 @@
+// A campaign runs cycles on one or more engines until each has had its kills, and says what was found.
+//
+// The lanes of an engine run in parallel, the engines one after the other. Every cycle becomes a line of
+// events.jsonl as it happens; every failure becomes a bundle, a line in <results>/regressions/<engine>.jsonl,
+// and a command that replays it. Failures of earlier campaigns on the same engine are replayed first.
+//
+// Pass: every engine had its kills, each kill was confirmed, every invariant held. Violation: one did not, or
+// a worker died or hung without an order. Inconclusive: nothing was found, but the campaign proves too
+// little.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "harness/campaign/config.h"
+#include "harness/campaign/stop.h"
+#include "harness/report/campaign_report.h"
+#include "harness/report/writers.h"
+
+namespace chaosgate::campaign {
+
+struct CampaignOutput {
+  std::filesystem::path directory;  // the result directory, made by run_campaign
+  report::Progress* progress = nullptr;
+  std::function<void(const std::string&)> log;  // one line for stderr; never null
+};
+
+// Throws UsageError or EnvironmentError before anything ran; afterwards failures of the machine are in the
+// report.
+report::CampaignReport run_campaign(const CampaignConfig& config, StopSignal& stop, CampaignOutput& output);
+
+// What the worker program offers. Throws UsageError when it cannot be started.
+wire::Hello read_hello(const std::filesystem::path& worker);
+
+// Checks engines, workload, protocol and numbers before anything is written. Throws UsageError.
+void validate(const CampaignConfig& config, const wire::Hello& hello);
+
+// `0x2a`, as seeds are printed everywhere.
+std::string seed_text(std::uint64_t seed);
+
+// The command that replays one cycle from its seed.
+std::string replay_command(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
+                           std::uint64_t lane, std::uint64_t cycle);
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,137 @@
+#include "harness/campaign/drive.h"
+
+#include <algorithm>
+
+namespace chaosgate::campaign {
+
+using report::Outcome;
+using wire::FlightRecorder;
+using wire::Phase;
+
+namespace {
+
+constexpr std::uint64_t kNsPerUs = 1000;
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+
+// Collects a worker that is dead or dying, and names its end. `driven.outcome` is what was ordered from
+// outside (killed, missed, hung, stopped), or failed when the worker ended by itself.
+void collect(WorkerParent& parent, bool clean_end_is_fine, Driven& driven) {
+  const FlightRecorder& recorder = parent.recorder();
+  const Exit exit = parent.reap();
+  driven.end_ns = wire::monotonic_ns();
+  if (driven.outcome == Outcome::killed && !exit.by_sigkill()) {
+    driven.outcome = Outcome::failed;  // it was faster than our signal
+  }
+  if (driven.outcome != Outcome::failed) {
+    if (driven.outcome == Outcome::hung) {
+      driven.detail = "no progress within the bound";
+    }
+    return;
+  }
+  if (exit.by_sigkill() && recorder.crash_ordered == 1) {
+    driven.outcome = Outcome::killed;
+  } else if (exit.clean() && recorder.phase == Phase::closed && clean_end_is_fine) {
+    driven.outcome = Outcome::killed;
+  } else if (recorder.phase == Phase::failed) {
+    driven.detail = recorder.message.data();
+  } else {
+    driven.outcome = Outcome::died;
+    driven.detail = exit.describe();
+  }
+}
+
+}  // namespace
+
+Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd end, std::uint32_t timer_us,
+                      std::uint32_t hang_ms) {
+  Driven driven;
+  driven.begin_ns = wire::monotonic_ns();
+  parent.start(judge.order());
+  const FlightRecorder& recorder = parent.recorder();
+  const std::uint64_t kill_at =
+      end == RecoveryEnd::timer ? driven.begin_ns + timer_us * kNsPerUs : UINT64_MAX;
+  const std::uint64_t hang_at = driven.begin_ns + hang_ms * kNsPerMs;
+  const auto look = [&] {
+    const std::uint64_t begin = wire::monotonic_ns();
+    judge.judge(parent.observations());
+    driven.compare_ns += wire::monotonic_ns() - begin;
+  };
+  for (bool ended = false; !ended;) {
+    switch (parent.wait(std::min(kill_at, hang_at))) {
+      case WorkerParent::Event::death:
+        ended = true;
+        break;
+      case WorkerParent::Event::notice:
+        look();
+        if (recorder.phase == Phase::ready && end == RecoveryEnd::ready) {
+          driven.outcome = Outcome::killed;  // not yet
+          driven.ready = true;
+          driven.dying_ns = driven.end_ns = wire::monotonic_ns();
+          return driven;
+        }
+        if (recorder.phase == Phase::ready && end == RecoveryEnd::step) {
+          driven.outcome = Outcome::missed;  // recovery is complete and the step was not reached
+          ended = true;
+        }
+        break;
+      case WorkerParent::Event::timeout:
+        driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
+        ended = true;
+        break;
+      case WorkerParent::Event::stop:
+        driven.outcome = Outcome::stopped;
+        ended = true;
+        break;
+    }
+  }
+  driven.dying_ns = wire::monotonic_ns();
+  if (driven.outcome != Outcome::failed) {
+    parent.kill();
+  }
+  collect(parent, end == RecoveryEnd::ready, driven);
+  look();
+  if (driven.outcome == Outcome::failed) {
+    judge.judge_failure(recorder);
+  }
+  return driven;
+}
+
+Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms) {
+  Driven driven;
+  const FlightRecorder& recorder = parent.recorder();
+  driven.begin_ns = wire::monotonic_ns();
+  const std::uint64_t kill_at = timer_us ? driven.begin_ns + *timer_us * kNsPerUs : UINT64_MAX;
+  const std::uint64_t hang_at = driven.begin_ns + hang_ms * kNsPerMs;
+  parent.go();
+  for (bool ended = false; !ended;) {
+    switch (parent.wait(std::min(kill_at, hang_at))) {
+      case WorkerParent::Event::death:
+        ended = true;
+        break;
+      case WorkerParent::Event::notice:
+        // The load's bound ends a load that was to die at a step; a timer is not cut short by it. An error
+        // ends the worker by itself.
+        if (recorder.phase == Phase::load_done && !timer_us) {
+          driven.outcome = Outcome::missed;
+          ended = true;
+        }
+        break;
+      case WorkerParent::Event::timeout:
+        driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
+        ended = true;
+        break;
+      case WorkerParent::Event::stop:
+        driven.outcome = Outcome::stopped;
+        ended = true;
+        break;
+    }
+  }
+  driven.dying_ns = wire::monotonic_ns();
+  if (driven.outcome != Outcome::failed) {
+    parent.kill();
+  }
+  collect(parent, false, driven);
+  return driven;
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,42 @@
+// drive_recovery() and drive_load() take a worker through one phase of its life and say how it ended.
+//
+// Shared by the lane and by the replay of a bundle. Every wait has a bound. A death counts as the ordered one
+// only when the wait status is SIGKILL and either we sent it or the flight recorder says the crash trigger
+// fired.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "harness/campaign/recovery.h"
+#include "harness/campaign/worker_parent.h"
+#include "harness/report/event.h"
+
+namespace chaosgate::campaign {
+
+struct Driven {
+  report::Outcome outcome = report::Outcome::failed;
+  std::string detail;          // why, for anything but an ordered end
+  bool ready = false;          // the worker lives and waits for the word to load
+  std::uint64_t begin_ns = 0;  // CLOCK_MONOTONIC
+  std::uint64_t dying_ns = 0;  // when its end was ordered or noticed
+  std::uint64_t end_ns = 0;    // when it was reaped
+  std::uint64_t compare_ns = 0;
+};
+
+// How a recovery is to end.
+enum class RecoveryEnd : std::uint8_t {
+  ready,  // the worker waits to load (or closes cleanly, when its order has no load)
+  step,   // it dies at its order's recovery crash point
+  timer,  // it is killed after `timer_us`
+};
+
+// Starts a worker with the judge's order and judges all it publishes. `hang_ms` bounds the whole recovery.
+Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd end, std::uint32_t timer_us,
+                      std::uint32_t hang_ms);
+
+// Lets a ready worker load until it dies: at its order's crash point, or by our SIGKILL after `timer_us`.
+Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms);
+
+}  // namespace chaosgate::campaign

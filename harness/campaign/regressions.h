@@ -1,0 +1,38 @@
+// Regressions: every failure a campaign found, one JSON line each in <results>/regressions/<engine>.jsonl, to
+// be replayed first by the next campaign on that engine.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/campaign/config.h"
+
+namespace chaosgate::campaign {
+
+struct Regression {
+  PlanKey key;
+  std::string engine;
+  wire::Protocol protocol = wire::Protocol::in_batch;
+  std::uint64_t lane = 0;
+  std::uint64_t cycle = 0;
+  std::string invariant;  // the first one broken, or "abnormal"
+};
+
+// Appends a line unless the same seed, lane and cycle are there. A planted fault is no regression and is not
+// kept. Throws EnvironmentError.
+void append_regression(const std::filesystem::path& results, const Regression& regression);
+
+struct RegressionList {
+  std::vector<Regression> entries;  // newest first, at most kRegressionsReplayed
+  std::string note;                 // what was left out and why, or empty
+};
+
+inline constexpr std::size_t kRegressionsReplayed = 5;
+inline constexpr std::uint64_t kRegressionCyclesMax = 2000;  // a lane has to be replayed from its first cycle
+
+// Throws UsageError naming file and line when a line cannot be read.
+RegressionList read_regressions(const std::filesystem::path& results, const std::string& engine);
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,109 @@
+#include "harness/campaign/replay.h"
+
+#include <fmt/format.h>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/campaign/drive.h"
+#include "harness/campaign/lane.h"
+#include "workloads/generator.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+using report::Outcome;
+
+namespace {
+
+bool is_abnormal(const report::Death& death) {
+  return death.outcome == Outcome::died || death.outcome == Outcome::hung || death.outcome == Outcome::failed;
+}
+
+}  // namespace
+
+std::string position(const report::Death& death) {
+  return fmt::format("{} at {}#{} in phase {}: term {} appended {} synced {} applied {} flushed {}",
+                     nlohmann::json(death.outcome).get<std::string>(),
+                     death.step.empty() ? "no step" : death.step, death.occurrence, death.phase, death.term,
+                     death.appended, death.synced, death.applied, death.flushed);
+}
+
+ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopSignal& stop) {
+  LaneOptions options;
+  options.key = replay.key;
+  options.engine = replay.engine;
+  options.protocol = replay.protocol;
+  options.lane = replay.lane;
+  options.directory = directory;
+  options.worker = replay.worker;
+  options.hang_ms = replay.hang_ms;
+  options.keep_images = false;
+  Lane lane(options, &stop);
+  ReplayRun run;
+  while (lane.next_cycle() <= replay.cycle && !stop.requested()) {
+    const bool wanted = lane.next_cycle() == replay.cycle;
+    run.event = lane.run_cycle(wanted);
+    run.reached = wanted;
+    run.violations = run.event.violations;
+    if (is_abnormal(run.event.crash)) {
+      run.abnormal = run.event.crash.detail;
+    }
+    for (const report::Death& death : run.event.recrashes) {
+      if (is_abnormal(death) && run.violations.empty()) {
+        run.abnormal = death.detail;
+      }
+    }
+    if (lane.evidence()) {
+      break;
+    }
+  }
+  return run;
+}
+
+ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::path& directory,
+                        const fs::path& worker, std::uint32_t hang_ms, StopSignal& stop) {
+  fs::create_directory(directory);
+  const fs::path data = directory / "data";
+  if (bundle.recovery.order.create || !fs::exists(image)) {
+    fs::create_directory(data);
+  } else {
+    copy_tree(image, data);
+  }
+  const workloads::Generator generator(bundle.key.workload, bundle.key.seed);
+  std::unique_ptr<oracle::Oracle> oracle;
+  if (const Status status = oracle::Oracle::load(bundle.recovery.belief, generator, &oracle); !status.ok()) {
+    throw UsageError("the bundle's belief cannot be read: " + status.to_string());
+  }
+  // The recovery is judged to its end: an ordered death in the middle of it would only hide what follows.
+  const bool load_failed = bundle.recovery.violations.empty();
+  wire::WorkerOrder order = bundle.recovery.order;
+  order.directory = data.string();
+  order.recovery_crash.clear();
+  order.load = load_failed && order.load;
+  oracle->begin_term(order.term);
+  RecoveryJudge judge(*oracle, order, bundle.recovery.crash);
+  WorkerParent parent(worker, directory / "worker.output", &stop);
+  Driven driven = drive_recovery(parent, judge, RecoveryEnd::ready, 0, hang_ms);
+  ReplayRun run;
+  if (driven.ready) {
+    const crash::CyclePlan plan =
+        crash::plan_cycle(bundle.key.plan, bundle.protocol, bundle.key.seed, bundle.lane, bundle.cycle);
+    const bool timer = plan.kind == crash::CrashKind::timer;
+    driven = drive_load(parent, timer ? std::optional(plan.timer_us) : std::nullopt, hang_ms);
+  }
+  for (const oracle::Violation& violation : judge.violations()) {
+    run.violations.push_back({std::string(oracle::to_string(violation.invariant)), violation.explanation,
+                              oracle::describe(violation), "", ""});
+  }
+  if (driven.outcome != Outcome::killed && driven.outcome != Outcome::missed &&
+      driven.outcome != Outcome::stopped && run.violations.empty()) {
+    run.abnormal = driven.detail.empty() ? judge.abnormal() : driven.detail;
+  }
+  run.reached = true;
+  std::error_code ignored;
+  fs::remove_all(directory, ignored);
+  return run;
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,52 @@
+// Replay runs one failure again: from its seed, or from the disk image in its bundle.
+//
+// From the seed the lane is run from its first cycle up to the wanted one. What the seed fixes: operations,
+// plans, and, for step kills under scheduled maintenance, the exact place of each crash. What it cannot: when
+// a timer fires, and what an engine's own threads do. From the bundle the recovery starts on the very bytes
+// that failed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/campaign/bundle.h"
+#include "harness/campaign/config.h"
+#include "harness/campaign/stop.h"
+#include "harness/report/event.h"
+
+namespace chaosgate::campaign {
+
+// One repetition.
+struct ReplayRun {
+  std::vector<report::ViolationEvent> violations;
+  std::string abnormal;      // a death nobody ordered, or an error; empty when there was none
+  report::CycleEvent event;  // from the seed: of the wanted cycle, or of the one that failed before it
+  bool reached = false;      // from the seed: the wanted cycle was run
+};
+
+struct SeedReplay {
+  PlanKey key;
+  std::string engine;
+  wire::Protocol protocol = wire::Protocol::in_batch;
+  std::uint64_t lane = 0;
+  std::uint64_t cycle = 0;
+  std::filesystem::path worker;
+  std::uint32_t hang_ms = 60'000;
+};
+
+// Runs it once, in `directory`, which must not exist.
+ReplayRun replay_seed(const SeedReplay& replay, const std::filesystem::path& directory, StopSignal& stop);
+
+// Where a cycle's load died, for people and for comparing repetitions: "before-log-sync#3 term 14 appended 31
+// ...".
+std::string position(const report::Death& death);
+
+// Runs a bundle's recovery once on a copy of `image`, in `directory`, which must not exist. REQUIRES: the
+// engine is there. A bundle of a load that failed runs that load again.
+ReplayRun replay_bundle(const Bundle& bundle, const std::filesystem::path& image,
+                        const std::filesystem::path& directory, const std::filesystem::path& worker,
+                        std::uint32_t hang_ms, StopSignal& stop);
+
+}  // namespace chaosgate::campaign

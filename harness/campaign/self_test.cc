@@ -1,0 +1,164 @@
+#include "harness/campaign/self_test.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "harness/base/error.h"
+#include "harness/campaign/lane.h"
+
+namespace chaosgate::campaign {
+namespace {
+
+// One lane that runs until something is found or the kills are used up.
+struct Job {
+  std::string engine;
+  wire::Protocol protocol;
+  std::string fault;  // empty: a control
+  std::uint64_t seed;
+  std::uint64_t kills_max;
+  report::FaultResult* found = nullptr;
+  ControlResult* control = nullptr;
+};
+
+std::string finding(const report::CycleEvent& event) {
+  if (!event.violations.empty()) {
+    return fmt::format("cycle {}: {}: {}", event.cycle, event.violations.front().invariant,
+                       event.violations.front().explanation);
+  }
+  const report::Death& death = event.recrashes.empty() ? event.crash : event.recrashes.back();
+  return fmt::format("cycle {}: {}", event.cycle, death.detail);
+}
+
+void run_job(const Job& job, const SelfTestOptions& options, const std::filesystem::path& directory,
+             StopSignal& stop) {
+  LaneOptions lane_options;
+  lane_options.key.seed = job.seed;
+  lane_options.key.fault = job.fault;
+  lane_options.engine = job.engine;
+  lane_options.protocol = job.protocol;
+  lane_options.directory = directory;
+  lane_options.worker = options.worker;
+  lane_options.hang_ms = options.hang_ms;
+  lane_options.keep_images = false;
+  Lane lane(lane_options, &stop);
+  report::EngineTally tally;
+  while (tally.kills < job.kills_max && !stop.requested()) {
+    const report::CycleEvent event = lane.run_cycle(false);
+    tally.add(event);
+    if (job.found != nullptr && !event.violations.empty()) {
+      job.found->found = true;
+      job.found->invariant = event.violations.front().invariant;
+      job.found->kills_until_found = tally.kills;
+      break;
+    }
+    if (job.control != nullptr && lane.evidence()) {
+      job.control->findings.push_back(finding(event));
+      break;
+    }
+  }
+  if (job.found != nullptr) {
+    job.found->kills = tally.kills;
+  } else {
+    job.control->kills = tally.kills;
+  }
+}
+
+std::vector<wire::FaultDescription> choose(const SelfTestOptions& options, const wire::Hello& hello) {
+  if (options.faults.empty()) {
+    return hello.faults;
+  }
+  std::vector<wire::FaultDescription> chosen;
+  for (const std::string& name : options.faults) {
+    const auto at = std::find_if(hello.faults.begin(), hello.faults.end(),
+                                 [&](const wire::FaultDescription& fault) { return fault.name == name; });
+    if (at == hello.faults.end()) {
+      throw UsageError(fmt::format("unknown planted fault '{}'; 'chaosgate list faults' names them", name));
+    }
+    chosen.push_back(*at);
+  }
+  return chosen;
+}
+
+}  // namespace
+
+SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& hello,
+                             const std::filesystem::path& directory, StopSignal& stop,
+                             report::Progress* progress) {
+  SelfTestResult result;
+  for (const wire::FaultDescription& fault : choose(options, hello)) {
+    for (const std::uint64_t seed : options.seeds) {
+      report::FaultResult row;
+      row.fault = fault.name;
+      row.layer = fault.layer;
+      row.engine = fault.engine;
+      row.protocol = wire::to_string(fault.protocol);
+      row.published_as = fault.published_as;
+      row.seed = seed;
+      result.faults.push_back(std::move(row));
+    }
+  }
+  if (options.control_kills > 0) {
+    for (const wire::EngineDescription& engine : hello.engines) {
+      for (const wire::Protocol protocol : {wire::Protocol::in_batch, wire::Protocol::sidecar}) {
+        for (const std::uint64_t seed : options.seeds) {
+          result.controls.push_back({engine.name, std::string(wire::to_string(protocol)), seed, 0, {}});
+        }
+      }
+    }
+  }
+  std::vector<Job> jobs;
+  for (report::FaultResult& row : result.faults) {
+    jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed, options.kills_max,
+                    &row, nullptr});
+  }
+  for (ControlResult& row : result.controls) {
+    jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), "", row.seed, options.control_kills,
+                    nullptr, &row});
+  }
+
+  std::mutex mutex;
+  std::size_t next = 0;
+  std::uint64_t unexpected = 0;
+  std::exception_ptr error;
+  const auto work = [&] {
+    for (;;) {
+      std::size_t mine = 0;
+      {
+        const std::lock_guard lock(mutex);
+        if (next == jobs.size() || error || stop.requested()) {
+          return;
+        }
+        mine = next++;
+        if (progress != nullptr) {
+          progress->update({"self-test", mine, jobs.size(), unexpected});
+        }
+      }
+      try {
+        run_job(jobs[mine], options, directory / fmt::format("self-test-{}", mine), stop);
+        const std::lock_guard lock(mutex);
+        unexpected += jobs[mine].control != nullptr ? jobs[mine].control->findings.size() : 0;
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        error = std::current_exception();
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::uint32_t i = 0; i < options.threads; ++i) {
+    threads.emplace_back(work);
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  if (error) {
+    std::rethrow_exception(error);
+  }
+  return result;
+}
+
+}  // namespace chaosgate::campaign

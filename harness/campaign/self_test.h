@@ -1,0 +1,46 @@
+// The self-test runs the gate against every planted fault, and against the correct engines, to show that it
+// can fail and does not fail for nothing.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/campaign/config.h"
+#include "harness/campaign/stop.h"
+#include "harness/report/campaign_report.h"
+#include "harness/report/writers.h"
+
+namespace chaosgate::campaign {
+
+struct SelfTestOptions {
+  std::vector<std::uint64_t> seeds;
+  std::vector<std::string> faults;  // empty: all
+  std::uint64_t kills_max = 1000;   // a fault that is not found in so many is missed
+  std::uint64_t control_kills = 0;  // kills of each correct configuration and protocol, for each seed
+  std::filesystem::path worker;
+  std::uint32_t hang_ms = 60'000;
+  std::uint32_t threads = 2;
+};
+
+// A correct configuration under the same eyes.
+struct ControlResult {
+  std::string engine;
+  std::string protocol;
+  std::uint64_t seed = 0;
+  std::uint64_t kills = 0;
+  std::vector<std::string> findings;  // must stay empty
+};
+
+struct SelfTestResult {
+  std::vector<report::FaultResult> faults;  // in the order of the faults, then of the seeds
+  std::vector<ControlResult> controls;
+};
+
+// Works in `directory`, which exists. `progress` may be null. Throws UsageError for an unknown fault.
+SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& hello,
+                             const std::filesystem::path& directory, StopSignal& stop,
+                             report::Progress* progress);
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,45 @@
+// WorkDirectory is where a campaign's data directories live while it runs.
+//
+// Either a new temporary directory, on memory-backed storage when that has room (a SIGKILL does not care, and
+// the report says so), or one the user named. A named one must be absent, empty, or one of ours for the same
+// engines; it is marked and locked while in use. The destructor leaves nothing behind: it removes what the
+// campaign made.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/base/file.h"
+#include "harness/base/unique_fd.h"
+#include "harness/campaign/stop.h"
+
+namespace chaosgate::campaign {
+
+class WorkDirectory {
+ public:
+  // Throws UsageError when `named` cannot be used, EnvironmentError when the storage is full. `stop` may be
+  // null.
+  WorkDirectory(const std::filesystem::path& named, const std::vector<std::string>& engines,
+                StopSignal* stop);
+  ~WorkDirectory();
+  WorkDirectory(const WorkDirectory&) = delete;
+  WorkDirectory& operator=(const WorkDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  // "tmpfs", "ext4", ...
+  const std::string& kind() const { return kind_; }
+
+ private:
+  void take_named(const std::filesystem::path& named, const std::vector<std::string>& engines);
+
+  StopSignal* stop_;
+  std::optional<TempDir> temporary_;
+  std::filesystem::path path_;
+  std::string kind_;
+  UniqueFd lock_;
+  bool created_ = false;  // a named directory that was absent
+};
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,106 @@
+// chaosgate bench: milliseconds per phase of a cycle, and the ratio of a cycle to the floor.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "harness/base/error.h"
+#include "harness/campaign/bench.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/work_directory.h"
+#include "harness/cli/command.h"
+#include "harness/cli/settings.h"
+
+namespace chaosgate::cli {
+namespace {
+
+struct Options {
+  explicit Options(CLI::App& app)
+      : settings(app, {"engine", "seed", "workload", "protocol", "dir", "worker", "hang-ms"}) {}
+
+  Settings settings;
+  std::string cycles = "300";
+  bool json = false;
+};
+
+nlohmann::json to_json(const campaign::BenchResult& result) {
+  const auto object = [](const std::vector<std::pair<std::string, double>>& phases) {
+    nlohmann::json json = nlohmann::json::object();
+    for (const auto& [name, ms] : phases) {
+      json[name] = ms;
+    }
+    return json;
+  };
+  return {{"engine", result.engine},
+          {"protocol", result.protocol},
+          {"cycles", result.cycles},
+          {"entries_per_cycle", result.entries_per_cycle},
+          {"live_keys", result.live_keys},
+          {"phases_ms", object(result.phases)},
+          {"load_ms_per_1000_operations", result.load_ms_per_1000_operations},
+          {"cycle_ms", result.cycle_ms},
+          {"floor_ms", result.floor_ms},
+          {"floor_phases_ms", object(result.floor_phases)},
+          {"ratio", result.ratio()},
+          {"first_tenth_ms", result.first_tenth_ms},
+          {"last_tenth_ms", result.last_tenth_ms},
+          {"driver_rss_first_kib", result.driver_rss_first_kib},
+          {"driver_rss_last_kib", result.driver_rss_last_kib}};
+}
+
+void print(const campaign::BenchResult& result) {
+  fmt::print("{}, {}: {} cycles, {:.0f} entries a load, {:.0f} live keys compared twice\n", result.engine,
+             result.protocol, result.cycles, result.entries_per_cycle, result.live_keys);
+  for (const auto& [name, ms] : result.phases) {
+    fmt::print("  {:<24} {:>8.2f} ms\n", name, ms);
+  }
+  fmt::print("  {:<24} {:>8.2f} ms per 1,000 operations\n", "load", result.load_ms_per_1000_operations);
+  fmt::print("  {:<24} {:>8.2f} ms   first tenth {:.2f}, last tenth {:.2f}\n", "cycle", result.cycle_ms,
+             result.first_tenth_ms, result.last_tenth_ms);
+  fmt::print("  {:<24} {:>8.2f} ms  ", "floor", result.floor_ms);
+  for (const auto& [name, ms] : result.floor_phases) {
+    fmt::print(" {} {:.2f}", name, ms);
+  }
+  fmt::print("\n  {:<24} {:>8.2f}\n", "cycle / floor", result.ratio());
+  fmt::print("  {:<24} {:>8} KiB, then {} KiB\n\n", "driver memory", result.driver_rss_first_kib,
+             result.driver_rss_last_kib);
+}
+
+report::ExitStatus run(Options& options, const Globals& globals) {
+  campaign::CampaignConfig config = options.settings.resolve();
+  config.worker = find_worker(config.worker);
+  const std::uint64_t cycles = parse_number("--cycles", options.cycles, 1, 1'000'000);
+  campaign::validate(config, campaign::read_hello(config.worker));
+  const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
+  log_line(fmt::format("seed {}, work directory on {}", campaign::seed_text(config.key.seed), work.kind()));
+  nlohmann::json all = nlohmann::json::array();
+  for (const std::string& engine : config.engines) {
+    const std::filesystem::path directory = work.path() / engine;
+    std::filesystem::create_directory(directory);
+    const campaign::BenchResult result = campaign::run_bench(
+        config, engine, campaign::lane_protocol(config.protocol, 0), cycles, directory, *globals.stop);
+    std::filesystem::remove_all(directory);
+    if (options.json) {
+      all.push_back(to_json(result));
+    } else {
+      print(result);
+    }
+  }
+  if (options.json) {
+    fmt::print("{}\n", all.dump(2));
+  }
+  return report::ExitStatus::pass;
+}
+
+}  // namespace
+
+Command make_bench_command(CLI::App& parent, Globals& globals) {
+  CLI::App* app =
+      parent.add_subcommand("bench", "what a cycle costs, phase by phase, and its ratio to the floor");
+  auto options = std::make_shared<Options>(*app);
+  app->add_option("--cycles", options->cycles, "cycles to measure (default 300)")->type_name("N");
+  app->add_flag("--json", options->json, "print the result as JSON");
+  app->footer("Example:\n  chaosgate bench --engine lmdb --cycles 1000");
+  return {app, [options, &globals] { return run(*options, globals); }};
+}
+
+}  // namespace chaosgate::cli

@@ -1,0 +1,91 @@
+// chaosgate list: what this build knows: engines, workloads, planted faults, steps, invariants.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "harness/base/error.h"
+#include "harness/base/step.h"
+#include "harness/campaign/campaign.h"
+#include "harness/cli/command.h"
+#include "harness/cli/settings.h"
+#include "oracle/invariant.h"
+#include "workloads/generator.h"
+
+namespace chaosgate::cli {
+namespace {
+
+struct Options {
+  explicit Options(CLI::App& app) : settings(app, {"worker"}) {}
+  Settings settings;
+  std::string what;
+  bool json = false;
+};
+
+nlohmann::json collect(const std::string& what, const wire::Hello& hello) {
+  nlohmann::json rows = nlohmann::json::array();
+  if (what == "engines") {
+    for (const wire::EngineDescription& engine : hello.engines) {
+      rows.push_back({{"name", engine.name},
+                      {"version", engine.version},
+                      {"commit survives", engine.commit_survives},
+                      {"flush survives", engine.flush_survives},
+                      {"summary", engine.summary}});
+    }
+  } else if (what == "faults") {
+    for (const wire::FaultDescription& fault : hello.faults) {
+      rows.push_back({{"name", fault.name},
+                      {"layer", fault.layer},
+                      {"shown on", fault.engine},
+                      {"published as", fault.published_as},
+                      {"mechanism", fault.mechanism}});
+    }
+  } else if (what == "workloads") {
+    for (const workloads::ProfileInfo& profile : workloads::profiles()) {
+      rows.push_back({{"name", profile.name}, {"summary", profile.summary}});
+    }
+  } else if (what == "steps") {
+    for (const Step step : all_steps()) {
+      rows.push_back({{"name", to_string(step)},
+                      {"of", is_recovery_step(step) ? "recovery" : "load"},
+                      {"kind", is_span(step) ? "span" : "point"}});
+    }
+  } else {
+    for (std::size_t i = 0; i < oracle::kInvariantCount; ++i) {
+      rows.push_back({{"name", oracle::to_string(static_cast<oracle::Invariant>(i))}});
+    }
+  }
+  return rows;
+}
+
+report::ExitStatus run(Options& options) {
+  const campaign::CampaignConfig config = options.settings.resolve();
+  const nlohmann::json rows = collect(options.what, campaign::read_hello(find_worker(config.worker)));
+  if (options.json) {
+    fmt::print("{}\n", rows.dump(2));
+    return report::ExitStatus::pass;
+  }
+  for (const nlohmann::json& row : rows) {
+    fmt::print("{}\n", row.at("name").get<std::string>());
+    for (const auto& [key, value] : row.items()) {
+      if (key != "name" && !value.get<std::string>().empty()) {
+        fmt::print("    {:<16} {}\n", key, value.get<std::string>());
+      }
+    }
+  }
+  return report::ExitStatus::pass;
+}
+
+}  // namespace
+
+Command make_list_command(CLI::App& parent, Globals&) {
+  CLI::App* app = parent.add_subcommand("list", "what this build knows");
+  auto options = std::make_shared<Options>(*app);
+  app->add_option("what", options->what, "engines, workloads, faults, steps or invariants")
+      ->required()
+      ->check(CLI::IsMember({"engines", "workloads", "faults", "steps", "invariants"}));
+  app->add_flag("--json", options->json, "print the list as JSON");
+  app->footer("Example:\n  chaosgate list faults");
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace chaosgate::cli

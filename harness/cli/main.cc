@@ -1,0 +1,108 @@
+// chaosgate: the driver. Parses the command line, runs one command, maps errors to exit statuses.
+//
+// It never links an engine: what an engine does happens in chaosgate-worker, and no bug of an engine reaches
+// the judge.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <vector>
+
+#include "harness/base/error.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/versions.h"
+#include "harness/cli/command.h"
+
+namespace chaosgate::cli {
+namespace {
+
+int status_of(report::ExitStatus status) { return static_cast<int>(status); }
+
+void print_version(bool json, const std::string& worker) {
+  nlohmann::json libraries = nlohmann::json::object();
+  for (const auto& [name, version] : campaign::library_versions()) {
+    libraries[name] = version;
+  }
+  try {
+    for (const wire::EngineDescription& engine : campaign::read_hello(find_worker(worker)).engines) {
+      libraries[engine.family] = engine.version;
+    }
+  } catch (const std::exception& error) {
+    log_line(error.what());  // a version without engines is better than none
+  }
+  if (json) {
+    fmt::print(
+        "{}\n",
+        nlohmann::json{{"chaosgate", campaign::chaosgate_version()}, {"libraries", libraries}}.dump(2));
+    return;
+  }
+  fmt::print("chaosgate {}\n", campaign::chaosgate_version());
+  for (const auto& [name, version] : libraries.items()) {
+    fmt::print("  {} {}\n", name, version.get<std::string>());
+  }
+}
+
+int run(int argc, char* argv[]) {
+  campaign::StopSignal stop;
+  Globals globals;
+  globals.stop = &stop;
+  for (int i = 0; i < argc; ++i) {
+    globals.command_line += (i == 0 ? "" : " ") + std::string(i == 0 ? "chaosgate" : argv[i]);
+  }
+  CLI::App app(
+      "Crash-consistency chaos testing for key-value storage engines: kills workers at random points and "
+      "compares what they recover with an oracle.",
+      "chaosgate");
+  bool version = false;
+  bool version_json = false;
+  app.add_flag("--version", version, "print versions; with --json, as JSON");
+  app.add_flag("--json", version_json)->group("");
+  app.add_option("--color", globals.color, "auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("WHEN");
+  app.footer(
+      "Examples:\n"
+      "  chaosgate run --engine lmdb --kills 1000\n"
+      "  chaosgate replay 0x2a --engine lmdb --cycle 17\n"
+      "  chaosgate selftest --seeds 5\n"
+      "  chaosgate list engines");
+  std::vector<Command> commands = {make_run_command(app, globals),      make_replay_command(app, globals),
+                                   make_selftest_command(app, globals), make_bench_command(app, globals),
+                                   make_report_command(app, globals),   make_list_command(app, globals)};
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    app.exit(help);
+    return status_of(report::ExitStatus::pass);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "chaosgate: %s\n", error.what());
+    return status_of(report::ExitStatus::usage);
+  }
+  if (version) {
+    print_version(version_json, "");
+    return status_of(report::ExitStatus::pass);
+  }
+  for (const Command& command : commands) {
+    if (command.app->parsed()) {
+      return status_of(command.run());
+    }
+  }
+  std::fputs(app.help().c_str(), stdout);
+  return status_of(report::ExitStatus::usage);
+}
+
+}  // namespace
+}  // namespace chaosgate::cli
+
+int main(int argc, char* argv[]) {
+  try {
+    return chaosgate::cli::run(argc, argv);
+  } catch (const chaosgate::UsageError& error) {
+    std::fprintf(stderr, "chaosgate: %s\n", error.what());
+    return static_cast<int>(chaosgate::report::ExitStatus::usage);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "chaosgate: %s\n", error.what());
+    return static_cast<int>(chaosgate::report::ExitStatus::internal);
+  }
+}

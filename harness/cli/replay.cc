@@ -1,0 +1,215 @@
+// chaosgate replay: one failure again, from its seed or from its bundle.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/replay.h"
+#include "harness/campaign/versions.h"
+#include "harness/campaign/work_directory.h"
+#include "harness/cli/command.h"
+#include "harness/cli/settings.h"
+
+namespace chaosgate::cli {
+namespace {
+
+using campaign::ReplayRun;
+using report::ExitStatus;
+
+struct Options {
+  explicit Options(CLI::App& app)
+      : settings(app, {"engine", "workload", "protocol", "crash", "recrash", "maintenance", "timer-us-max",
+                       "fault", "segment-bytes", "dir", "worker", "hang-ms"}) {}
+
+  Settings settings;
+  std::string target;
+  std::string cycle;
+  std::string lane = "0";
+  std::string repeat = "1";
+  std::string plan_checksum;
+  bool json = false;
+};
+
+struct Outcome {
+  std::uint64_t reproduced = 0;
+  std::uint64_t runs = 0;
+  std::map<std::string, std::uint64_t> positions;  // of the wanted cycle's crash, from the seed
+  ReplayRun last;
+  std::set<std::string> invariants;
+};
+
+void take(Outcome& outcome, ReplayRun run) {
+  ++outcome.runs;
+  outcome.reproduced += !run.violations.empty() || !run.abnormal.empty() ? 1 : 0;
+  for (const report::ViolationEvent& violation : run.violations) {
+    outcome.invariants.insert(violation.invariant);
+  }
+  outcome.last = std::move(run);
+}
+
+ExitStatus print(const Outcome& outcome, const std::string& what, bool json) {
+  if (json) {
+    nlohmann::json positions = nlohmann::json::object();
+    for (const auto& [position, count] : outcome.positions) {
+      positions[position] = count;
+    }
+    nlohmann::json violations = nlohmann::json::array();
+    for (const report::ViolationEvent& violation : outcome.last.violations) {
+      violations.push_back({{"invariant", violation.invariant},
+                            {"explanation", violation.explanation},
+                            {"detail", violation.detail}});
+    }
+    const nlohmann::json result = {{"what", what},
+                                   {"runs", outcome.runs},
+                                   {"reproduced", outcome.reproduced},
+                                   {"positions", positions},
+                                   {"abnormal", outcome.last.abnormal},
+                                   {"violations", violations}};
+    fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    fmt::print("{}\n", what);
+    for (const auto& [position, count] : outcome.positions) {
+      fmt::print("  {} of {}: {}\n", count, outcome.runs, position);
+    }
+    for (const report::ViolationEvent& violation : outcome.last.violations) {
+      fmt::print("{}\n", violation.detail);
+    }
+    if (!outcome.last.abnormal.empty()) {
+      fmt::print("  abnormal end: {}\n", outcome.last.abnormal);
+    }
+    fmt::print("reproduced {} of {}{}\n", outcome.reproduced, outcome.runs,
+               outcome.invariants.empty() ? "" : fmt::format(": {}", fmt::join(outcome.invariants, ", ")));
+  }
+  return outcome.reproduced > 0 ? ExitStatus::violation : ExitStatus::pass;
+}
+
+ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig& config,
+                          std::uint64_t repeat, const Globals& globals) {
+  if (config.engines.size() != 1 || options.settings.source("engine") == "default") {
+    throw UsageError("replay of a seed needs --engine with exactly one engine");
+  }
+  if (options.cycle.empty()) {
+    throw UsageError("replay of a seed needs --cycle");
+  }
+  campaign::SeedReplay replay;
+  replay.key = config.key;
+  replay.key.seed = parse_number("seed", options.target, 0, UINT64_MAX);
+  replay.engine = config.engines.front();
+  replay.lane = parse_number("--lane", options.lane, 0, 255);
+  replay.cycle = parse_number("--cycle", options.cycle, 0, 10'000'000);
+  replay.protocol = campaign::lane_protocol(config.protocol, replay.lane);
+  replay.worker = config.worker;
+  replay.hang_ms = config.hang_ms;
+  campaign::CampaignConfig checked = config;
+  checked.lanes = 1;
+  campaign::validate(checked, campaign::read_hello(config.worker));
+  const std::string checksum = fmt::format(
+      "{:016x}", campaign::plan_checksum(replay.key, replay.protocol, replay.lane, replay.cycle + 1));
+  if (!options.plan_checksum.empty() && options.plan_checksum != checksum) {
+    log_line(fmt::format(
+        "this build plans something else for seed {}: plan checksum {} instead of {}; nothing was run",
+        campaign::seed_text(replay.key.seed), checksum, options.plan_checksum));
+    return ExitStatus::untestable;
+  }
+  log_line(fmt::format("seed {}, plan {}: {} {} lane {}, cycles 0 to {}",
+                       campaign::seed_text(replay.key.seed), checksum, replay.engine,
+                       wire::to_string(replay.protocol), replay.lane, replay.cycle));
+  const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
+  Outcome outcome;
+  for (std::uint64_t i = 0; i < repeat && !globals.stop->requested(); ++i) {
+    ReplayRun run = campaign::replay_seed(replay, work.path() / fmt::format("replay-{}", i), *globals.stop);
+    if (run.reached) {
+      ++outcome.positions[campaign::position(run.event.crash)];
+    }
+    take(outcome, std::move(run));
+  }
+  return print(outcome,
+               fmt::format("{} seed {} lane {} cycle {}\n  {}", replay.engine,
+                           campaign::seed_text(replay.key.seed), replay.lane, replay.cycle,
+                           crash::to_string(crash::plan_cycle(replay.key.plan, replay.protocol,
+                                                              replay.key.seed, replay.lane, replay.cycle))),
+               options.json);
+}
+
+ExitStatus replay_by_bundle(const Options& options, const campaign::CampaignConfig& config,
+                            std::uint64_t repeat, const Globals& globals) {
+  for (const char* key :
+       {"engine", "workload", "protocol", "crash", "maintenance", "fault", "segment-bytes"}) {
+    if (options.settings.source(key) == "flag") {
+      throw UsageError(fmt::format("--{} does not go with a bundle: the bundle says it", key));
+    }
+  }
+  const wire::Hello hello = campaign::read_hello(config.worker);
+  const campaign::WorkDirectory work(config.directory, {"bundle"}, globals.stop);
+  const std::filesystem::path image = work.path() / "image";
+  std::filesystem::create_directory(image);
+  const campaign::Bundle bundle = campaign::read_bundle(options.target, image);
+  campaign::CampaignConfig checked = config;
+  checked.engines = {bundle.recovery.order.engine};
+  checked.key = bundle.key;
+  checked.lanes = 1;
+  campaign::validate(checked, hello);
+  for (const wire::EngineDescription& engine : hello.engines) {
+    if (engine.name == bundle.recovery.order.engine && engine.version != bundle.engine_version) {
+      log_line(fmt::format("the bundle was made with {} {}, this is {}", engine.name, bundle.engine_version,
+                           engine.version));
+    }
+  }
+  if (bundle.version != campaign::chaosgate_version()) {
+    log_line(fmt::format("the bundle was made by chaosgate {}, this is {}", bundle.version,
+                         campaign::chaosgate_version()));
+  }
+  Outcome outcome;
+  for (std::uint64_t i = 0; i < repeat && !globals.stop->requested(); ++i) {
+    take(outcome, campaign::replay_bundle(bundle, image, work.path() / fmt::format("replay-{}", i),
+                                          config.worker, config.hang_ms, *globals.stop));
+  }
+  std::string was;
+  for (const oracle::Violation& violation : bundle.recovery.violations) {
+    was += (was.empty() ? "" : ", ") + std::string(oracle::to_string(violation.invariant));
+  }
+  return print(
+      outcome,
+      fmt::format("{} {} seed {} lane {} cycle {}; the bundle says: {}", bundle.recovery.order.engine,
+                  bundle.engine_version, campaign::seed_text(bundle.key.seed), bundle.lane, bundle.cycle,
+                  was.empty() ? "the load failed" : was),
+      options.json);
+}
+
+ExitStatus run(Options& options, const Globals& globals) {
+  campaign::CampaignConfig config = options.settings.resolve();
+  config.worker = find_worker(config.worker);
+  const std::uint64_t repeat = parse_number("--repeat", options.repeat, 1, 1'000'000);
+  const bool is_number = !options.target.empty() &&
+                         options.target.find_first_not_of("0123456789abcdefABCDEFxX") == std::string::npos &&
+                         !std::filesystem::exists(options.target);
+  return is_number ? replay_by_seed(options, config, repeat, globals)
+                   : replay_by_bundle(options, config, repeat, globals);
+}
+
+}  // namespace
+
+Command make_replay_command(CLI::App& parent, Globals& globals) {
+  CLI::App* app = parent.add_subcommand("replay", "run one failure again, from its seed or from its bundle");
+  auto options = std::make_shared<Options>(*app);
+  app->add_option("target", options->target, "a seed, or the path of a bundle")->required();
+  app->add_option("--cycle", options->cycle, "from a seed: the cycle to run up to")->type_name("N");
+  app->add_option("--lane", options->lane, "from a seed: its lane")->type_name("N");
+  app->add_option("--repeat", options->repeat, "run it N times and say how often it was reproduced")
+      ->type_name("N");
+  app->add_option("--plan-checksum", options->plan_checksum, "refuse when this build plans something else")
+      ->type_name("HEX");
+  app->add_flag("--json", options->json, "print the result as JSON");
+  app->footer(
+      "Examples:\n"
+      "  chaosgate replay 0x2a --engine rocksdb --cycle 17 --repeat 20\n"
+      "  chaosgate replay results/latest/failures/ID/bundle.tar.zst\n\n"
+      "Exit status: 0 clean, 1 reproduced, 125 untestable (so that 'git bisect run' works).");
+  return {app, [options, &globals] { return run(*options, globals); }};
+}
+
+}  // namespace chaosgate::cli

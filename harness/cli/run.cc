@@ -1,0 +1,97 @@
+// chaosgate run: a campaign of random kills, and its verdict.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "harness/base/error.h"
+#include "harness/campaign/campaign.h"
+#include "harness/cli/command.h"
+#include "harness/cli/settings.h"
+#include "harness/report/writers.h"
+
+namespace chaosgate::cli {
+namespace {
+
+struct Options {
+  explicit Options(CLI::App& app)
+      : settings(app, {"engine",   "kills",         "seed",        "lanes",       "workload",
+                       "protocol", "crash",         "recrash",     "maintenance", "timer-us-max",
+                       "fault",    "segment-bytes", "dir",         "results",     "worker",
+                       "hang-ms",  "failures-max",  "regressions", "selftest",    "at-risk-percent-min"}) {}
+
+  Settings settings;
+  bool print_config = false;
+  bool json = false;
+  bool quiet = false;
+};
+
+void print_config(const Settings& settings) {
+  for (const report::SettingLine& line : settings.lines()) {
+    fmt::print("{:<20} = {:<28} # {}\n", line.key, line.value.empty() ? "\"\"" : line.value, line.source);
+  }
+}
+
+report::ExitStatus run(Options& options, const Globals& globals) {
+  campaign::CampaignConfig config = options.settings.resolve();
+  if (options.print_config) {
+    print_config(options.settings);
+    return report::ExitStatus::pass;
+  }
+  config.worker = find_worker(config.worker);
+  const bool interactive = !options.quiet;
+  report::Progress progress(interactive);
+  campaign::CampaignOutput output;
+  output.progress = &progress;
+  output.log = [&](const std::string& line) {
+    progress.clear();
+    log_line(line);
+  };
+  log_line(fmt::format("seed {}, engines {}, {} kills each; the same seed repeats operations and plans",
+                       campaign::seed_text(config.key.seed), fmt::join(config.engines, "+"), config.kills));
+  report::CampaignReport result = campaign::run_campaign(config, *globals.stop, output);
+  progress.clear();
+  result.settings = options.settings.lines();
+  if (result.command.empty()) {
+    result.command = fmt::format("{}{}", globals.command_line,
+                                 options.settings.source("seed") == "default"
+                                     ? " --seed " + campaign::seed_text(config.key.seed)
+                                     : "");
+  }
+  report::write_results(result, output.directory);
+  if (const char* actions = std::getenv("GITHUB_ACTIONS");
+      actions != nullptr && std::string(actions) == "true") {
+    std::fputs(report::render_github_errors(result).c_str(), stderr);
+  }
+  log_line("reports in " + output.directory.string());
+  const std::string text =
+      options.json ? report::render_json(result) : report::render_terminal(result, use_color(globals, 1));
+  std::fputs(text.c_str(), stdout);
+  const report::Verdict verdict = result.verdict();
+  if (verdict == report::Verdict::interrupted) {
+    return static_cast<report::ExitStatus>(128 + globals.stop->signal());
+  }
+  return report::exit_status(verdict);
+}
+
+}  // namespace
+
+Command make_run_command(CLI::App& parent, Globals& globals) {
+  CLI::App* app =
+      parent.add_subcommand("run", "kill workers at random points, recover, and compare with the oracle");
+  auto options = std::make_shared<Options>(*app);
+  app->add_flag("--print-config", options->print_config,
+                "print every setting with its source, and do nothing");
+  app->add_flag("--json", options->json, "print the result as JSON");
+  app->add_flag("--quiet", options->quiet, "no progress on stderr");
+  app->footer(
+      "Examples:\n"
+      "  chaosgate run --engine lmdb --kills 1000\n"
+      "  chaosgate run --engine rocksdb --engine lmdb --kills 100 --seed 0x2a --selftest\n"
+      "  chaosgate run --engine rocksdb --crash step --maintenance scheduled   # repeats exactly\n\n"
+      "Exit status: 0 pass, 1 violation, 2 usage, 3 inconclusive, 4 nothing ran, 70 internal error,\n"
+      "130 or 143 interrupted.");
+  return {app, [options, &globals] { return run(*options, globals); }};
+}
+
+}  // namespace chaosgate::cli

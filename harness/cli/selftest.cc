@@ -1,0 +1,136 @@
+// chaosgate selftest: the gate against every planted fault, to show that it can fail.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/self_test.h"
+#include "harness/campaign/work_directory.h"
+#include "harness/cli/command.h"
+#include "harness/cli/settings.h"
+
+namespace chaosgate::cli {
+namespace {
+
+using report::ExitStatus;
+
+struct Options {
+  explicit Options(CLI::App& app) : settings(app, {"seed", "kills", "dir", "worker", "hang-ms"}) {}
+
+  Settings settings;
+  std::string seeds = "1";
+  std::string control_kills = "100";
+  std::vector<std::string> faults;
+  bool json = false;
+  bool quiet = false;
+};
+
+void print_json(const campaign::SelfTestResult& result) {
+  nlohmann::json faults = nlohmann::json::array();
+  for (const report::FaultResult& row : result.faults) {
+    faults.push_back({{"fault", row.fault},
+                      {"layer", row.layer},
+                      {"engine", row.engine},
+                      {"protocol", row.protocol},
+                      {"published_as", row.published_as},
+                      {"seed", campaign::seed_text(row.seed)},
+                      {"found", row.found},
+                      {"invariant", row.invariant},
+                      {"kills_until_found", row.kills_until_found},
+                      {"kills", row.kills}});
+  }
+  nlohmann::json controls = nlohmann::json::array();
+  for (const campaign::ControlResult& row : result.controls) {
+    controls.push_back({{"engine", row.engine},
+                        {"protocol", row.protocol},
+                        {"seed", campaign::seed_text(row.seed)},
+                        {"kills", row.kills},
+                        {"findings", row.findings}});
+  }
+  fmt::print("{}\n", nlohmann::json{{"faults", faults}, {"controls", controls}}.dump(2));
+}
+
+void print_table(const campaign::SelfTestResult& result) {
+  fmt::print("{:<26} {:<9} {:<12} {:<9} {:<18} {:<16} {:>8}\n", "planted fault", "layer", "engine",
+             "protocol", "seed", "invariant", "kills");
+  for (const report::FaultResult& row : result.faults) {
+    fmt::print("{:<26} {:<9} {:<12} {:<9} {:<18} {:<16} {:>8}\n", row.fault, row.layer, row.engine,
+               row.protocol, campaign::seed_text(row.seed), row.found ? row.invariant : "NOT FOUND",
+               row.found ? row.kills_until_found : row.kills);
+  }
+  for (const campaign::ControlResult& row : result.controls) {
+    fmt::print("{:<26} {:<9} {:<12} {:<9} {:<18} {:<16} {:>8}\n", "none", "-", row.engine, row.protocol,
+               campaign::seed_text(row.seed), row.findings.empty() ? "clean" : "NOT CLEAN", row.kills);
+    for (const std::string& finding : row.findings) {
+      fmt::print("  {}\n", finding);
+    }
+  }
+}
+
+ExitStatus run(Options& options, const Globals& globals) {
+  campaign::CampaignConfig config = options.settings.resolve();
+  config.worker = find_worker(config.worker);
+  const wire::Hello hello = campaign::read_hello(config.worker);
+  campaign::SelfTestOptions self_test;
+  const std::uint64_t seeds = parse_number("--seeds", options.seeds, 1, 10'000);
+  for (std::uint64_t i = 0; i < seeds; ++i) {
+    self_test.seeds.push_back(config.key.seed + i);
+  }
+  self_test.faults = options.faults;
+  self_test.kills_max = config.kills;
+  self_test.control_kills = parse_number("--control-kills", options.control_kills, 0, 1'000'000);
+  self_test.worker = config.worker;
+  self_test.hang_ms = config.hang_ms;
+  log_line(fmt::format("seed {}, {} seeds, up to {} kills for each fault",
+                       campaign::seed_text(config.key.seed), seeds, config.kills));
+  campaign::SelfTestResult result;
+  {
+    const campaign::WorkDirectory work(config.directory, {"self-test"}, globals.stop);
+    report::Progress progress(!options.quiet);
+    result = campaign::run_self_test(self_test, hello, work.path(), *globals.stop, &progress);
+  }
+  if (options.json) {
+    print_json(result);
+  } else {
+    print_table(result);
+  }
+  if (globals.stop->requested()) {
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
+  }
+  std::size_t missed = 0;
+  std::size_t dirty = 0;
+  for (const report::FaultResult& row : result.faults) {
+    missed += row.found ? 0 : 1;
+  }
+  for (const campaign::ControlResult& row : result.controls) {
+    dirty += row.findings.empty() ? 0 : 1;
+  }
+  log_line(fmt::format("{} of {} planted faults found; {} of {} correct configurations clean",
+                       result.faults.size() - missed, result.faults.size(), result.controls.size() - dirty,
+                       result.controls.size()));
+  return dirty > 0 ? ExitStatus::violation : missed > 0 ? ExitStatus::inconclusive : ExitStatus::pass;
+}
+
+}  // namespace
+
+Command make_selftest_command(CLI::App& parent, Globals& globals) {
+  CLI::App* app =
+      parent.add_subcommand("selftest", "run the gate against every planted fault: it must find each");
+  auto options = std::make_shared<Options>(*app);
+  app->add_option("--seeds", options->seeds, "so many seeds, counted up from --seed")->type_name("N");
+  app->add_option("--fault", options->faults, "only this planted fault; repeatable")->type_name("NAME");
+  app->add_option("--control-kills", options->control_kills,
+                  "kills of every correct configuration, which must stay clean (default 100)")
+      ->type_name("N");
+  app->add_flag("--json", options->json, "print the result as JSON");
+  app->add_flag("--quiet", options->quiet, "no progress on stderr");
+  app->footer(
+      "Examples:\n"
+      "  chaosgate selftest --seed 1 --seeds 5\n"
+      "  chaosgate selftest --fault index-one-high\n\n"
+      "Exit status: 0 all found and the correct engines clean, 1 a correct engine was not clean,\n"
+      "3 a planted fault was not found.");
+  return {app, [options, &globals] { return run(*options, globals); }};
+}
+
+}  // namespace chaosgate::cli

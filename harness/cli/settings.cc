@@ -1,0 +1,332 @@
+#include "harness/cli/settings.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+#include <functional>
+#include <optional>
+
+#include "harness/base/error.h"
+#include "harness/campaign/campaign.h"
+
+namespace chaosgate::cli {
+namespace {
+
+using campaign::CampaignConfig;
+using campaign::ProtocolChoice;
+
+// One setting: its key is the flag without dashes, the TOML key, and (upper case, _ for -) the end of the
+// environment variable's name.
+struct Setting {
+  std::string key;
+  std::string value_name;  // empty: a switch, with --no-<key>
+  std::string help;
+  std::function<void(CampaignConfig&, const std::string&)> set;
+  std::function<std::string(const CampaignConfig&)> get;
+};
+
+[[noreturn]] void refuse(const std::string& key, const std::string& value, const std::string& expected) {
+  throw UsageError(fmt::format("{} '{}': expected {}", key, value, expected));
+}
+
+bool parse_switch(const std::string& key, const std::string& value) {
+  if (value == "true" || value == "1" || value == "yes") {
+    return true;
+  }
+  if (value == "false" || value == "0" || value == "no") {
+    return false;
+  }
+  refuse(key, value, "true or false");
+}
+
+Setting number(const std::string& key, const std::string& value_name, const std::string& help,
+               std::uint64_t low, std::uint64_t high, std::function<void(CampaignConfig&, std::uint64_t)> set,
+               std::function<std::uint64_t(const CampaignConfig&)> get) {
+  return {key, value_name, help,
+          [=](CampaignConfig& config, const std::string& text) {
+            set(config, parse_number(key, text, low, high));
+          },
+          [=](const CampaignConfig& config) { return std::to_string(get(config)); }};
+}
+
+Setting toggle(const std::string& key, const std::string& help, std::function<bool&(CampaignConfig&)> field) {
+  return {key, "", help,
+          [=](CampaignConfig& config, const std::string& text) { field(config) = parse_switch(key, text); },
+          [=](const CampaignConfig& config) {
+            return field(const_cast<CampaignConfig&>(config)) ? std::string("true") : std::string("false");
+          }};
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t comma = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  return parts;
+}
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) {
+    throw_errno("draw a seed");
+  }
+  return seed;
+}
+
+// Two values of which at least one must be allowed: "both" or the name of one.
+void set_pair(const std::string& key, const std::string& text, const char* first_name,
+              const char* second_name, bool* first, bool* second) {
+  if (text != first_name && text != second_name && text != "both") {
+    refuse(key, text, fmt::format("{}, {} or both", first_name, second_name));
+  }
+  *first = text != second_name;
+  *second = text != first_name;
+}
+
+const std::vector<Setting>& declared() {
+  static const std::vector<Setting> settings = {
+      {"engine", "NAME", "engine configuration; repeat it or separate several by commas",
+       [](CampaignConfig& config, const std::string& text) {
+         for (const std::string& name : split(text)) {
+           config.engines.push_back(name);
+         }
+       },
+       [](const CampaignConfig& config) { return fmt::format("{}", fmt::join(config.engines, ",")); }},
+      number(
+          "kills", "N", "confirmed kills for each engine", 0, 100'000'000,
+          [](CampaignConfig& c, std::uint64_t v) { c.kills = v; },
+          [](const CampaignConfig& c) { return c.kills; }),
+      {"seed", "SEED", "decimal or 0x-hexadecimal, 64 bits; drawn and printed when not given",
+       [](CampaignConfig& config, const std::string& text) {
+         config.key.seed = parse_number("seed", text, 0, UINT64_MAX);
+       },
+       [](const CampaignConfig& config) { return campaign::seed_text(config.key.seed); }},
+      number(
+          "lanes", "N", "independent data directories, worked on in parallel", 0, 256,
+          [](CampaignConfig& c, std::uint64_t v) { c.lanes = static_cast<std::uint32_t>(v); },
+          [](const CampaignConfig& c) { return c.lanes; }),
+      {"workload", "NAME", "profile of the load; see 'chaosgate list workloads'",
+       [](CampaignConfig& config, const std::string& text) { config.key.workload = text; },
+       [](const CampaignConfig& config) { return config.key.workload; }},
+      {"protocol", "NAME", "durable-index protocol: in-batch, sidecar, or both (lanes alternate)",
+       [](CampaignConfig& config, const std::string& text) {
+         for (const ProtocolChoice choice :
+              {ProtocolChoice::in_batch, ProtocolChoice::sidecar, ProtocolChoice::both}) {
+           if (campaign::to_string(choice) == text) {
+             config.protocol = choice;
+             return;
+           }
+         }
+         refuse("protocol", text, "in-batch, sidecar or both");
+       },
+       [](const CampaignConfig& config) { return std::string(campaign::to_string(config.protocol)); }},
+      {"crash", "KIND", "how loads die: timer, step or both",
+       [](CampaignConfig& config, const std::string& text) {
+         set_pair("crash", text, "timer", "step", &config.key.plan.timer, &config.key.plan.step);
+       },
+       [](const CampaignConfig& config) {
+         const crash::PlanOptions& plan = config.key.plan;
+         return std::string(plan.timer && plan.step ? "both" : plan.timer ? "timer" : "step");
+       }},
+      toggle("recrash", "kill some recoveries too, up to three times in a row",
+             [](CampaignConfig& c) -> bool& { return c.key.plan.recrash; }),
+      {"maintenance", "MODE",
+       "who flushes and compacts: scheduled (by the seed), free-running (the engine), or both",
+       [](CampaignConfig& config, const std::string& text) {
+         set_pair("maintenance", text, "scheduled", "free-running", &config.key.plan.scheduled,
+                  &config.key.plan.free_running);
+       },
+       [](const CampaignConfig& config) {
+         const crash::PlanOptions& plan = config.key.plan;
+         return std::string(plan.scheduled && plan.free_running ? "both"
+                            : plan.scheduled                    ? "scheduled"
+                                                                : "free-running");
+       }},
+      number(
+          "timer-us-max", "US", "longest delay of a timer kill, in microseconds", 1, 60'000'000,
+          [](CampaignConfig& c, std::uint64_t v) { c.key.plan.timer_us_max = static_cast<std::uint32_t>(v); },
+          [](const CampaignConfig& c) { return c.key.plan.timer_us_max; }),
+      number(
+          "segment-bytes", "BYTES", "size at which a log segment is cut", 4096, 1U << 30,
+          [](CampaignConfig& c, std::uint64_t v) { c.key.segment_bytes = v; },
+          [](const CampaignConfig& c) { return c.key.segment_bytes; }),
+      {"fault", "NAME", "plant this fault; see 'chaosgate list faults'",
+       [](CampaignConfig& config, const std::string& text) { config.key.fault = text; },
+       [](const CampaignConfig& config) { return config.key.fault; }},
+      {"dir", "DIR", "work directory; default: memory-backed storage with room, else the temporary directory",
+       [](CampaignConfig& config, const std::string& text) { config.directory = text; },
+       [](const CampaignConfig& config) { return config.directory.string(); }},
+      {"results", "DIR", "where result directories and regressions are kept",
+       [](CampaignConfig& config, const std::string& text) { config.results = text; },
+       [](const CampaignConfig& config) { return config.results.string(); }},
+      {"worker", "FILE", "the chaosgate-worker program; default: beside this one",
+       [](CampaignConfig& config, const std::string& text) { config.worker = text; },
+       [](const CampaignConfig& config) { return config.worker.string(); }},
+      number(
+          "failures-max", "N", "an engine's part ends after so many failing cycles", 1, 1'000'000,
+          [](CampaignConfig& c, std::uint64_t v) { c.failures_max = static_cast<std::uint32_t>(v); },
+          [](const CampaignConfig& c) { return c.failures_max; }),
+      number(
+          "hang-ms", "MS", "a worker that takes longer than this for a recovery or a load hangs", 100,
+          86'400'000, [](CampaignConfig& c, std::uint64_t v) { c.hang_ms = static_cast<std::uint32_t>(v); },
+          [](const CampaignConfig& c) { return c.hang_ms; }),
+      number(
+          "at-risk-percent-min", "PERCENT",
+          "inconclusive when acknowledged data was at risk in a smaller share of the cycles", 0, 100,
+          [](CampaignConfig& c, std::uint64_t v) { c.at_risk_percent_min = static_cast<std::uint32_t>(v); },
+          [](const CampaignConfig& c) { return c.at_risk_percent_min; }),
+      toggle("regressions", "replay earlier failures of the engine first",
+             [](CampaignConfig& c) -> bool& { return c.replay_regressions; }),
+      toggle("selftest", "also run the gate against every planted fault",
+             [](CampaignConfig& c) -> bool& { return c.self_test; }),
+  };
+  return settings;
+}
+
+const Setting& find(const std::string& key) {
+  for (const Setting& setting : declared()) {
+    if (setting.key == key) {
+      return setting;
+    }
+  }
+  throw std::logic_error("setting " + key + " is not declared");
+}
+
+std::string environment_name(const std::string& key) {
+  std::string name = "CHAOSGATE_";
+  for (const char c : key) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+std::string node_text(const std::string& file, const std::string& key, const toml::node& node) {
+  if (const auto text = node.value<std::string>()) {
+    return *text;
+  }
+  if (node.is_boolean()) {
+    return *node.value<bool>() ? "true" : "false";
+  }
+  if (node.is_integer()) {
+    return std::to_string(*node.value<std::int64_t>());
+  }
+  if (const toml::array* array = node.as_array()) {
+    std::string joined;
+    for (const toml::node& item : *array) {
+      joined += (joined.empty() ? "" : ",") + node_text(file, key, item);
+    }
+    return joined;
+  }
+  throw UsageError(fmt::format("{}: key '{}': expected a string, a number, a boolean or a list", file, key));
+}
+
+std::map<std::string, std::string> read_toml(const std::string& file, const std::vector<std::string>& keys) {
+  std::map<std::string, std::string> values;
+  try {
+    const toml::table table = toml::parse_file(file);
+    for (const auto& [name, node] : table) {
+      const std::string key(name.str());
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+        throw UsageError(fmt::format("{}:{}: unknown key '{}'; known: {}", file, node.source().begin.line,
+                                     key, fmt::join(keys, ", ")));
+      }
+      values[key] = node_text(file, key, node);
+    }
+  } catch (const toml::parse_error& error) {
+    throw UsageError(fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
+  }
+  return values;
+}
+
+}  // namespace
+
+std::uint64_t parse_number(const std::string& what, const std::string& text, std::uint64_t low,
+                           std::uint64_t high) {
+  const bool hex = text.starts_with("0x") || text.starts_with("0X");
+  const char* begin = text.data() + (hex ? 2 : 0);
+  const char* end = text.data() + text.size();
+  std::uint64_t value = 0;
+  const auto [stop, error] = std::from_chars(begin, end, value, hex ? 16 : 10);
+  if (begin == end || stop != end || error != std::errc() || value < low || value > high) {
+    refuse(what, text, fmt::format("a whole number from {} to {}", low, high));
+  }
+  return value;
+}
+
+Settings::Settings(CLI::App& app, const std::vector<std::string>& keys) : keys_(keys) {
+  for (const std::string& key : keys_) {
+    const Setting& setting = find(key);
+    if (setting.value_name.empty()) {
+      app.add_flag_function(
+          "--" + key + ",!--no-" + key,
+          [this, key](std::int64_t count) { flags_[key] = {count > 0 ? "true" : "false"}; }, setting.help);
+    } else {
+      app.add_option_function<std::vector<std::string>>(
+             "--" + key, [this, key](const std::vector<std::string>& values) { flags_[key] = values; },
+             setting.help)
+          ->type_name(setting.value_name)
+          ->expected(1)
+          ->take_all();
+    }
+  }
+  app.add_option("--config", file_, "TOML file with any of these settings as keys")->type_name("FILE");
+}
+
+campaign::CampaignConfig Settings::resolve() {
+  CampaignConfig config;
+  const std::map<std::string, std::string> file = file_.empty() ? decltype(file){} : read_toml(file_, keys_);
+  for (const std::string& key : keys_) {
+    const Setting& setting = find(key);
+    std::string source = "default";
+    std::optional<std::string> value;
+    if (const auto flag = flags_.find(key); flag != flags_.end()) {
+      if (flag->second.size() > 1 && key != "engine") {
+        throw UsageError(fmt::format("--{} is given {} times", key, flag->second.size()));
+      }
+      value = fmt::format("{}", fmt::join(flag->second, ","));
+      source = "flag";
+    } else if (const char* environment = std::getenv(environment_name(key).c_str())) {
+      value = environment;
+      source = "environment";
+    } else if (const auto entry = file.find(key); entry != file.end()) {
+      value = entry->second;
+      source = "file";
+    }
+    if (value) {
+      try {
+        setting.set(config, *value);
+      } catch (const UsageError& error) {
+        const std::string where = source == "flag" ? "--"
+                                  : source == "environment"
+                                      ? "environment variable " + environment_name(key) + ": "
+                                      : file_ + ": ";
+        throw UsageError(where + error.what());
+      }
+    } else if (key == "seed") {
+      config.key.seed = random_seed();
+    } else if (key == "engine") {
+      config.engines = {"rocksdb", "lmdb"};
+    }
+    lines_.push_back({key, setting.get(config), source});
+  }
+  return config;
+}
+
+const std::string& Settings::source(const std::string& key) const {
+  for (const report::SettingLine& line : lines_) {
+    if (line.key == key) {
+      return line.source;
+    }
+  }
+  throw std::logic_error("setting " + key + " is not one of this command");
+}
+
+}  // namespace chaosgate::cli
