@@ -67,11 +67,7 @@ report::ExitStatus run(Options& options, const Globals& globals) {
   const std::string text =
       options.json ? report::render_json(result) : report::render_terminal(result, use_color(globals, 1));
   std::fputs(text.c_str(), stdout);
-  const report::Verdict verdict = result.verdict();
-  if (verdict == report::Verdict::interrupted) {
-    return static_cast<report::ExitStatus>(128 + globals.stop->signal());
-  }
-  return report::exit_status(verdict);
+  return result.exit_status();
 }
 
 }  // namespace

@@ -55,7 +55,12 @@ class Worker {
       set_message(times);
       return {};
     }
-    RETURN_IF_ERROR(order_.create ? create() : recover());
+    if (order_.create) {
+      doing_ = Failure::create;
+      RETURN_IF_ERROR(replica_.create());
+      return preload(replica_, generator_, order_);
+    }
+    RETURN_IF_ERROR(recover());
     RETURN_IF_ERROR(show_after_replay());
     if (order_.load) {
       enter(Phase::ready);
@@ -109,13 +114,6 @@ class Worker {
     while (::read(shared_.go_fd, &count, sizeof count) < 0) {
       CHECK(errno == EINTR);
     }
-  }
-
-  Status create() {
-    doing_ = Failure::create;
-    RETURN_IF_ERROR(replica_.create());
-    RETURN_IF_ERROR(preload(replica_, generator_, order_));
-    return observer_.log(replica_);
   }
 
   Status recover() {

@@ -62,7 +62,7 @@ struct WorkerOrder {
   std::uint64_t term = 0;           // higher than that of every worker before on this directory
   std::uint64_t segment_bytes = 0;  // of the log
 
-  bool create = false;             // make a new directory and preload it, then close
+  bool create = false;             // make a new directory, preload it and close; nothing is observed
   std::uint64_t known_synced = 0;  // acknowledged entries, as the rest of a Raft group would know them
   std::uint64_t cut_suffix_from =
       0;                       // discard unacknowledged entries from here on (a leader change); 0 = none
