@@ -20,7 +20,7 @@ struct PlanKey {
   std::string workload = "mixed";
   std::string fault;  // planted fault, or empty
   crash::PlanOptions plan;
-  std::uint64_t segment_bytes = 96 << 10;  // of the log: small, so that cuts and truncations are frequent
+  std::uint64_t segment_bytes = 24 << 10;  // of the log: small, so that cuts and truncations are frequent
 };
 
 void to_json(nlohmann::json& json, const PlanKey& key);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "harness/base/check.h"
+
 namespace chaosgate::campaign {
 
 using report::Outcome;
@@ -61,19 +63,23 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
       case WorkerParent::Event::death:
         ended = true;
         break;
-      case WorkerParent::Event::notice:
+      case WorkerParent::Event::notice: {
+        // Before looking: what was published before this phase is then judged, and a later phase sends a later notice.
+        const Phase phase = recorder.phase.load(std::memory_order_acquire);
         look();
-        if (recorder.phase == Phase::ready && end == RecoveryEnd::ready) {
+        if (phase == Phase::ready && end == RecoveryEnd::ready) {
+          CHECK(judge.complete(), "a recovery is ready but was not judged in full");
           driven.outcome = Outcome::killed;  // not yet
           driven.ready = true;
           driven.dying_ns = driven.end_ns = wire::monotonic_ns();
           return driven;
         }
-        if (recorder.phase == Phase::ready && end == RecoveryEnd::step) {
+        if (phase == Phase::ready && end == RecoveryEnd::step) {
           driven.outcome = Outcome::missed;  // recovery is complete and the step was not reached
           ended = true;
         }
         break;
+      }
       case WorkerParent::Event::timeout:
         driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
         ended = true;
@@ -92,6 +98,8 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
   look();
   if (driven.outcome == Outcome::failed) {
     judge.judge_failure(recorder);
+  } else if (driven.outcome == Outcome::killed && recorder.phase == Phase::closed && !judge.order().create) {
+    CHECK(judge.complete(), "a recovery has ended but was not judged in full");
   }
   return driven;
 }

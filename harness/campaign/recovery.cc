@@ -67,6 +67,12 @@ void RecoveryJudge::judge(std::string_view bytes) {
        [&] { add({Invariant::read_consistent}, oracle_.check_isolation(*seen.isolation)); });
 }
 
+bool RecoveryJudge::complete() const {
+  const bool asked = (!order_.check_reopen || reopened_) && (!order_.check_backward || backward_) &&
+                     (!order_.check_integrity || integrity_);
+  return !abnormal_.empty() || (log_ && before_ && after_ && reads_ && probe_ && isolation_ && asked);
+}
+
 void RecoveryJudge::judge_failure(const wire::FlightRecorder& recorder) {
   const std::string message = recorder.message.data();
   const auto broken = [&](Invariant invariant) {

@@ -34,6 +34,9 @@ class RecoveryJudge {
   // An error ended the worker: says which invariant that breaks, or keeps it as an abnormal end.
   void judge_failure(const wire::FlightRecorder& recorder);
 
+  // Everything the order asks for was published and judged (or could not be parsed, which is abnormal()).
+  bool complete() const;
+
   const wire::WorkerOrder& order() const { return order_; }
   const std::vector<oracle::Violation>& violations() const { return violations_; }
   // A failure that breaks no invariant of the engine's: the load or the environment. Empty when there is

@@ -91,7 +91,7 @@ wire::Schedule draw_schedule(const CrashPoint* point, const Rng& stream) {
   schedule.sync_group_max = static_cast<std::uint32_t>(stream.fork("sync").log_between(1, 64));
   schedule.apply_group_max = static_cast<std::uint32_t>(stream.fork("apply").log_between(1, 64));
   schedule.flush_one_in = static_cast<std::uint32_t>(stream.fork("flush").between(250, 1200));
-  schedule.truncate_one_in = static_cast<std::uint32_t>(stream.fork("truncate").between(1, 3));
+  schedule.truncate_one_in = static_cast<std::uint32_t>(stream.fork("truncate").between(150, 800));
   if (point != nullptr) {
     schedule.forced = chore_of(point->step);
     if (schedule.forced != Chore::none) {
@@ -165,7 +165,7 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
   }
   plan.schedule = draw_schedule(by_timer ? nullptr : &plan.point, stream.fork("schedule"));
   plan.recrashes = draw_recrashes(options, stream.fork("recrash"));
-  plan.cut_suffix = stream.fork("cut").chance(1, 3);
+  plan.cut_suffix = stream.fork("cut").chance(1, 2);
   plan.flush_after_replay = stream.fork("flush-after-replay").chance(1, 4);
   plan.check_reopen = stream.fork("check-reopen").chance(1, 16);
   plan.check_backward = stream.fork("check-backward").chance(1, 8);

@@ -25,25 +25,24 @@ class Chores {
     bool truncate = false;
     for (std::uint64_t index = from + 1; index <= to; ++index) {
       Rng draw = stream_.fork(index);
-      if (draw.chance(1, schedule_.flush_one_in)) {
-        flush = true;
-        truncate = truncate || draw.chance(1, schedule_.truncate_one_in);
-      }
+      flush = flush || draw.chance(1, schedule_.flush_one_in);
+      truncate = truncate || draw.chance(1, schedule_.truncate_one_in);
       compact = compact || draw.chance(1, schedule_.compact_one_in);
       checkpoint = checkpoint || draw.chance(1, schedule_.checkpoint_one_in);
     }
     if (schedule_.forced != Chore::none && !forced_done_ && proposed >= schedule_.forced_at) {
       forced_done_ = true;
-      flush = flush || schedule_.forced == Chore::flush || schedule_.forced == Chore::truncate;
+      flush = flush || schedule_.forced == Chore::flush;
       truncate = truncate || schedule_.forced == Chore::truncate;
       compact = compact || schedule_.forced == Chore::compact;
       checkpoint = checkpoint || schedule_.forced == Chore::checkpoint;
     }
-    if (flush) {
-      RETURN_IF_ERROR(replica_.flush());
-    }
+    // Before the flush: what was applied since the last one is not durable, and must not be dropped from the log.
     if (truncate) {
       RETURN_IF_ERROR(replica_.truncate_prefix());
+    }
+    if (flush) {
+      RETURN_IF_ERROR(replica_.flush());
     }
     if (compact) {
       RETURN_IF_ERROR(replica_.compact());

@@ -14,7 +14,7 @@
 namespace chaosgate::replica {
 namespace {
 
-constexpr std::uint64_t kLogBufferBytes = 4 << 10;  // small, so that unsynced entries reach the file
+constexpr std::uint64_t kLogBufferBytes = 1 << 10;  // small, so that unsynced entries reach the file
 
 }  // namespace
 

@@ -37,7 +37,7 @@ struct Schedule {
   std::uint32_t sync_group_max = 32;        // entries per log sync, drawn in [1, max]
   std::uint32_t apply_group_max = 32;       // entries per engine batch, drawn in [1, max]
   std::uint32_t flush_one_in = 600;         // a flush after one in so many entries
-  std::uint32_t truncate_one_in = 2;        // the log prefix is truncated after one in so many flushes
+  std::uint32_t truncate_one_in = 400;      // entries
   std::uint32_t compact_one_in = 12000;     // entries
   std::uint32_t checkpoint_one_in = 20000;  // entries
   Chore forced = Chore::none;               // done for certain ...
