@@ -46,7 +46,8 @@ json differences_json(const oracle::Violation& violation) {
           {"detail", oracle::describe(violation)}};
 }
 
-json header(const Bundle& bundle, const Members& members) {
+// The text of bundle.json. Its own checksum is over the rest of it, as parsed: blanks do not count.
+std::string header(const Bundle& bundle, const Members& members) {
   json hashes = json::object();
   for (const auto& [name, content] : members) {
     hashes[name] = sha256(content);
@@ -56,23 +57,27 @@ json header(const Bundle& bundle, const Members& members) {
     violations.push_back(differences_json(violation));
   }
   const oracle::CrashIndexes& crash = bundle.recovery.crash;
-  return {{"format_version", kBundleFormatVersion},
-          {"chaosgate", bundle.version},
-          {"engine_version", bundle.engine_version},
-          {"key", bundle.key},
-          {"protocol", wire::to_string(bundle.protocol)},
-          {"lane", bundle.lane},
-          {"cycle", bundle.cycle},
-          {"plan_checksum", bundle.plan_checksum},
-          {"commit_survives_kill", bundle.commit_survives_kill},
-          {"order", bundle.recovery.order},
-          {"crash",
-           {{"appended", crash.appended},
-            {"synced", crash.synced},
-            {"applied", crash.applied},
-            {"flushed", crash.flushed}}},
-          {"violations", violations},
-          {"members", hashes}};
+  json head = {{"format_version", kBundleFormatVersion},
+               {"chaosgate", bundle.version},
+               {"engine_version", bundle.engine_version},
+               {"key", bundle.key},
+               {"protocol", wire::to_string(bundle.protocol)},
+               {"lane", bundle.lane},
+               {"cycle", bundle.cycle},
+               {"plan_checksum", bundle.plan_checksum},
+               {"commit_survives_kill", bundle.commit_survives_kill},
+               {"order", bundle.recovery.order},
+               {"crash",
+                {{"appended", crash.appended},
+                 {"synced", crash.synced},
+                 {"applied", crash.applied},
+                 {"flushed", crash.flushed}}},
+               {"violations", violations},
+               {"members", hashes}};
+  // Bytes that are not UTF-8 (keys, engines' messages) must not differ between writing and reading.
+  head = json::parse(head.dump(-1, ' ', false, json::error_handler_t::replace));
+  head["sha256"] = sha256(head.dump());
+  return head.dump(1);
 }
 
 struct FreeArchive {
@@ -118,15 +123,23 @@ Members read_members(const fs::path& path) {
       throw UsageError(fmt::format("{} is not a bundle, or is damaged: {}", path.string(),
                                    archive_error_string(from.get())));
     }
-    std::string content(static_cast<std::size_t>(archive_entry_size(entry)), '\0');
-    const la_ssize_t size = archive_read_data(from.get(), content.data(), content.size());
-    if (size != static_cast<la_ssize_t>(content.size())) {
+    const char* name = archive_entry_pathname(entry);
+    if (name == nullptr || archive_entry_filetype(entry) != AE_IFREG) {
+      throw UsageError(fmt::format("{} is damaged: a member is not a file with a name", path.string()));
+    }
+    // Read piece by piece: the announced size may be damaged, too.
+    std::string content;
+    std::string piece(std::size_t{1} << 20, '\0');
+    la_ssize_t size = 0;
+    while ((size = archive_read_data(from.get(), piece.data(), piece.size())) > 0) {
+      content.append(piece, 0, static_cast<std::size_t>(size));
+    }
+    if (size < 0 || static_cast<la_int64_t>(content.size()) != archive_entry_size(entry)) {
       const char* reason = archive_error_string(from.get());
-      throw UsageError(fmt::format("{} is truncated or damaged at member {}: {}", path.string(),
-                                   archive_entry_pathname(entry),
+      throw UsageError(fmt::format("{} is truncated or damaged at member {}: {}", path.string(), name,
                                    reason != nullptr ? reason : "short member"));
     }
-    members.emplace_back(archive_entry_pathname(entry), std::move(content));
+    members.emplace_back(name, std::move(content));
   }
 }
 
@@ -148,11 +161,17 @@ Bundle parse(const fs::path& path, Members& members) {
     throw UsageError(fmt::format("{} is not a bundle: its first member is not bundle.json", path.string()));
   }
   try {
-    const json head = json::parse(members.front().second);
+    json head = json::parse(members.front().second);
     const int version = head.at("format_version");
     if (version != kBundleFormatVersion) {
       throw UsageError(fmt::format("{} has bundle format version {}, this build reads version {}",
                                    path.string(), version, kBundleFormatVersion));
+    }
+    const std::string sum = head.at("sha256");
+    head.erase("sha256");
+    if (sum != sha256(head.dump())) {
+      throw UsageError(
+          fmt::format("{} is damaged: bundle.json has another SHA-256 than it says", path.string()));
     }
     std::map<std::string, std::string> expected = head.at("members");
     Bundle bundle;
@@ -251,8 +270,7 @@ void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& o
       throw EnvironmentError(
           fmt::format("create {}: {}", temporary.string(), archive_error_string(to.get())));
     }
-    add_member(to.get(), "bundle.json",
-               header(bundle, members).dump(1, ' ', false, json::error_handler_t::replace));
+    add_member(to.get(), "bundle.json", header(bundle, members));
     for (const auto& [name, content] : members) {
       add_member(to.get(), name, content);
     }

@@ -2,8 +2,7 @@
 //
 // Format: a zstd-compressed tar archive with these members, in this order:
 //   bundle.json      format_version, chaosgate and engine versions, what was planned and found, the
-//   RecoveryCase, and
-//                    the SHA-256 of every other member
+//                    RecoveryCase, the SHA-256 of every other member, and its own
 //   explanation.txt  for people
 //   events.jsonl     the cycle's event
 //   worker.output    what the workers printed

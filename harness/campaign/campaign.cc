@@ -406,7 +406,11 @@ wire::Hello read_hello(const fs::path& worker) {
     throw UsageError(fmt::format("there is no worker program {}", worker.string()));
   }
   const TempDir directory(fs::temp_directory_path(), "chaosgate-hello-");
-  return WorkerParent(worker, directory.path() / "output", nullptr).hello();
+  try {
+    return WorkerParent(worker, directory.path() / "output", nullptr).hello();
+  } catch (const EnvironmentError& error) {
+    throw UsageError(fmt::format("the worker program {} cannot be used: {}", worker.string(), error.what()));
+  }
 }
 
 void validate(const CampaignConfig& config, const wire::Hello& hello) {
@@ -453,6 +457,9 @@ CampaignReport run_campaign(const CampaignConfig& config, StopSignal& stop, Camp
   set_check_context(
       fmt::format("seed {} engines {}", seed_text(config.key.seed), fmt::join(config.engines, "+")));
 
+  output.log(fmt::format(
+      "seed {}, plan {}, engines {}, {} kills each; the same seed repeats operations and plans",
+      seed_text(config.key.seed), report.plan_checksum, fmt::join(config.engines, "+"), config.kills));
   report::EventLog events(output.directory / "events.jsonl");
   try {
     for (const std::string& name : config.engines) {

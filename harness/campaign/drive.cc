@@ -64,7 +64,8 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
         ended = true;
         break;
       case WorkerParent::Event::notice: {
-        // Before looking: what was published before this phase is then judged, and a later phase sends a later notice.
+        // Before looking: what was published before this phase is then judged, and a later phase sends a
+        // later notice.
         const Phase phase = recorder.phase.load(std::memory_order_acquire);
         look();
         if (phase == Phase::ready && end == RecoveryEnd::ready) {

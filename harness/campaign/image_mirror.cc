@@ -110,9 +110,17 @@ void ImageMirror::sync() {
     if (::lstat(entry.path().c_str(), &info) != 0) {
       throw_errno("stat " + entry.path().string());
     }
+    const fs::file_type kind = fs::symlink_status(to_ / name).type();
     if (S_ISDIR(info.st_mode)) {
-      fs::create_directories(to_ / name);
+      seen_.erase(name);
+      if (kind != fs::file_type::directory) {
+        fs::remove(to_ / name);  // was a file
+        fs::create_directories(to_ / name);
+      }
       continue;
+    }
+    if (kind == fs::file_type::directory) {
+      fs::remove_all(to_ / name);
     }
     const Seen current{info.st_ino, static_cast<std::uint64_t>(info.st_size), nanoseconds(info.st_mtim),
                        now - nanoseconds(info.st_mtim) < kRacyNs};

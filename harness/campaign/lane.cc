@@ -112,7 +112,11 @@ Lane::~Lane() {
 }
 
 crash::CyclePlan Lane::plan(std::uint64_t cycle) const {
-  return crash::plan_cycle(options_.key.plan, options_.protocol, options_.key.seed, options_.lane, cycle);
+  crash::PlanOptions allowed = options_.key.plan;
+  if (cycle < options_.pinned_before) {
+    allowed = crash::pinned(allowed);
+  }
+  return crash::plan_cycle(allowed, options_.protocol, options_.key.seed, options_.lane, cycle);
 }
 
 // What all orders have in common, for a worker that will run `load`.

@@ -37,6 +37,9 @@ struct LaneOptions {
   std::filesystem::path worker;     // program
   std::uint32_t hang_ms = 60'000;
   bool keep_images = true;
+  // Cycles before this one are pinned: timers become step kills and free-running maintenance a scheduled one,
+  // both of the seed's choice, so that the lane comes to the same place every time.
+  std::uint64_t pinned_before = 0;
 };
 
 class Lane {

@@ -39,6 +39,7 @@ ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopS
   options.worker = replay.worker;
   options.hang_ms = replay.hang_ms;
   options.keep_images = false;
+  options.pinned_before = replay.as_planned ? 0 : replay.cycle;
   Lane lane(options, &stop);
   ReplayRun run;
   while (lane.next_cycle() <= replay.cycle && !stop.requested()) {

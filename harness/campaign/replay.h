@@ -34,6 +34,7 @@ struct SeedReplay {
   std::uint64_t cycle = 0;
   std::filesystem::path worker;
   std::uint32_t hang_ms = 60'000;
+  bool as_planned = false;  // do not pin the cycles before
 };
 
 // Runs it once, in `directory`, which must not exist.

@@ -66,9 +66,13 @@ void StopSignal::exit_at_once(int signal) {
   for (const pid_t pid : processes_) {
     ::kill(pid, SIGKILL);  // worker parents; their workers die with them
   }
+  // What is dying, and our own threads, may still make files: a directory is gone when it was seen to be.
+  constexpr int kAttemptsMax = 1000;
   for (const auto& path : directories_) {
     std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
+    for (int i = 0; i < kAttemptsMax && std::filesystem::exists(path, ignored); ++i) {
+      std::filesystem::remove_all(path, ignored);
+    }
   }
   ::_exit(128 + signal);
 }

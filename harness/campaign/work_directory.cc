@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kMarker = "chaosgate-work.json";
+constexpr const char* kWork = "work";  // in a named directory; everything else there is not ours
 constexpr const char* kMemoryBacked = "/dev/shm";
 constexpr std::uint64_t kRoomWanted = std::uint64_t{1} << 30;  // to prefer memory-backed storage
 constexpr std::uint64_t kRoomNeeded = std::uint64_t{256} << 20;
@@ -58,96 +60,144 @@ fs::path choose_parent() {
   return memory ? fs::path(kMemoryBacked) : fs::temp_directory_path();
 }
 
+void require_room(const fs::path& path) {
+  const std::uint64_t left = room(path);
+  if (left < kRoomNeeded) {
+    throw EnvironmentError(fmt::format("the work directory {} has {} MiB left, {} MiB are needed",
+                                       path.string(), left >> 20, kRoomNeeded >> 20));
+  }
+}
+
+// Refuses an existing directory that is not empty and not a work directory for these engines.
+void check_ours(const fs::path& directory, const fs::path& named, const std::vector<std::string>& engines) {
+  if (!fs::is_directory(directory)) {
+    throw UsageError(fmt::format("--dir {}: not a directory", named.string()));
+  }
+  if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0) {
+    throw UsageError(fmt::format("--dir {}: {}", named.string(), std::strerror(errno)));
+  }
+  if (fs::is_empty(directory)) {
+    return;
+  }
+  std::string text;
+  if (!read_file(directory / kMarker, &text).ok()) {
+    throw UsageError(fmt::format(
+        "--dir {}: not empty and not a work directory of chaosgate (no {} in it); nothing was touched",
+        named.string(), kMarker));
+  }
+  std::vector<std::string> owner;
+  try {
+    nlohmann::json::parse(text).at("engines").get_to(owner);
+  } catch (const nlohmann::json::exception&) {
+    throw UsageError(
+        fmt::format("--dir {}: its {} is damaged; nothing was touched", named.string(), kMarker));
+  }
+  if (owner != engines) {
+    throw UsageError(fmt::format("--dir {}: belongs to engine {}, not {}; nothing was touched",
+                                 named.string(), fmt::join(owner, "+"), fmt::join(engines, "+")));
+  }
+}
+
+// False when the campaign that held the lock before has removed its marker meanwhile.
+bool is_same_file(int fd, const fs::path& path) {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(fd, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino &&
+         ours.st_dev == there.st_dev;
+}
+
 }  // namespace
 
 WorkDirectory::WorkDirectory(const fs::path& named, const std::vector<std::string>& engines, StopSignal* stop)
     : stop_(stop) {
   if (named.empty()) {
-    temporary_.emplace(choose_parent(), "chaosgate-");
+    const fs::path parent = choose_parent();
+    require_room(parent);
+    temporary_.emplace(parent, "chaosgate-");
     path_ = temporary_->path();
-    if (stop_ != nullptr) {
-      stop_->add_directory(path_);
-    }
+    made_ = {path_};
   } else {
     take_named(named, engines);
   }
   kind_ = file_system(path_);
-  if (room(path_) < kRoomNeeded) {
-    const std::string message = fmt::format("the work directory {} has {} MiB left, {} MiB are needed",
-                                            path_.string(), room(path_) >> 20, kRoomNeeded >> 20);
-    if (created_) {
-      std::error_code ignored;
-      fs::remove_all(path_, ignored);
+  if (stop_ != nullptr) {
+    for (const fs::path& path : made_) {
+      stop_->add_directory(path);
     }
-    throw EnvironmentError(message);
   }
 }
 
 void WorkDirectory::take_named(const fs::path& named, const std::vector<std::string>& engines) {
-  path_ = fs::absolute(named);
-  const fs::path marker = path_ / kMarker;
+  const fs::path directory = fs::absolute(named);
+  const fs::path marker = directory / kMarker;
   std::error_code error;
-  if (!fs::exists(path_, error)) {
-    if (!fs::create_directory(path_, error)) {
+  const bool present = fs::exists(directory, error);
+  if (present) {
+    check_ours(directory, named, engines);
+  }
+  const fs::path parent =
+      directory.has_filename() ? directory.parent_path() : directory.parent_path().parent_path();
+  if (present || fs::is_directory(parent, error)) {
+    require_room(present ? directory : parent);
+  }
+  // From here on, what was made goes again when something fails.
+  const auto undo = [&] {
+    std::error_code ignored;
+    for (const fs::path& path : made_) {
+      fs::remove_all(path, ignored);
+    }
+  };
+  if (!present) {
+    if (!fs::create_directory(directory, error)) {
       throw UsageError(fmt::format("--dir {}: cannot create it: {}", named.string(), error.message()));
     }
-    created_ = true;
-  } else if (!fs::is_directory(path_)) {
-    throw UsageError(fmt::format("--dir {}: not a directory", named.string()));
+    made_ = {directory};
   }
-  if (::access(path_.c_str(), W_OK | X_OK) != 0) {
-    throw UsageError(fmt::format("--dir {}: {}", named.string(), std::strerror(errno)));
-  }
-  if (!fs::is_empty(path_)) {
-    std::string text;
-    if (!read_file(marker, &text).ok()) {
-      throw UsageError(fmt::format(
-          "--dir {}: not empty and not a work directory of chaosgate (no {} in it); nothing was touched",
-          named.string(), kMarker));
-    }
-    const auto json = nlohmann::json::parse(text, nullptr, false);
-    if (!json.is_object() || !json.contains("engines") || !json["engines"].is_array()) {
-      throw UsageError(
-          fmt::format("--dir {}: its {} is damaged; nothing was touched", named.string(), kMarker));
-    }
-    const auto owner = json["engines"].get<std::vector<std::string>>();
-    if (owner != engines) {
-      throw UsageError(fmt::format("--dir {}: belongs to engine {}, not {}; nothing was touched",
-                                   named.string(), fmt::join(owner, "+"), fmt::join(engines, "+")));
-    }
-  }
+  const bool marked = fs::exists(marker, error);
   lock_.reset(::open(marker.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!lock_) {
-    throw UsageError(fmt::format("--dir {}: cannot mark it: {}", named.string(), std::strerror(errno)));
+    const int failure = errno;
+    undo();
+    throw UsageError(fmt::format("--dir {}: cannot mark it: {}", named.string(), std::strerror(failure)));
   }
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0 || !is_same_file(lock_.get(), marker)) {
     throw UsageError(fmt::format("--dir {}: in use by another campaign", named.string()));
+  }
+  if (present) {
+    made_ = {directory / kWork};
+    if (!marked) {
+      made_.push_back(marker);
+    }
   }
   const std::string text =
       nlohmann::json{{"chaosgate", "work directory"}, {"engines", engines}}.dump() + "\n";
-  if (::ftruncate(lock_.get(), 0) != 0 || !write_all(lock_.get(), text, marker.string()).ok()) {
-    throw EnvironmentError(fmt::format("--dir {}: cannot mark it: {}", named.string(), std::strerror(errno)));
+  if (const Status status = ::ftruncate(lock_.get(), 0) != 0
+                                ? Status::io_error("truncate " + marker.string(), errno)
+                                : write_all(lock_.get(), text, marker.string());
+      !status.ok()) {
+    undo();
+    throw EnvironmentError(fmt::format("--dir {}: cannot mark it: {}", named.string(), status.message()));
+  }
+  if (present) {
+    made_ = {directory / kWork, marker};
   }
   // What an earlier campaign left when it was killed.
-  for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
-    if (entry.path().filename() != kMarker) {
-      fs::remove_all(entry.path());
-    }
+  fs::remove_all(directory / kWork);
+  path_ = directory / kWork;
+  if (!fs::create_directory(path_, error)) {
+    undo();
+    throw EnvironmentError(fmt::format("create {}: {}", path_.string(), error.message()));
   }
 }
 
 WorkDirectory::~WorkDirectory() {
   std::error_code ignored;
-  if (temporary_) {
+  temporary_.reset();
+  for (const fs::path& path : made_) {
+    fs::remove_all(path, ignored);
     if (stop_ != nullptr) {
-      stop_->remove_directory(path_);
+      stop_->remove_directory(path);
     }
-    return;
-  }
-  if (created_) {
-    fs::remove_all(path_, ignored);
-  } else {
-    fs::remove(path_ / kMarker, ignored);
   }
 }
 

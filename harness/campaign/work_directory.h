@@ -2,8 +2,8 @@
 //
 // Either a new temporary directory, on memory-backed storage when that has room (a SIGKILL does not care, and
 // the report says so), or one the user named. A named one must be absent, empty, or one of ours for the same
-// engines; it is marked and locked while in use. The destructor leaves nothing behind: it removes what the
-// campaign made.
+// engines; it is marked and locked while in use, and the work happens in `work/` inside it. The destructor
+// leaves nothing behind: it removes what the campaign made. A constructor that throws has touched nothing.
 #pragma once
 
 #include <filesystem>
@@ -39,7 +39,7 @@ class WorkDirectory {
   std::filesystem::path path_;
   std::string kind_;
   UniqueFd lock_;
-  bool created_ = false;  // a named directory that was absent
+  std::vector<std::filesystem::path> made_;  // goes with this object
 };
 
 }  // namespace chaosgate::campaign

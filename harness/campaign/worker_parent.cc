@@ -34,9 +34,13 @@ UniqueFd make_memfd(const char* name, std::size_t size) {
   return fd;
 }
 
+// Sets an eventfd back to zero, without waiting.
 void drain(int eventfd) {
+  pollfd readable{eventfd, POLLIN, 0};
   std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t ignored = ::read(eventfd, &count, sizeof count);
+  if (::poll(&readable, 1, 0) == 1) {
+    CHECK(::read(eventfd, &count, sizeof count) == sizeof count);
+  }
 }
 
 }  // namespace
@@ -142,23 +146,31 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::file
     throw EnvironmentError(fmt::format("start {}: {}", program.string(), error.code().message()));
   }
   theirs.reset();
-  if (stop_ != nullptr) {
-    stop_->add_process(process_->id());
-  }
   control_.emplace(std::move(ours));
   const auto greeting = control_->receive(kAnswerTimeoutMs);
   if (!greeting) {
-    throw EnvironmentError(
-        fmt::format("{} ended without a greeting; see {}", program.string(), output_file.string()));
+    throw EnvironmentError(fmt::format("{} ended without a greeting", program.string()));
   }
-  hello_ = nlohmann::json::parse(greeting->text).get<wire::Hello>();
+  try {
+    hello_ = nlohmann::json::parse(greeting->text).get<wire::Hello>();
+  } catch (const nlohmann::json::exception& error) {
+    throw EnvironmentError(fmt::format("{} greets with something else: {}", program.string(), error.what()));
+  }
+  if (stop_ != nullptr) {
+    stop_->add_process(process_->id());  // last: a constructor that throws has no destructor to take it back
+  }
 }
 
 WorkerParent::~WorkerParent() {
   if (pidfd_) {
     kill();
+    try {
+      reap();  // so that it is gone, and no longer writes, when this returns
+    } catch (const std::exception&) {
+      // The parent is gone, and its worker with it.
+    }
   }
-  control_.reset();  // the parent kills and reaps what it still has, and ends
+  control_.reset();
   if (stop_ != nullptr && process_) {
     stop_->remove_process(process_->id());
   }
@@ -175,6 +187,7 @@ void WorkerParent::start(const wire::WorkerOrder& order) {
   CHECK(!running());
   recorder_->reset();
   drain(notice_fd_.get());
+  drain(go_fd_.get());  // a worker may die before it has read the word
   control_->send(nlohmann::json(order).dump());
   auto answer = control_->receive(kAnswerTimeoutMs);
   if (!answer || !answer->fd) {

@@ -88,7 +88,8 @@ report::ExitStatus run(Options& options, const Globals& globals) {
   if (options.json) {
     fmt::print("{}\n", all.dump(2));
   }
-  return report::ExitStatus::pass;
+  return globals.stop->requested() ? static_cast<report::ExitStatus>(128 + globals.stop->signal())
+                                   : report::ExitStatus::pass;
 }
 
 }  // namespace

@@ -70,6 +70,9 @@ int run(int argc, char* argv[]) {
                                    make_selftest_command(app, globals), make_bench_command(app, globals),
                                    make_report_command(app, globals),   make_list_command(app, globals)};
   app.require_subcommand(0, 1);
+  for (const Command& command : commands) {
+    command.app->fallthrough();  // --color may stand behind the command
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -88,7 +91,7 @@ int run(int argc, char* argv[]) {
       return status_of(command.run());
     }
   }
-  std::fputs(app.help().c_str(), stdout);
+  log_line("a command is needed; 'chaosgate --help' lists them");
   return status_of(report::ExitStatus::usage);
 }
 

@@ -31,6 +31,7 @@ struct Options {
   std::string lane = "0";
   std::string repeat = "1";
   std::string plan_checksum;
+  bool as_planned = false;
   bool json = false;
 };
 
@@ -51,7 +52,8 @@ void take(Outcome& outcome, ReplayRun run) {
   outcome.last = std::move(run);
 }
 
-ExitStatus print(const Outcome& outcome, const std::string& what, bool json) {
+ExitStatus print(const Outcome& outcome, const std::string& what, bool json,
+                 const campaign::StopSignal& stop) {
   if (json) {
     nlohmann::json positions = nlohmann::json::object();
     for (const auto& [position, count] : outcome.positions) {
@@ -81,10 +83,18 @@ ExitStatus print(const Outcome& outcome, const std::string& what, bool json) {
     if (!outcome.last.abnormal.empty()) {
       fmt::print("  abnormal end: {}\n", outcome.last.abnormal);
     }
+    if (outcome.reproduced == 0) {
+      fmt::print("clean in {} of {} runs\n", outcome.runs, outcome.runs);
+      return ExitStatus::pass;
+    }
     fmt::print("reproduced {} of {}{}\n", outcome.reproduced, outcome.runs,
                outcome.invariants.empty() ? "" : fmt::format(": {}", fmt::join(outcome.invariants, ", ")));
   }
-  return outcome.reproduced > 0 ? ExitStatus::violation : ExitStatus::pass;
+  if (outcome.reproduced > 0) {
+    return ExitStatus::violation;
+  }
+  // "Clean" must not be said of what was not run to its end: git bisect believes it.
+  return stop.requested() ? static_cast<ExitStatus>(128 + stop.signal()) : ExitStatus::pass;
 }
 
 ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig& config,
@@ -104,6 +114,7 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
   replay.protocol = campaign::lane_protocol(config.protocol, replay.lane);
   replay.worker = config.worker;
   replay.hang_ms = config.hang_ms;
+  replay.as_planned = options.as_planned;
   campaign::CampaignConfig checked = config;
   checked.lanes = 1;
   campaign::validate(checked, campaign::read_hello(config.worker));
@@ -115,10 +126,16 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
         campaign::seed_text(replay.key.seed), checksum, options.plan_checksum));
     return ExitStatus::untestable;
   }
+  const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
+  if (!options.as_planned && replay.cycle > 0 && (replay.key.plan.timer || replay.key.plan.free_running)) {
+    log_line(
+        "timers and free-running maintenance before the wanted cycle are replaced by step kills and "
+        "scheduled "
+        "maintenance, so that it begins at the same place every time (--as-planned keeps them)");
+  }
   log_line(fmt::format("seed {}, plan {}: {} {} lane {}, cycles 0 to {}",
                        campaign::seed_text(replay.key.seed), checksum, replay.engine,
                        wire::to_string(replay.protocol), replay.lane, replay.cycle));
-  const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
   Outcome outcome;
   for (std::uint64_t i = 0; i < repeat && !globals.stop->requested(); ++i) {
     ReplayRun run = campaign::replay_seed(replay, work.path() / fmt::format("replay-{}", i), *globals.stop);
@@ -132,13 +149,13 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
                            campaign::seed_text(replay.key.seed), replay.lane, replay.cycle,
                            crash::to_string(crash::plan_cycle(replay.key.plan, replay.protocol,
                                                               replay.key.seed, replay.lane, replay.cycle))),
-               options.json);
+               options.json, *globals.stop);
 }
 
 ExitStatus replay_by_bundle(const Options& options, const campaign::CampaignConfig& config,
                             std::uint64_t repeat, const Globals& globals) {
-  for (const char* key :
-       {"engine", "workload", "protocol", "crash", "maintenance", "fault", "segment-bytes"}) {
+  for (const char* key : {"engine", "workload", "protocol", "crash", "recrash", "maintenance", "timer-us-max",
+                          "fault", "segment-bytes"}) {
     if (options.settings.source(key) == "flag") {
       throw UsageError(fmt::format("--{} does not go with a bundle: the bundle says it", key));
     }
@@ -177,7 +194,7 @@ ExitStatus replay_by_bundle(const Options& options, const campaign::CampaignConf
       fmt::format("{} {} seed {} lane {} cycle {}; the bundle says: {}", bundle.recovery.order.engine,
                   bundle.engine_version, campaign::seed_text(bundle.key.seed), bundle.lane, bundle.cycle,
                   was.empty() ? "the load failed" : was),
-      options.json);
+      options.json, *globals.stop);
 }
 
 ExitStatus run(Options& options, const Globals& globals) {
@@ -203,6 +220,9 @@ Command make_replay_command(CLI::App& parent, Globals& globals) {
       ->type_name("N");
   app->add_option("--plan-checksum", options->plan_checksum, "refuse when this build plans something else")
       ->type_name("HEX");
+  app->add_flag("--as-planned", options->as_planned,
+                "from a seed: run earlier cycles with their timers and free-running maintenance, which no "
+                "seed repeats");
   app->add_flag("--json", options->json, "print the result as JSON");
   app->footer(
       "Examples:\n"

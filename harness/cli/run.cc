@@ -1,6 +1,7 @@
 // chaosgate run: a campaign of random kills, and its verdict.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -39,6 +40,9 @@ report::ExitStatus run(Options& options, const Globals& globals) {
     return report::ExitStatus::pass;
   }
   config.worker = find_worker(config.worker);
+  if (options.settings.source("lanes") == "default" && config.kills > 0) {
+    config.lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(config.lanes, config.kills));
+  }
   const bool interactive = !options.quiet;
   report::Progress progress(interactive);
   campaign::CampaignOutput output;
@@ -47,8 +51,6 @@ report::ExitStatus run(Options& options, const Globals& globals) {
     progress.clear();
     log_line(line);
   };
-  log_line(fmt::format("seed {}, engines {}, {} kills each; the same seed repeats operations and plans",
-                       campaign::seed_text(config.key.seed), fmt::join(config.engines, "+"), config.kills));
   report::CampaignReport result = campaign::run_campaign(config, *globals.stop, output);
   progress.clear();
   result.settings = options.settings.lines();

@@ -1,8 +1,10 @@
 // chaosgate selftest: the gate against every planted fault, to show that it can fail.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
+#include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/self_test.h"
 #include "harness/campaign/work_directory.h"
@@ -76,16 +78,23 @@ ExitStatus run(Options& options, const Globals& globals) {
   for (std::uint64_t i = 0; i < seeds; ++i) {
     self_test.seeds.push_back(config.key.seed + i);
   }
+  for (const std::string& name : options.faults) {
+    if (std::none_of(hello.faults.begin(), hello.faults.end(),
+                     [&](const wire::FaultDescription& fault) { return fault.name == name; })) {
+      throw UsageError(
+          fmt::format("--fault: unknown planted fault '{}'; 'chaosgate list faults' names them", name));
+    }
+  }
   self_test.faults = options.faults;
   self_test.kills_max = config.kills;
   self_test.control_kills = parse_number("--control-kills", options.control_kills, 0, 1'000'000);
   self_test.worker = config.worker;
   self_test.hang_ms = config.hang_ms;
-  log_line(fmt::format("seed {}, {} seeds, up to {} kills for each fault",
-                       campaign::seed_text(config.key.seed), seeds, config.kills));
   campaign::SelfTestResult result;
   {
     const campaign::WorkDirectory work(config.directory, {"self-test"}, globals.stop);
+    log_line(fmt::format("seed {}, {} seeds, up to {} kills for each fault",
+                         campaign::seed_text(config.key.seed), seeds, config.kills));
     report::Progress progress(!options.quiet);
     result = campaign::run_self_test(self_test, hello, work.path(), *globals.stop, &progress);
   }

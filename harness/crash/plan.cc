@@ -95,7 +95,7 @@ wire::Schedule draw_schedule(const CrashPoint* point, const Rng& stream) {
   if (point != nullptr) {
     schedule.forced = chore_of(point->step);
     if (schedule.forced != Chore::none) {
-      schedule.forced_at = static_cast<std::uint32_t>(stream.fork("forced").log_between(1, 800));
+      schedule.forced_every = static_cast<std::uint32_t>(stream.fork("forced").log_between(1, 600));
     }
   }
   return schedule;
@@ -127,6 +127,14 @@ std::string_view to_string(CrashKind kind) { return kind == CrashKind::timer ? "
 
 std::string to_string(const Recrash& recrash) {
   return recrash.point ? to_string(*recrash.point) : fmt::format("timer:{}us", recrash.timer_us);
+}
+
+PlanOptions pinned(PlanOptions options) {
+  options.timer = false;
+  options.step = true;
+  options.free_running = false;
+  options.scheduled = true;
+  return options;
 }
 
 std::vector<Step> load_steps(wire::Protocol protocol) {
@@ -184,13 +192,13 @@ std::string to_string(const CyclePlan& plan) {
   return fmt::format(
       "lane={} cycle={} crash={} recrash={} maintenance={} tuning={} sync<={} apply<={} flush=1/{} "
       "truncate=1/{} "
-      "compact=1/{} checkpoint=1/{} forced={}@{} entries<={} cut-suffix={:d} flush-after-replay={:d} "
+      "compact=1/{} checkpoint=1/{} forced={}/{} entries<={} cut-suffix={:d} flush-after-replay={:d} "
       "reopen={:d} "
       "backward={:d} integrity={:d}",
       plan.lane, plan.cycle, crash, recrashes.empty() ? "none" : recrashes,
       plan.free_running ? "free-running" : "scheduled", plan.stock_tuning ? "stock" : "lean",
       s.sync_group_max, s.apply_group_max, s.flush_one_in, s.truncate_one_in, s.compact_one_in,
-      s.checkpoint_one_in, nlohmann::json(s.forced).get<std::string>(), s.forced_at, s.entries_max,
+      s.checkpoint_one_in, nlohmann::json(s.forced).get<std::string>(), s.forced_every, s.entries_max,
       plan.cut_suffix, plan.flush_after_replay, plan.check_reopen, plan.check_backward, plan.check_integrity);
 }
 

@@ -72,6 +72,9 @@ struct PlanOptions {
 CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::uint64_t seed,
                      std::uint64_t lane, std::uint64_t cycle);
 
+// The same without what no seed fixes: step kills and scheduled maintenance only.
+PlanOptions pinned(PlanOptions options);
+
 // The steps that a load under this protocol can die at.
 std::vector<Step> load_steps(wire::Protocol protocol);
 // The steps of recovery that a re-crash can die at.

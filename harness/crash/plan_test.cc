@@ -80,7 +80,7 @@ TEST_CASE("a step that only a chore reaches comes with that chore") {
     CHECK(plan.kind == CrashKind::step);
     if (plan.point.step == Step::during_compaction) {
       CHECK(plan.schedule.forced == wire::Chore::compact);
-      CHECK(plan.schedule.forced_at >= 1);
+      CHECK(plan.schedule.forced_every >= 1);
     }
     if (plan.point.step == Step::before_log_sync) {
       CHECK(plan.schedule.forced == wire::Chore::none);

@@ -165,8 +165,8 @@ TEST_CASE("a range erase hides what came before it and not what comes after") {
   CHECK(fixture.get("c") == "'after'");
   CHECK(fixture.get("b") == "absent");
   fixture.commit();
-  CHECK(fixture.scan("a", "z") == std::vector<std::pair<std::string, std::string>>{
-                                      {"a", "engine"}, {"c", "after"}, {"d", "engine"}});
+  CHECK(fixture.scan("a", "z") ==
+        std::vector<std::pair<std::string, std::string>>{{"a", "engine"}, {"c", "after"}, {"d", "engine"}});
 }
 
 TEST_CASE("a second range erase hides a put behind the first one") {
@@ -252,8 +252,7 @@ TEST_CASE("an error that ends a scan is kept") {
   BrokenEngine engine;
   BatchState state(engine);
   bool visited = false;
-  state.scan(Keyspace::object, "a", "z",
-             [&](std::string_view, std::string_view) { return visited = true; });
+  state.scan(Keyspace::object, "a", "z", [&](std::string_view, std::string_view) { return visited = true; });
   CHECK_FALSE(visited);
   CHECK(state.status().message() == "scan broke");
 }

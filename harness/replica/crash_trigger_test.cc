@@ -1,5 +1,5 @@
-// CrashTrigger ends processes, so each test runs it in a child and looks at how that died and at what it wrote
-// into memory that survives it.
+// CrashTrigger ends processes, so each test runs it in a child and looks at how that died and at what it
+// wrote into memory that survives it.
 #include "harness/replica/crash_trigger.h"
 
 #include <sys/mman.h>
@@ -168,9 +168,7 @@ TEST_CASE("a span kill never lands after the span") {
                  [](CrashTrigger& trigger, Page& shared) {
                    trigger.enter_load();
                    for (int i = 0; i < 5; ++i) {
-                     {
-                       const StepSpan span(trigger, Step::inside_apply);
-                     }
+                     { const StepSpan span(trigger, Step::inside_apply); }
                      ++shared.progress;
                    }
                  }));
@@ -206,11 +204,10 @@ TEST_CASE("a point of the load does not fire in recovery") {
 
 TEST_CASE("a point of recovery does not fire in the load") {
   SharedPage page;
-  CHECK_FALSE(dies(page, CrashPoint{Step::after_replay, 1}, std::nullopt,
-                   [](CrashTrigger& trigger, Page&) {
-                     trigger.enter_load();
-                     trigger.at(Step::after_replay);
-                   }));
+  CHECK_FALSE(dies(page, CrashPoint{Step::after_replay, 1}, std::nullopt, [](CrashTrigger& trigger, Page&) {
+    trigger.enter_load();
+    trigger.at(Step::after_replay);
+  }));
 }
 
 TEST_CASE("a point of recovery fires in recovery") {

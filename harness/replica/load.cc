@@ -15,7 +15,8 @@ class Chores {
   Chores(const wire::WorkerOrder& order, Replica& replica)
       : schedule_(order.schedule),
         replica_(replica),
-        stream_(Rng(order.seed).fork("chores").fork(order.term)) {}
+        stream_(Rng(order.seed).fork("chores").fork(order.term)),
+        next_forced_(order.schedule.forced_every) {}
 
   // Looks at the entries (from, to], which were just applied; `proposed` counts the entries of this load.
   Status run(std::uint64_t from, std::uint64_t to, std::uint64_t proposed) {
@@ -30,14 +31,15 @@ class Chores {
       compact = compact || draw.chance(1, schedule_.compact_one_in);
       checkpoint = checkpoint || draw.chance(1, schedule_.checkpoint_one_in);
     }
-    if (schedule_.forced != Chore::none && !forced_done_ && proposed >= schedule_.forced_at) {
-      forced_done_ = true;
+    if (schedule_.forced != Chore::none && proposed >= next_forced_) {
+      next_forced_ = proposed + schedule_.forced_every;
       flush = flush || schedule_.forced == Chore::flush;
       truncate = truncate || schedule_.forced == Chore::truncate;
       compact = compact || schedule_.forced == Chore::compact;
       checkpoint = checkpoint || schedule_.forced == Chore::checkpoint;
     }
-    // Before the flush: what was applied since the last one is not durable, and must not be dropped from the log.
+    // Before the flush: what was applied since the last one is not durable, and must not be dropped from the
+    // log.
     if (truncate) {
       RETURN_IF_ERROR(replica_.truncate_prefix());
     }
@@ -57,7 +59,7 @@ class Chores {
   const wire::Schedule& schedule_;
   Replica& replica_;
   Rng stream_;
-  bool forced_done_ = false;
+  std::uint64_t next_forced_;  // proposed entries at which the forced chore is due
 };
 
 }  // namespace

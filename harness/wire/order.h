@@ -34,20 +34,21 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Chore, {{Chore::none, "none"},
 // The shape of a load. Every "one in" is drawn per entry from (seed, term, index), so it has no memory and a
 // restart changes nothing but the term.
 struct Schedule {
-  std::uint32_t sync_group_max = 32;        // entries per log sync, drawn in [1, max]
-  std::uint32_t apply_group_max = 32;       // entries per engine batch, drawn in [1, max]
-  std::uint32_t flush_one_in = 600;         // a flush after one in so many entries
-  std::uint32_t truncate_one_in = 400;      // entries
-  std::uint32_t compact_one_in = 12000;     // entries
+  std::uint32_t sync_group_max = 32;    // entries per log sync, drawn in [1, max]
+  std::uint32_t apply_group_max = 32;   // entries per engine batch, drawn in [1, max]
+  std::uint32_t flush_one_in = 600;     // a flush after one in so many entries
+  std::uint32_t truncate_one_in = 400;  // entries
+  std::uint32_t compact_one_in = 2500;  // entries; seldomer, and an LSM without automatic compaction drowns
   std::uint32_t checkpoint_one_in = 20000;  // entries
   Chore forced = Chore::none;               // done for certain ...
-  std::uint32_t forced_at = 0;       // ... after so many entries of this load, so that its steps are reached
+  std::uint32_t forced_every =
+      0;  // ... each time so many more entries were proposed, so that its steps are reached
   std::uint32_t entries_max = 8000;  // a load that got this far without dying has missed its crash point
 
   bool operator==(const Schedule&) const = default;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Schedule, sync_group_max, apply_group_max, flush_one_in, truncate_one_in,
-                                   compact_one_in, checkpoint_one_in, forced, forced_at, entries_max)
+                                   compact_one_in, checkpoint_one_in, forced, forced_every, entries_max)
 
 // One worker's life.
 struct WorkerOrder {
@@ -76,8 +77,8 @@ struct WorkerOrder {
   bool load = false;         // false: close cleanly after recovery
   Schedule schedule;
 
-  // Instead of all that, measure the floor: so many cycles of the same work, each with so many entries, in one
-  // process without a crash. The times come back as JSON in the flight recorder's message.
+  // Instead of all that, measure the floor: so many cycles of the same work, each with so many entries, in
+  // one process without a crash. The times come back as JSON in the flight recorder's message.
   std::uint32_t floor_cycles = 0;
   std::uint32_t floor_entries = 0;
 };

@@ -18,7 +18,7 @@ TEST_CASE("an order survives the wire unchanged") {
   order.protocol = Protocol::sidecar;
   order.load_crash = "during-flush#1+250us";
   order.schedule.forced = Chore::compact;
-  order.schedule.forced_at = 77;
+  order.schedule.forced_every = 77;
   const auto back = nlohmann::json::parse(nlohmann::json(order).dump()).get<WorkerOrder>();
   CHECK(back.directory == order.directory);
   CHECK(back.seed == order.seed);

@@ -1,0 +1,70 @@
+# bash completion for chaosgate. scripts/check-docs compares its flags with those of --help.
+
+_chaosgate_flags() {
+  local run_and_replay='--engine --workload --protocol --crash --recrash --no-recrash --maintenance
+    --timer-us-max --fault --segment-bytes --dir --worker --hang-ms --config --json --help'
+  case $1 in
+    '') echo --help --version --color ;;
+    run) echo "$run_and_replay" --kills --seed --lanes --results --failures-max --regressions \
+      --no-regressions --selftest --no-selftest --at-risk-percent-min --print-config --quiet ;;
+    replay) echo "$run_and_replay" --cycle --lane --repeat --plan-checksum ;;
+    selftest) echo --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
+      --json --quiet --help ;;
+    bench) echo --engine --seed --workload --protocol --dir --worker --hang-ms --config --cycles --json \
+      --help ;;
+    report) echo --json --help ;;
+    list) echo --worker --config --json --help ;;
+  esac
+}
+
+# The values that flag $1 takes; status 1 when it takes none, 2 when they are file names.
+_chaosgate_values() {
+  case $1 in
+    --engine) "$program" list engines 2>/dev/null | grep -v '^ ' ;;
+    --workload) "$program" list workloads 2>/dev/null | grep -v '^ ' ;;
+    --fault) "$program" list faults 2>/dev/null | grep -v '^ ' ;;
+    --protocol) echo in-batch sidecar both ;;
+    --crash) echo timer step both ;;
+    --maintenance) echo scheduled free-running both ;;
+    --color) echo auto always never ;;
+    --dir | --results | --config | --worker) return 2 ;;
+    --kills | --seed | --seeds | --lanes | --lane | --cycle | --cycles | --repeat | --plan-checksum) ;;
+    --timer-us-max | --segment-bytes | --failures-max | --hang-ms | --at-risk-percent-min) ;;
+    --control-kills) ;;
+    *) return 1 ;;
+  esac
+}
+
+_chaosgate() {
+  local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local command='' word values status=0
+  COMPREPLY=()
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $word in
+      run | replay | selftest | bench | report | list)
+        command=$word
+        break
+        ;;
+    esac
+  done
+  values=$(_chaosgate_values "$previous") || status=$?
+  if ((status == 0)); then
+    mapfile -t COMPREPLY < <(compgen -W "$values" -- "$current")
+  elif ((status == 2)); then
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+  elif [[ $current == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_chaosgate_flags "$command")" -- "$current")
+  else
+    case $command in
+      '') values='run replay selftest bench report list' ;;
+      list) values='engines workloads faults steps invariants' ;;
+      replay | report)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$values" -- "$current")
+  fi
+}
+
+complete -o filenames -F _chaosgate chaosgate

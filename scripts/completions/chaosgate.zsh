@@ -1,0 +1,97 @@
+#compdef chaosgate
+# zsh completion for chaosgate. scripts/check-docs compares its flags with those of --help.
+
+_chaosgate_names() {
+  local -a names
+  names=(${(f)"$($program list $1 2>/dev/null | grep -v '^ ')"})
+  _values -s , $1 $names
+}
+
+_chaosgate() {
+  local curcontext=$curcontext program=$words[1] state line ret=1
+  local -a run_and_replay common
+  common=(
+    '--dir[work directory]:directory:_directories'
+    '--worker[the chaosgate-worker program]:program:_files'
+    '--hang-ms[bound of a recovery or a load]:milliseconds:'
+    '--config[TOML file with settings]:file:_files -g "*.toml"'
+    '--json[print the result as JSON]'
+    '--help[print help]'
+  )
+  run_and_replay=(
+    $common
+    '*--engine[engine configuration]:engine:_chaosgate_names engines'
+    '--workload[profile of the load]:workload:_chaosgate_names workloads'
+    '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)'
+    '--crash[how loads die]:kind:(timer step both)'
+    '(--no-recrash)--recrash[kill some recoveries too]'
+    '(--recrash)--no-recrash[kill no recovery]'
+    '--maintenance[who flushes and compacts]:mode:(scheduled free-running both)'
+    '--timer-us-max[longest delay of a timer kill]:microseconds:'
+    '--fault[plant this fault]:fault:_chaosgate_names faults'
+    '--segment-bytes[size at which a log segment is cut]:bytes:'
+  )
+
+  _arguments -C \
+    '--help[print help]' \
+    '--version[print versions]' \
+    '--color[colour]:when:(auto always never)' \
+    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
+    '*::argument:->command' && ret=0
+  [[ $state == command ]] || return ret
+
+  case $words[1] in
+    run)
+      _arguments $run_and_replay \
+        '--kills[confirmed kills for each engine]:number:' \
+        '--seed[64 bits, decimal or hexadecimal]:seed:' \
+        '--lanes[data directories worked on in parallel]:number:' \
+        '--results[where result directories are kept]:directory:_directories' \
+        '--failures-max[an engine ends after so many failing cycles]:number:' \
+        '(--no-regressions)--regressions[replay earlier failures first]' \
+        '(--regressions)--no-regressions[do not replay earlier failures]' \
+        '(--no-selftest)--selftest[also run against every planted fault]' \
+        '(--selftest)--no-selftest[do not]' \
+        '--at-risk-percent-min[least share of cycles with data at risk]:percent:' \
+        '--print-config[print every setting with its source]' \
+        '--quiet[no progress on stderr]'
+      ;;
+    replay)
+      _arguments $run_and_replay \
+        '--cycle[from a seed\: the cycle to run up to]:number:' \
+        '--lane[from a seed\: its lane]:number:' \
+        '--repeat[run it so many times]:number:' \
+        '--plan-checksum[refuse when this build plans something else]:checksum:' \
+        '1:seed or bundle:_files'
+      ;;
+    selftest)
+      _arguments $common \
+        '--seed[64 bits, decimal or hexadecimal]:seed:' \
+        '--kills[most kills for each fault]:number:' \
+        '--seeds[so many seeds, counted up from --seed]:number:' \
+        '*--fault[only this planted fault]:fault:_chaosgate_names faults' \
+        '--control-kills[kills of every correct configuration]:number:' \
+        '--quiet[no progress on stderr]'
+      ;;
+    bench)
+      _arguments $common \
+        '*--engine[engine configuration]:engine:_chaosgate_names engines' \
+        '--seed[64 bits, decimal or hexadecimal]:seed:' \
+        '--workload[profile of the load]:workload:_chaosgate_names workloads' \
+        '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)' \
+        '--cycles[cycles to measure]:number:'
+      ;;
+    report)
+      _arguments '--json[print the result as JSON]' '--help[print help]' \
+        '1:result directory or events.jsonl:_files'
+      ;;
+    list)
+      _arguments '--worker[the chaosgate-worker program]:program:_files' \
+        '--config[TOML file with settings]:file:_files -g "*.toml"' \
+        '--json[print the list as JSON]' '--help[print help]' \
+        '1:what:(engines workloads faults steps invariants)'
+      ;;
+  esac
+}
+
+_chaosgate "$@"
