@@ -43,6 +43,12 @@ std::string utc_now(const char* format) {
   return fmt::format(fmt::runtime(fmt::format("{{:{}}}", format)), fmt::gmtime(std::time(nullptr)));
 }
 
+// Why a cycle without a violation failed.
+std::string abnormal_detail(const CycleEvent& event) {
+  const report::Death& death = event.recrashes.empty() ? event.crash : event.recrashes.back();
+  return fmt::format("{}: {}", nlohmann::json(death.outcome).get<std::string>(), death.detail);
+}
+
 // Everything the lanes of one engine share.
 class EngineRun {
  public:
@@ -237,7 +243,7 @@ class EngineRun {
                       {options.key, engine_.name, options.protocol, event.lane, event.cycle,
                        event.violations.empty() ? "abnormal" : event.violations.front().invariant});
     output_.log(fmt::format("{}: lane {} cycle {}: {}", engine_.name, event.lane, event.cycle,
-                            event.violations.empty() ? event.crash.detail
+                            event.violations.empty() ? abnormal_detail(event)
                                                      : event.violations.front().invariant + ": " +
                                                            event.violations.front().explanation));
   }

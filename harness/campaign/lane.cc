@@ -26,9 +26,17 @@ constexpr std::uint64_t kNsPerUs = 1000;
 // Less room than this and a failure is the machine's, not the engine's.
 constexpr std::uint64_t kRoomMin = 16 << 20;
 
-// Terms leave room for every start that a cycle can need, so that a re-crash which is missed moves no later
-// term.
-constexpr std::uint64_t kStartsPerCycle = crash::kRecrashesMax + 1;
+// Terms leave room for every start that can happen before a cycle's load, so that one that is not needed
+// moves no later term. In order of time: the recoveries after the crash before; a new directory; its, or a
+// closed one's, opening.
+constexpr std::uint64_t kRecoveries = crash::kRecrashesMax + 1;
+constexpr std::uint64_t kStartsPerCycle = kRecoveries + 2;
+
+std::uint64_t recovery_term(std::uint64_t cycle, std::uint64_t attempt) {
+  return 1 + cycle * kStartsPerCycle + attempt;
+}
+std::uint64_t create_term(std::uint64_t cycle) { return recovery_term(cycle, kRecoveries); }
+std::uint64_t opening_term(std::uint64_t cycle) { return recovery_term(cycle, kRecoveries + 1); }
 
 fs::path make_directory(const fs::path& path) {
   std::error_code error;
@@ -144,7 +152,7 @@ bool Lane::create(CycleEvent* event) {
   indexes_.appended = generator_.preload_entries();
   wire::WorkerOrder create = order(plan(cycle_));
   create.create = true;
-  create.term = 1 + cycle_ * kStartsPerCycle;
+  create.term = create_term(cycle_);
   return attempt(create, nullptr, event);
 }
 
@@ -246,7 +254,7 @@ bool Lane::recover(const crash::CyclePlan* crashed, const crash::CyclePlan* next
   const std::size_t recrashes = crashed != nullptr ? crashed->recrashes.size() : 0;
   for (std::size_t i = 0; i <= recrashes; ++i) {
     wire::WorkerOrder recovery = order(load);
-    recovery.term = 2 + cycle_ * kStartsPerCycle + i;
+    recovery.term = crashed != nullptr ? recovery_term(cycle_, i) : opening_term(cycle_);
     recovery.known_synced = indexes_.synced;
     if (crashed != nullptr) {
       recovery.check_backward = crashed->check_backward;

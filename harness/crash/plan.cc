@@ -45,12 +45,13 @@ std::uint64_t draw_occurrence(Step step, Rng& rng) {
     case Step::before_apply:
     case Step::inside_apply:
     case Step::after_apply:
-      return rng.between(1, 80);  // once per group
+      return rng.log_between(1, 120);  // once per group
     case Step::during_log_cut:
       return rng.between(1, 4);
     case Step::during_replay:
       return rng.log_between(1, 30);
     case Step::during_suffix_truncation:
+      return 1;
     case Step::during_prefix_truncation:
       return rng.between(1, 2);
     default:
@@ -83,6 +84,18 @@ CrashPoint draw_point(const std::vector<Step>& steps, const Rng& stream) {
   if (is_span(point.step)) {
     point.delay_us = static_cast<std::uint32_t>(stream.fork("delay").log_between(0, span_us_max(point.step)));
   }
+  return point;
+}
+
+// A death that leaves entries in the log that were never acknowledged: far into a long group, before its
+// sync. Without them the next recovery has no suffix to discard, and a re-crash planned for that would be
+// missed.
+constexpr std::uint32_t kLongSyncGroup = 64;
+
+CrashPoint draw_tail_crash(const Rng& stream) {
+  CrashPoint point;
+  point.step = Step::after_log_append;
+  point.occurrence = stream.fork("occurrence").between(20, 1000);
   return point;
 }
 
@@ -164,16 +177,27 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
   plan.cycle = cycle;
   plan.free_running = options.free_running && (!options.scheduled || stream.fork("maintenance").chance(1, 3));
   plan.stock_tuning = stream.fork("tuning").chance(1, 16);
-  const bool by_timer = options.timer && (!options.step || stream.fork("kind").chance(2, 5));
+  plan.recrashes = draw_recrashes(options, stream.fork("recrash"));
+  const bool needs_tail = !plan.recrashes.empty() && plan.recrashes.front().point &&
+                          plan.recrashes.front().point->step == Step::during_suffix_truncation;
+  const bool by_timer = options.timer && (!options.step || stream.fork("kind").chance(2, 5)) && !needs_tail;
   plan.kind = by_timer ? CrashKind::timer : CrashKind::step;
   if (by_timer) {
-    plan.timer_us = static_cast<std::uint32_t>(stream.fork("timer").between(0, options.timer_us_max));
+    // Half of them early: what a restart left unfinished is still there.
+    Rng timer = stream.fork("timer");
+    plan.timer_us = static_cast<std::uint32_t>(timer.chance(1, 2) ? timer.log_between(0, options.timer_us_max)
+                                                                  : timer.between(0, options.timer_us_max));
   } else {
     plan.point = draw_point(load_steps(protocol), stream.fork("point"));
   }
+  if (needs_tail) {
+    plan.point = draw_tail_crash(stream.fork("tail"));
+  }
   plan.schedule = draw_schedule(by_timer ? nullptr : &plan.point, stream.fork("schedule"));
-  plan.recrashes = draw_recrashes(options, stream.fork("recrash"));
-  plan.cut_suffix = stream.fork("cut").chance(1, 2);
+  if (needs_tail) {
+    plan.schedule.sync_group_max = kLongSyncGroup;
+  }
+  plan.cut_suffix = needs_tail || stream.fork("cut").chance(1, 2);
   plan.flush_after_replay = stream.fork("flush-after-replay").chance(1, 4);
   plan.check_reopen = stream.fork("check-reopen").chance(1, 16);
   plan.check_backward = stream.fork("check-backward").chance(1, 8);
