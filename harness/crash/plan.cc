@@ -33,19 +33,25 @@ Chore chore_of(Step step) {
   }
 }
 
+// How far into a load to die. A third of the deaths come early, while what the last crash left unfinished is
+// still there.
+std::uint64_t draw_depth(Rng& rng, std::uint64_t low, std::uint64_t high) {
+  return rng.chance(1, 3) ? rng.log_between(low, high) : rng.between(low, high);
+}
+
 // How often a load passes the step: decides which occurrences are worth drawing.
 std::uint64_t draw_occurrence(Step step, Rng& rng) {
   switch (step) {
     case Step::before_log_append:
     case Step::after_log_append:
-      return rng.log_between(1, 2000);  // once per entry
+      return draw_depth(rng, 1, 2000);  // once per entry
     case Step::inside_log_append:
     case Step::before_log_sync:
     case Step::after_log_sync:
     case Step::before_apply:
     case Step::inside_apply:
     case Step::after_apply:
-      return rng.log_between(1, 120);  // once per group
+      return draw_depth(rng, 1, 120);  // once per group
     case Step::during_log_cut:
       return rng.between(1, 4);
     case Step::during_replay:
@@ -108,7 +114,8 @@ wire::Schedule draw_schedule(const CrashPoint* point, const Rng& stream) {
   if (point != nullptr) {
     schedule.forced = chore_of(point->step);
     if (schedule.forced != Chore::none) {
-      schedule.forced_every = static_cast<std::uint32_t>(stream.fork("forced").log_between(1, 600));
+      Rng forced = stream.fork("forced");
+      schedule.forced_every = static_cast<std::uint32_t>(draw_depth(forced, 1, 700));
     }
   }
   return schedule;
@@ -183,10 +190,8 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
   const bool by_timer = options.timer && (!options.step || stream.fork("kind").chance(2, 5)) && !needs_tail;
   plan.kind = by_timer ? CrashKind::timer : CrashKind::step;
   if (by_timer) {
-    // Half of them early: what a restart left unfinished is still there.
     Rng timer = stream.fork("timer");
-    plan.timer_us = static_cast<std::uint32_t>(timer.chance(1, 2) ? timer.log_between(0, options.timer_us_max)
-                                                                  : timer.between(0, options.timer_us_max));
+    plan.timer_us = static_cast<std::uint32_t>(draw_depth(timer, 0, options.timer_us_max));
   } else {
     plan.point = draw_point(load_steps(protocol), stream.fork("point"));
   }
