@@ -235,9 +235,8 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
       death.detail = driven.detail.empty() ? judge.abnormal() : driven.detail;
       event->recrashes.push_back(std::move(death));
     }
-    for (const oracle::Violation& violation : judge.violations()) {
-      event->violations.push_back({std::string(oracle::to_string(violation.invariant)), violation.explanation,
-                                   oracle::describe(violation), "", ""});
+    for (report::ViolationEvent& violation : judge.violation_events()) {
+      event->violations.push_back(std::move(violation));
     }
   }
   const bool fine = judge.violations().empty() && judge.abnormal().empty() &&
@@ -338,6 +337,9 @@ CycleEvent Lane::run_cycle(bool last) {
   } else {
     ++cycle_;
     fine = false;
+  }
+  for (report::ViolationEvent& violation : event.violations) {
+    violation.detail += fmt::format("  the load: {}\n", report::position(event.crash));
   }
   if (!fine) {
     abandon_directory();

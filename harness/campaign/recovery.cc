@@ -41,6 +41,7 @@ void RecoveryJudge::judge(std::string_view bytes) {
     add({Invariant::log_acked, Invariant::log_content}, oracle_.check_log(*seen.log, crash_));
   });
   once(&before_, seen.before.has_value(), [&] {
+    read_ = {seen.before->durable_index, seen.before->witness};
     // The state is shown only after the unacknowledged suffix was discarded.
     if (order_.cut_suffix_from != 0 && order_.cut_suffix_from <= oracle_.last_index()) {
       cut_entries_ = oracle_.last_index() - order_.cut_suffix_from + 1;
@@ -65,6 +66,24 @@ void RecoveryJudge::judge(std::string_view bytes) {
        [&] { add({Invariant::state_writable}, oracle_.check_probe(*seen.probe)); });
   once(&isolation_, seen.isolation.has_value(),
        [&] { add({Invariant::read_consistent}, oracle_.check_isolation(*seen.isolation)); });
+}
+
+std::vector<report::ViolationEvent> RecoveryJudge::violation_events() const {
+  const std::string indexes = fmt::format(
+      "  indexes at the crash: appended {}, synced {}, applied {}, durable in the engine {}\n"
+      "  recovery read: {}\n",
+      crash_.appended, crash_.synced, crash_.applied, crash_.flushed,
+      read_ ? fmt::format("durable index {}, witness {}", read_->first, read_->second) : "nothing yet");
+  std::vector<report::ViolationEvent> events;
+  for (const Violation& violation : violations_) {
+    std::string detail = oracle::describe(violation);
+    if (!detail.ends_with('\n')) {
+      detail += '\n';
+    }
+    events.push_back({std::string(oracle::to_string(violation.invariant)), violation.explanation,
+                      detail + indexes, "", ""});
+  }
+  return events;
 }
 
 bool RecoveryJudge::complete() const {

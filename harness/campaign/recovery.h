@@ -5,10 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "harness/report/event.h"
 #include "harness/wire/flight_recorder.h"
 #include "harness/wire/order.h"
 #include "oracle/oracle.h"
@@ -39,6 +42,8 @@ class RecoveryJudge {
 
   const wire::WorkerOrder& order() const { return order_; }
   const std::vector<oracle::Violation>& violations() const { return violations_; }
+  // The same for reports: with the indexes that had to hold and those that the recovery read.
+  std::vector<report::ViolationEvent> violation_events() const;
   // A failure that breaks no invariant of the engine's: the load or the environment. Empty when there is
   // none.
   const std::string& abnormal() const { return abnormal_; }
@@ -57,6 +62,7 @@ class RecoveryJudge {
   std::vector<oracle::Violation> violations_;
   std::string abnormal_;
   std::vector<std::string> checked_;
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> read_;  // durable index and witness, once shown
   std::uint64_t torn_bytes_ = 0;
   std::uint64_t cut_entries_ = 0;
   std::uint64_t live_keys_ = 0;

@@ -22,13 +22,6 @@ bool is_abnormal(const report::Death& death) {
 
 }  // namespace
 
-std::string position(const report::Death& death) {
-  return fmt::format("{} at {}#{} in phase {}: term {} appended {} synced {} applied {} flushed {}",
-                     nlohmann::json(death.outcome).get<std::string>(),
-                     death.step.empty() ? "no step" : death.step, death.occurrence, death.phase, death.term,
-                     death.appended, death.synced, death.applied, death.flushed);
-}
-
 ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopSignal& stop) {
   LaneOptions options;
   options.key = replay.key;
@@ -93,10 +86,7 @@ ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::p
     const bool timer = plan.kind == crash::CrashKind::timer;
     driven = drive_load(parent, timer ? std::optional(plan.timer_us) : std::nullopt, hang_ms);
   }
-  for (const oracle::Violation& violation : judge.violations()) {
-    run.violations.push_back({std::string(oracle::to_string(violation.invariant)), violation.explanation,
-                              oracle::describe(violation), "", ""});
-  }
+  run.violations = judge.violation_events();
   if (driven.outcome != Outcome::killed && driven.outcome != Outcome::missed &&
       driven.outcome != Outcome::stopped && run.violations.empty()) {
     run.abnormal = driven.detail.empty() ? judge.abnormal() : driven.detail;

@@ -40,10 +40,6 @@ struct SeedReplay {
 // Runs it once, in `directory`, which must not exist.
 ReplayRun replay_seed(const SeedReplay& replay, const std::filesystem::path& directory, StopSignal& stop);
 
-// Where a cycle's load died, for people and for comparing repetitions: "before-log-sync#3 term 14 appended 31
-// ...".
-std::string position(const report::Death& death);
-
 // Runs a bundle's recovery once on a copy of `image`, in `directory`, which must not exist. REQUIRES: the
 // engine is there. A bundle of a load that failed runs that load again.
 ReplayRun replay_bundle(const Bundle& bundle, const std::filesystem::path& image,

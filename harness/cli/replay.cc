@@ -140,7 +140,7 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
   for (std::uint64_t i = 0; i < repeat && !globals.stop->requested(); ++i) {
     ReplayRun run = campaign::replay_seed(replay, work.path() / fmt::format("replay-{}", i), *globals.stop);
     if (run.reached) {
-      ++outcome.positions[campaign::position(run.event.crash)];
+      ++outcome.positions[report::position(run.event.crash)];
     }
     take(outcome, std::move(run));
   }

@@ -1,5 +1,7 @@
 #include "harness/report/event.h"
 
+#include <fmt/format.h>
+
 #include "harness/base/error.h"
 #include "harness/report/campaign_report.h"
 #include "harness/report/facts.h"
@@ -146,6 +148,13 @@ void from_json(const nlohmann::json& json, CycleEvent& event) {
   json.at("checked").get_to(event.checked);
   json.at("violations").get_to(event.violations);
   json.at("timings_us").get_to(event.timings);
+}
+
+std::string position(const Death& death) {
+  return fmt::format("{} at {}#{} in phase {}: term {} appended {} synced {} applied {} flushed {}",
+                     nlohmann::json(death.outcome).get<std::string>(),
+                     death.step.empty() ? "no step" : death.step, death.occurrence, death.phase, death.term,
+                     death.appended, death.synced, death.applied, death.flushed);
 }
 
 }  // namespace chaosgate::report

@@ -47,6 +47,10 @@ struct Death {
   bool operator==(const Death&) const = default;
 };
 
+// One line for people and for comparing repetitions: "killed at before-log-sync#3 in phase loading: term 14
+// ...".
+std::string position(const Death& death);
+
 struct ViolationEvent {
   std::string invariant;    // "state.prefix"
   std::string explanation;  // one sentence

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kColumns = 100;
 constexpr std::size_t kViolationsShown = 3;
-constexpr std::size_t kDetailLinesShown = 16;
+constexpr std::size_t kDetailLinesShown = 30;
 constexpr std::size_t kLinesShown = 6;  // of any other list
 constexpr std::size_t kLabelWidth = 13;
 constexpr std::size_t kIndent = 2 + kLabelWidth + 2;  // where the text beside a label begins
@@ -298,7 +298,13 @@ void write_violation(Page& page, const EngineSection& section, const std::string
             page.ink(Ink::bold, printable_line(section.engine + ": " + violation.invariant)) + "  " +
             printable_line(where));
   page.paragraph(2, printable_line(violation.explanation));
-  const std::vector<std::string> detail = split(printable(violation.detail), '\n');
+  std::vector<std::string> detail = split(printable(violation.detail), '\n');
+  if (!detail.empty() && detail.front().starts_with(violation.invariant)) {
+    detail.erase(detail.begin());  // says the same as the paragraph above
+  }
+  if (!detail.empty() && detail.back().empty()) {
+    detail.pop_back();
+  }
   for (std::size_t i = 0; i < detail.size() && i < kDetailLinesShown; ++i) {
     page.line("    " + detail[i]);
   }
@@ -331,6 +337,26 @@ void write_violations(Page& page, const CampaignReport& report) {
   }
 }
 
+// What it takes to run the same again.
+void write_configuration(Page& page, const CampaignReport& report) {
+  std::vector<std::string> settings;
+  for (const SettingLine& setting : report.settings) {
+    if (!setting.value.empty()) {
+      settings.push_back(printable_line(setting.key + "=" + setting.value));
+    }
+  }
+  std::vector<std::string> versions;
+  for (const auto& [name, version] : report.libraries) {
+    versions.push_back(printable_line(name + " " + version));
+  }
+  if (!settings.empty()) {
+    page.labelled("settings", settings, "  ");
+  }
+  if (!versions.empty()) {
+    page.labelled("versions", versions, "  ");
+  }
+}
+
 }  // namespace
 
 std::string render_terminal(const CampaignReport& report, bool color) {
@@ -357,6 +383,9 @@ std::string render_terminal(const CampaignReport& report, bool color) {
   }
   page.line();
   write_violations(page, report);
+  if (verdict != Verdict::pass) {
+    write_configuration(page, report);
+  }
   std::string text = page.take();
   text.erase(text.find_last_not_of('\n') + 1);
   text += "\n";
