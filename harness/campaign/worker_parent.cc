@@ -134,6 +134,9 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::file
   if (!output) {
     throw_errno("create " + output_file.string());
   }
+  if (::access(program.c_str(), X_OK) != 0) {
+    throw_errno("start " + program.string());  // after a failed exec, Boost.Process 1.81 leaves an unreaped child
+  }
   auto [ours, theirs] = wire::Channel::make_pair();
   try {
     process_ = std::make_unique<Process>(program, output.get(),

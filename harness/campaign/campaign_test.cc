@@ -1,0 +1,141 @@
+#include "harness/campaign/campaign.h"
+
+#include <algorithm>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/test.h"
+#include "harness/campaign/bundle.h"
+#include "harness/campaign/self_test.h"
+
+using namespace chaosgate;
+using namespace chaosgate::campaign;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Rig {
+  Rig() {
+    config.key.seed = 21;
+    config.engines = {"lmdb"};
+    config.kills = 30;
+    config.results = directory.path() / "results";
+    config.directory = directory.path() / "work";
+    config.worker = CHAOSGATE_WORKER;
+    output.log = [this](const std::string& line) { log.push_back(line); };
+  }
+
+  report::CampaignReport run() { return run_campaign(config, stop, output); }
+
+  TempDir directory{fs::temp_directory_path(), "chaosgate-campaign-test-"};
+  StopSignal stop;
+  CampaignConfig config;
+  CampaignOutput output;
+  std::vector<std::string> log;
+};
+
+}  // namespace
+
+TEST_CASE("a campaign on a correct engine passes, counts its kills and writes an event for each cycle") {
+  Rig rig;
+  const report::CampaignReport report = rig.run();
+  CHECK(report.verdict() == report::Verdict::pass);
+  REQUIRE(report.engines.size() == 1);
+  const report::EngineSection& section = report.engines.front();
+  CHECK(section.tally.kills >= 30);
+  CHECK(section.tally.kills == section.tally.kills_in_load + section.tally.kills_in_recovery);
+  CHECK(section.tally.at_risk_cycles > 0);
+  CHECK(section.protocols == std::vector<std::string>{"in-batch", "sidecar"});
+  const std::vector<report::CycleEvent> events = report::read_events(rig.output.directory / "events.jsonl");
+  CHECK(events.size() == section.tally.cycles);
+  CHECK_FALSE(fs::exists(rig.config.directory));
+  report::write_results(report, rig.output.directory);
+  for (const char* name : {"result.json", "junit.xml", "report.html", "summary.md"}) {
+    CHECK(fs::exists(rig.output.directory / name));
+  }
+}
+
+TEST_CASE("a planted fault makes a campaign a violation, with a bundle and a command, and no regression") {
+  Rig rig;
+  rig.config.key.fault = "half-batch";
+  rig.config.failures_max = 1;
+  const report::CampaignReport report = rig.run();
+  CHECK(report.verdict() == report::Verdict::violation);
+  REQUIRE_FALSE(report.engines.front().violations.empty());
+  const report::ViolationEvent& violation = report.engines.front().violations.front().second;
+  CHECK(violation.invariant == "state.prefix");
+  CHECK(fs::exists(rig.output.directory / violation.bundle));
+  CHECK(report.command.find("chaosgate replay ") == 0);
+  CHECK_FALSE(fs::exists(rig.config.results / "regressions"));
+}
+
+TEST_CASE("a pass that proves too little is inconclusive") {
+  Rig rig;
+  rig.config.at_risk_percent_min = 100;
+  const report::CampaignReport report = rig.run();
+  CHECK(report.verdict() == report::Verdict::inconclusive);
+  CHECK(report.exit_status() == report::ExitStatus::inconclusive);
+}
+
+TEST_CASE("an earlier failure is replayed first") {
+  Rig rig;
+  rig.config.kills = 10;
+  fs::create_directories(rig.config.results / "regressions");
+  replace_file(rig.config.results / "regressions" / "lmdb.jsonl",
+               nlohmann::json{{"key", rig.config.key},
+                              {"protocol", "sidecar"},
+                              {"lane", 1},
+                              {"cycle", 2},
+                              {"invariant", "state.prefix"}}
+                       .dump() +
+                   "\n");
+  const report::CampaignReport report = rig.run();
+  CHECK(report.verdict() == report::Verdict::pass);
+  REQUIRE(rig.log.size() == 1);
+  CHECK(rig.log.front().find("replaying an earlier failure first: seed 0x15 lane 1 cycle 2") !=
+        std::string::npos);
+  CHECK(report.engines.front().tally.kills >= 13);
+}
+
+TEST_CASE("what cannot be run is refused before anything is written") {
+  Rig rig;
+  const auto refused = [&](auto&& change) {
+    CampaignConfig config = rig.config;
+    change(config);
+    CHECK_THROWS_AS(run_campaign(config, rig.stop, rig.output), UsageError);
+    CHECK_FALSE(fs::exists(rig.config.results));
+    CHECK_FALSE(fs::exists(rig.config.directory));
+  };
+  refused([](CampaignConfig& c) { c.engines = {"nosuch"}; });
+  refused([](CampaignConfig& c) { c.engines = {"lmdb", "lmdb"}; });
+  refused([](CampaignConfig& c) { c.engines.clear(); });
+  refused([](CampaignConfig& c) { c.kills = 0; });
+  refused([](CampaignConfig& c) { c.lanes = 0; });
+  refused([](CampaignConfig& c) { c.key.workload = "nosuch"; });
+  refused([](CampaignConfig& c) { c.key.fault = "nosuch"; });
+  refused([](CampaignConfig& c) { c.worker = "/nonexistent"; });
+}
+
+TEST_CASE("the self-test finds planted faults of every layer and leaves correct engines clean") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-campaign-test-");
+  StopSignal stop;
+  SelfTestOptions options;
+  options.seeds = {4};
+  options.faults = {"index-outside-batch", "flush-not-atomic", "double-apply", "ack-before-sync"};
+  options.control_kills = 5;
+  options.worker = CHAOSGATE_WORKER;
+  const SelfTestResult result =
+      run_self_test(options, read_hello(CHAOSGATE_WORKER), directory.path(), stop, nullptr);
+  REQUIRE(result.faults.size() == 4);
+  for (const report::FaultResult& fault : result.faults) {
+    INFO(fault.fault);
+    CHECK(fault.found);
+    CHECK_FALSE(fault.invariant.empty());
+  }
+  REQUIRE(result.controls.size() == 8);
+  for (const ControlResult& control : result.controls) {
+    CHECK(control.findings.empty());
+    CHECK(control.kills >= 5);
+  }
+  CHECK(fs::is_empty(directory.path()));
+}

@@ -1,0 +1,165 @@
+#include "harness/campaign/lane.h"
+
+#include <set>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/test.h"
+#include "harness/campaign/bundle.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/replay.h"
+
+using namespace chaosgate;
+using namespace chaosgate::campaign;
+using report::CycleEvent;
+using report::Outcome;
+
+namespace {
+
+LaneOptions options_for(const std::string& engine, wire::Protocol protocol, const TempDir& directory) {
+  LaneOptions options;
+  options.key.seed = 77;
+  options.engine = engine;
+  options.protocol = protocol;
+  options.directory = directory.path() / "lane";
+  options.worker = CHAOSGATE_WORKER;
+  return options;
+}
+
+TempDir make_directory() { return {std::filesystem::temp_directory_path(), "chaosgate-lane-test-"}; }
+
+std::vector<std::string> positions(LaneOptions options, int cycles) {
+  const TempDir directory = make_directory();
+  options.directory = directory.path() / "lane";
+  Lane lane(options, nullptr);
+  std::vector<std::string> all;
+  for (int i = 0; i < cycles; ++i) {
+    const CycleEvent event = lane.run_cycle(false);
+    REQUIRE(event.violations.empty());
+    all.push_back(report::position(event.crash));
+    for (const report::Death& death : event.recrashes) {
+      all.push_back(death.planned + " " + nlohmann::json(death.outcome).get<std::string>());
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("correct engines come through twenty cycles under both protocols, and everything is judged") {
+  for (const char* engine : {"rocksdb", "rocksdb-wal", "lmdb", "lmdb-nosync"}) {
+    for (const wire::Protocol protocol : {wire::Protocol::in_batch, wire::Protocol::sidecar}) {
+      INFO(engine << " " << wire::to_string(protocol));
+      const TempDir directory = make_directory();
+      std::set<std::string> checked;
+      std::uint64_t term = 0;
+      {
+        Lane lane(options_for(engine, protocol, directory), nullptr);
+        for (int i = 0; i < 20; ++i) {
+          const CycleEvent event = lane.run_cycle(i == 19);
+          for (const report::ViolationEvent& violation : event.violations) {
+            INFO(violation.detail);
+            CHECK(false);
+          }
+          CHECK(event.recovered);
+          CHECK_FALSE(lane.evidence());
+          CHECK((event.crash.outcome == Outcome::killed || event.crash.outcome == Outcome::missed));
+          CHECK(event.crash.term > term);
+          term = event.crash.term;
+          CHECK(event.live_keys >= 20'000);
+          checked.insert(event.checked.begin(), event.checked.end());
+        }
+      }
+      CHECK(checked.size() == oracle::kInvariantCount);
+      CHECK_FALSE(std::filesystem::exists(directory.path() / "lane"));
+    }
+  }
+}
+
+TEST_CASE("with step kills and scheduled maintenance a seed crashes at the same places every time") {
+  for (const char* engine : {"rocksdb", "lmdb"}) {
+    const TempDir directory = make_directory();
+    LaneOptions options = options_for(engine, wire::Protocol::sidecar, directory);
+    options.key.plan.timer = false;
+    options.key.plan.free_running = false;
+    options.keep_images = false;
+    const std::vector<std::string> first = positions(options, 25);
+    CHECK(first == positions(options, 25));
+    options.key.seed = 78;
+    CHECK(first != positions(options, 25));
+  }
+}
+
+TEST_CASE("a planted fault is found, and its bundle gives the verdict back twenty times of twenty") {
+  const TempDir directory = make_directory();
+  LaneOptions options = options_for("rocksdb", wire::Protocol::in_batch, directory);
+  options.key.fault = "flush-not-atomic";
+  Lane lane(options, nullptr);
+  CycleEvent event;
+  for (int i = 0; i < 200 && !lane.evidence(); ++i) {
+    event = lane.run_cycle(false);
+  }
+  REQUIRE(lane.evidence());
+  REQUIRE_FALSE(event.violations.empty());
+  CHECK(event.violations.front().invariant == "state.prefix");
+  CHECK(event.violations.front().detail.find("witness") != std::string::npos);
+
+  Bundle bundle;
+  bundle.version = "test";
+  bundle.key = options.key;
+  bundle.lane = event.lane;
+  bundle.cycle = event.cycle;
+  bundle.recovery = lane.evidence()->recovery;
+  bundle.event = event;
+  const std::filesystem::path file = directory.path() / "bundle.tar.zst";
+  write_bundle(bundle, lane.evidence()->image, lane.evidence()->output, file);
+  const std::filesystem::path image = directory.path() / "image";
+  std::filesystem::create_directory(image);
+  const Bundle read = read_bundle(file, image);
+  StopSignal stop;
+  for (int i = 0; i < 20; ++i) {
+    const ReplayRun run =
+        replay_bundle(read, image, directory.path() / "replay", CHAOSGATE_WORKER, 60'000, stop);
+    // A replay judges to the end; the recovery that found it may have been killed before.
+    REQUIRE(run.violations.size() >= event.violations.size());
+    CHECK(run.violations.front().invariant == event.violations.front().invariant);
+    CHECK(run.violations.front().explanation == event.violations.front().explanation);
+  }
+}
+
+TEST_CASE("after a finding the lane goes on with a new directory") {
+  const TempDir directory = make_directory();
+  LaneOptions options = options_for("lmdb", wire::Protocol::in_batch, directory);
+  options.key.fault = "half-batch";
+  Lane lane(options, nullptr);
+  int findings = 0;
+  for (int i = 0; i < 60 && findings < 3; ++i) {
+    lane.run_cycle(false);
+    findings += lane.evidence() ? 1 : 0;
+  }
+  CHECK(findings == 3);
+}
+
+TEST_CASE("a replay pins the cycles before, so that the wanted one begins at the same place") {
+  SeedReplay replay;
+  replay.key.seed = 7;  // its lane 0 has timers and free-running cycles before cycle 9, which dies at a step
+  replay.engine = "lmdb";
+  replay.cycle = 9;
+  replay.worker = CHAOSGATE_WORKER;
+  const TempDir directory = make_directory();
+  StopSignal stop;
+  std::set<std::string> seen;
+  for (int i = 0; i < 5; ++i) {
+    const ReplayRun run = replay_seed(replay, directory.path() / "replay", stop);
+    REQUIRE(run.reached);
+    CHECK(run.violations.empty());
+    REQUIRE(run.event.crash.kind == "step");
+    seen.insert(report::position(run.event.crash));
+  }
+  CHECK(seen.size() == 1);
+}
+
+TEST_CASE("an engine that the worker does not have is a usage error") {
+  const TempDir directory = make_directory();
+  CHECK_THROWS_AS(Lane(options_for("nosuch", wire::Protocol::in_batch, directory), nullptr), UsageError);
+}

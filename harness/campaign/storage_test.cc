@@ -1,0 +1,270 @@
+// Image mirror, work directory, bundle, regressions, configuration: what a campaign keeps on disk.
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/rng.h"
+#include "harness/base/test.h"
+#include "harness/campaign/bundle.h"
+#include "harness/campaign/image_mirror.h"
+#include "harness/campaign/regressions.h"
+#include "harness/campaign/work_directory.h"
+
+using namespace chaosgate;
+using namespace chaosgate::campaign;
+namespace fs = std::filesystem;
+
+namespace {
+
+TempDir make_directory() { return {fs::temp_directory_path(), "chaosgate-storage-test-"}; }
+
+std::map<std::string, std::string> content(const fs::path& root) {
+  std::map<std::string, std::string> files;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
+    std::string bytes;
+    if (entry.is_regular_file()) {
+      REQUIRE(read_file(entry.path(), &bytes).ok());
+    }
+    files[entry.path().lexically_relative(root).string()] = bytes;
+  }
+  return files;
+}
+
+void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+Bundle sample_bundle() {
+  Bundle bundle;
+  bundle.version = "1.2.3";
+  bundle.engine_version = "7.8";
+  bundle.key.seed = 99;
+  bundle.protocol = wire::Protocol::sidecar;
+  bundle.lane = 1;
+  bundle.cycle = 17;
+  bundle.plan_checksum = "00ff";
+  bundle.recovery.order.engine = "lmdb";
+  bundle.recovery.crash = {4, 3, 2, 1};
+  bundle.recovery.belief = std::string("\0belief\xff", 8);
+  bundle.recovery.violations = {{oracle::Invariant::state_prefix, "differs", {}, 3}};
+  bundle.event.engine = "lmdb";
+  return bundle;
+}
+
+}  // namespace
+
+TEST_CASE("a mirror equals its source after any changes") {
+  const TempDir directory = make_directory();
+  const fs::path from = directory.path() / "from";
+  fs::create_directory(from);
+  ImageMirror mirror(from, directory.path() / "to");
+  Rng rng(11);
+  for (int round = 0; round < 60; ++round) {
+    for (int change = 0; change < 4; ++change) {
+      const fs::path file = from / fmt::format("file-{}", rng.below(6));
+      std::string bytes;
+      rng.append_bytes(&bytes, rng.log_between(1, 50'000));
+      switch (rng.below(7)) {
+        case 0:
+          write(file, bytes);
+          break;
+        case 1: {  // overwrite in place, same size
+          const UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT, 0644));
+          const std::size_t at = rng.below(20'000);
+          REQUIRE(::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(at)) ==
+                  static_cast<ssize_t>(bytes.size()));
+          break;
+        }
+        case 2:
+          fs::remove(file);
+          break;
+        case 3:
+          if (fs::exists(file)) {
+            fs::resize_file(file, rng.below(30'000));
+          }
+          break;
+        case 4: {  // a new inode under an old name
+          write(from / "new", bytes);
+          fs::rename(from / "new", file);
+          break;
+        }
+        case 5: {
+          const UniqueFd fd(::open(file.c_str(), O_RDWR));
+          if (fd) {
+            ::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 8192);
+          }
+          break;
+        }
+        default:
+          fs::create_directories(from / "deep" / "er");
+          write(from / "deep" / "er" / "file", bytes);
+          if (rng.chance(1, 3)) {
+            fs::remove_all(from / "deep");
+          }
+          break;
+      }
+    }
+    mirror.sync();
+    REQUIRE(content(from) == content(mirror.path()));
+  }
+}
+
+TEST_CASE("a mirror notices a second write within one tick of the clock") {
+  const TempDir directory = make_directory();
+  const fs::path from = directory.path() / "from";
+  fs::create_directory(from);
+  ImageMirror mirror(from, directory.path() / "to");
+  for (int i = 0; i < 200; ++i) {
+    const UniqueFd fd(::open((from / "file").c_str(), O_RDWR | O_CREAT, 0644));
+    const char byte = static_cast<char>(i);
+    REQUIRE(::pwrite(fd.get(), &byte, 1, 0) == 1);
+    mirror.sync();
+    REQUIRE(content(from) == content(mirror.path()));
+  }
+}
+
+TEST_CASE("a bundle comes back as it was") {
+  const TempDir directory = make_directory();
+  const fs::path image = directory.path() / "image";
+  fs::create_directories(image / "engine");
+  write(image / "engine" / "data", std::string(100'000, 'x'));
+  write(image / "durable-index", "");
+  const Bundle bundle = sample_bundle();
+  write_bundle(bundle, image, {}, directory.path() / "b.tar.zst");
+  fs::create_directory(directory.path() / "out");
+  const Bundle back = read_bundle(directory.path() / "b.tar.zst", directory.path() / "out");
+  CHECK(back.key.seed == 99);
+  CHECK(back.protocol == wire::Protocol::sidecar);
+  CHECK(back.cycle == 17);
+  CHECK(back.recovery.crash.appended == 4);
+  CHECK(back.recovery.crash.flushed == 1);
+  CHECK(back.recovery.belief == bundle.recovery.belief);
+  REQUIRE(back.recovery.violations.size() == 1);
+  CHECK(back.recovery.violations[0].invariant == oracle::Invariant::state_prefix);
+  CHECK(content(directory.path() / "out") == content(image));
+}
+
+TEST_CASE("a truncated or damaged bundle is refused, and nothing is unpacked") {
+  const TempDir directory = make_directory();
+  const fs::path image = directory.path() / "image";
+  fs::create_directory(image);
+  std::string noise;
+  Rng(3).append_bytes(&noise, 5000);
+  write(image / "data", noise);
+  const fs::path file = directory.path() / "b.tar.zst";
+  write_bundle(sample_bundle(), image, {}, file);
+  std::string whole;
+  REQUIRE(read_file(file, &whole).ok());
+  const fs::path out = directory.path() / "out";
+  fs::create_directory(out);
+  const auto refused = [&](const std::string& bytes) {
+    write(file, bytes);
+    CHECK_THROWS_AS(read_bundle(file, out), UsageError);
+    CHECK(fs::is_empty(out));
+  };
+  for (std::size_t size = 0; size < whole.size(); size += 1 + whole.size() / 40) {
+    INFO("cut to " << size);
+    refused(whole.substr(0, size));
+  }
+  for (std::size_t at = 20; at + 20 < whole.size(); at += 1 + whole.size() / 40) {
+    INFO("flipped at " << at);
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
+    refused(damaged);
+  }
+  refused("not a bundle at all");
+  CHECK_THROWS_AS(read_bundle(directory.path() / "none", out), UsageError);
+}
+
+TEST_CASE("a work directory that is foreign, another engine's or in use is refused and not touched") {
+  const TempDir directory = make_directory();
+  const fs::path foreign = directory.path() / "foreign";
+  fs::create_directory(foreign);
+  write(foreign / "precious", "data");
+  CHECK_THROWS_AS(WorkDirectory(foreign, {"lmdb"}, nullptr), UsageError);
+  CHECK(content(foreign) == std::map<std::string, std::string>{{"precious", "data"}});
+  CHECK_THROWS_AS(WorkDirectory(foreign / "precious", {"lmdb"}, nullptr), UsageError);
+  CHECK_THROWS_AS(WorkDirectory(directory.path() / "no" / "parent", {"lmdb"}, nullptr), UsageError);
+
+  const fs::path ours = directory.path() / "ours";
+  {
+    const WorkDirectory used(ours, {"lmdb"}, nullptr);
+    write(ours / "lane", "x");
+    CHECK_THROWS_AS(WorkDirectory(ours, {"lmdb"}, nullptr), UsageError);
+    CHECK_THROWS_AS(WorkDirectory(ours, {"rocksdb"}, nullptr), UsageError);
+    CHECK(fs::exists(ours / "lane"));
+  }
+  CHECK_FALSE(fs::exists(ours));  // it was made here, so it goes
+
+  fs::create_directory(ours);
+  { const WorkDirectory used(ours, {"lmdb"}, nullptr); }
+  CHECK(fs::exists(ours));
+  CHECK(fs::is_empty(ours));
+}
+
+TEST_CASE("a work directory of our own leaves nothing behind") {
+  fs::path path;
+  {
+    const WorkDirectory work({}, {"lmdb"}, nullptr);
+    path = work.path();
+    write(path / "file", "x");
+    CHECK_FALSE(work.kind().empty());
+  }
+  CHECK_FALSE(fs::exists(path));
+}
+
+TEST_CASE("a regression is kept once, newest first, and never for a planted fault") {
+  const TempDir directory = make_directory();
+  Regression regression;
+  regression.engine = "lmdb";
+  regression.invariant = "state.prefix";
+  for (std::uint64_t cycle : {3, 4, 3, 5}) {
+    regression.cycle = cycle;
+    append_regression(directory.path(), regression);
+  }
+  regression.key.fault = "half-batch";
+  append_regression(directory.path(), regression);
+  const RegressionList list = read_regressions(directory.path(), "lmdb");
+  REQUIRE(list.entries.size() == 3);
+  CHECK(list.entries[0].cycle == 5);
+  CHECK(list.entries[2].cycle == 3);
+  CHECK(list.note.empty());
+  CHECK(read_regressions(directory.path(), "rocksdb").entries.empty());
+
+  regression.key.fault.clear();
+  for (std::uint64_t cycle = 10; cycle < 20; ++cycle) {
+    regression.cycle = cycle;
+    append_regression(directory.path(), regression);
+  }
+  CHECK(read_regressions(directory.path(), "lmdb").entries.size() == kRegressionsReplayed);
+  CHECK_FALSE(read_regressions(directory.path(), "lmdb").note.empty());
+
+  std::ofstream(directory.path() / "regressions" / "lmdb.jsonl", std::ios::app) << "damaged\n";
+  CHECK_THROWS_WITH(read_regressions(directory.path(), "lmdb"), Catch::Matchers::Contains("lmdb.jsonl:14"));
+}
+
+TEST_CASE("a plan checksum tells everything apart that changes what a seed means") {
+  PlanKey key;
+  key.seed = 1;
+  std::set<std::uint64_t> sums;
+  sums.insert(plan_checksum(key, wire::Protocol::in_batch, 0, 10));
+  CHECK(sums.contains(plan_checksum(key, wire::Protocol::in_batch, 0, 10)));
+  sums.insert(plan_checksum(key, wire::Protocol::sidecar, 0, 10));
+  sums.insert(plan_checksum(key, wire::Protocol::in_batch, 1, 10));
+  sums.insert(plan_checksum(key, wire::Protocol::in_batch, 0, 11));
+  PlanKey other = key;
+  other.seed = 2;
+  sums.insert(plan_checksum(other, wire::Protocol::in_batch, 0, 10));
+  other = key;
+  other.workload = "churn";
+  sums.insert(plan_checksum(other, wire::Protocol::in_batch, 0, 10));
+  other = key;
+  other.plan.timer = false;
+  sums.insert(plan_checksum(other, wire::Protocol::in_batch, 0, 10));
+  other = key;
+  other.segment_bytes = 4096;
+  sums.insert(plan_checksum(other, wire::Protocol::in_batch, 0, 10));
+  CHECK(sums.size() == 8);
+  CHECK(nlohmann::json(nlohmann::json(key).get<PlanKey>()) == nlohmann::json(key));
+}

@@ -1,0 +1,162 @@
+#!/bin/bash
+# The command line as a user meets it: exit statuses, streams, bad input, signals. Runs the real programs.
+#
+# Usage: cli_test.sh PATH_OF_CHAOSGATE
+#
+# Every check prints a line when it fails; exit status 0 only when none did. It works in a temporary directory of its
+# own and checks that nothing else is left: no process, no work directory.
+set -uo pipefail
+
+chaosgate=$1
+work=$(mktemp -d "${TMPDIR:-/tmp}/chaosgate-cli-test-XXXXXX")
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+
+fail() {
+  echo "FAILED: $*" >&2
+  failures=$((failures + 1))
+}
+
+listing() { find . -newermt '1970-01-01' | sort; }
+
+# The temporary directories of this kind that exist; other tests may have theirs, under other names.
+leftovers() { find /dev/shm "${TMPDIR:-/tmp}" -maxdepth 1 -name 'chaosgate-??????' -user "$(id -u)" 2>/dev/null | sort; }
+
+# bad STATUS TEXT ARGUMENT...: must exit with STATUS, say TEXT in exactly one line on stderr, and write nothing.
+bad() {
+  local want=$1 text=$2 before after got
+  shift 2
+  before=$(listing)
+  "$chaosgate" "$@" >"$work/../out.$$" 2>"$work/../err.$$"
+  got=$?
+  after=$(listing)
+  [[ $got == "$want" ]] || fail "'$*' exits with $got instead of $want: $(head -2 "$work/../err.$$")"
+  [[ $(wc -l <"$work/../err.$$") == 1 ]] || fail "'$*' prints more or less than one line: $(cat "$work/../err.$$")"
+  grep -qF -- "$text" "$work/../err.$$" || fail "'$*' does not say '$text': $(cat "$work/../err.$$")"
+  [[ ! -s $work/../out.$$ ]] || fail "'$*' prints on stdout"
+  [[ $before == "$after" ]] || fail "'$*' changed files"
+  rm -f "$work/../out.$$" "$work/../err.$$"
+}
+
+before=$(leftovers)
+
+# Bad input.
+bad 2 "unknown engine 'nosuch'" run --engine nosuch
+bad 2 'nosuch' run --workload nosuch
+bad 2 '--nosuch' run --nosuch
+bad 2 'at least one kill' run --kills 0
+bad 2 "expected a whole number" run --kills many
+bad 2 "expected a whole number" run --seed 0x1ffffffffffffffff
+bad 2 "expected a whole number" run --seed -1
+bad 2 'lanes 0' run --lanes 0
+bad 2 'in-batch, sidecar or both' run --protocol neither
+bad 2 'timer, step or both' run --crash never
+bad 2 "unknown planted fault 'nosuch'" run --fault nosuch
+bad 2 'given 2 times' run --kills 5 --kills 6
+bad 2 'named twice' run --engine lmdb,lmdb
+bad 2 '' frobnicate
+bad 2 '' list nosuch
+bad 2 'needs --engine' replay 5
+bad 2 'needs --cycle' replay 5 --engine lmdb
+bad 2 'there is no bundle' replay none.tar.zst
+bad 2 'there is no' report nosuch
+bad 2 "unknown planted fault 'nosuch'" selftest --fault nosuch
+bad 2 'worker' run --engine lmdb --worker ./none
+mkdir foreign && echo data >foreign/precious
+bad 2 'nothing was touched' run --engine lmdb --dir foreign
+mkdir other && echo '{"chaosgate":"work directory","engines":["rocksdb"]}' >other/chaosgate-work.json
+bad 2 'belongs to engine rocksdb' run --engine lmdb --dir other
+echo 'kils = 5' >unknown.toml
+bad 2 "unknown key 'kils'" run --config unknown.toml
+echo 'kills = [' >broken.toml
+bad 2 'broken.toml:1' run --config broken.toml
+bad 2 'none.toml' run --config none.toml
+echo 'not a bundle' >text.tar.zst
+bad 2 'not a bundle' replay text.tar.zst
+CHAOSGATE_KILLS=x bad 2 'CHAOSGATE_KILLS' run
+if [[ $(id -u) != 0 ]]; then
+  mkdir sealed && chmod 500 sealed
+  bad 2 'ermission denied' run --engine lmdb --dir sealed
+  bad 2 'ermission denied' run --engine lmdb --results sealed/results
+elif mkdir small && mount -t tmpfs -o size=1m tmpfs small 2>/dev/null; then
+  bad 70 'are needed' run --engine lmdb --dir small
+  umount small
+else
+  echo 'skipped: a full work directory (no tmpfs can be mounted here)'
+fi
+
+# Precedence: flag, environment, file, default.
+printf 'kills = 7\nlanes = 3\nhang-ms = 5000\n' >some.toml
+config=$(CHAOSGATE_LANES=4 CHAOSGATE_KILLS=9 "$chaosgate" run --config some.toml --kills 11 --print-config)
+for want in 'kills .* = 11 .*# flag' 'lanes .* = 4 .*# environment' 'hang-ms .* = 5000 .*# file' \
+  'workload .* = mixed .*# default'; do
+  grep -qE "^$want" <<<"$config" || fail "--print-config does not show '$want'"
+done
+
+# A pass, its streams and its reports.
+"$chaosgate" run --engine lmdb --kills 40 --seed 0x2a --json --quiet >out 2>err || fail "a small campaign: $(cat err)"
+[[ $(head -c1 out) == '{' ]] || fail '--json prints something before the JSON'
+grep -q 'seed 0x2a' err || fail 'the seed is not printed at the start'
+for file in events.jsonl result.json junit.xml report.html summary.md; do
+  [[ -s results/latest/$file ]] || fail "results/latest/$file is missing"
+done
+"$chaosgate" report results/latest >out 2>err || fail "report of a pass: $(cat err)"
+
+# A violation: exit status 1, a bundle, one command as the last line, which reproduces it.
+"$chaosgate" run --engine lmdb --fault half-batch --kills 300 --seed 3 --failures-max 1 --quiet >out 2>err
+[[ $? == 1 ]] || fail 'a violation does not exit with 1'
+command=$(tail -1 out)
+[[ $command == 'chaosgate replay '*bundle.tar.zst ]] || fail "the last line is no command: $command"
+bundle=${command#chaosgate replay }
+"$chaosgate" replay "$bundle" --repeat 3 >out 2>err
+[[ $? == 1 ]] || fail 'a reproduced bundle does not exit with 1'
+grep -q '^reproduced 3 of 3' out || fail "the bundle was not reproduced: $(tail -1 out)"
+head -c $(($(stat -c %s "$bundle") / 2)) "$bundle" >half.tar.zst
+bad 2 'half.tar.zst' replay half.tar.zst
+bad 2 'does not go with a bundle' replay "$bundle" --engine lmdb
+"$chaosgate" replay 3 --engine lmdb --cycle 2 --plan-checksum 0000000000000000 >out 2>err
+[[ $? == 125 ]] || fail 'another plan is not untestable'
+"$chaosgate" replay 3 --engine lmdb --cycle 2 >out 2>err || fail 'a clean replay does not exit with 0'
+
+# Colour. (Captured first: a pipe that closes early would look like a failure.)
+has_escape() { [[ $1 == *$'\x1b'* ]]; }
+has_escape "$("$chaosgate" --color always report results/latest)" || fail '--color always does not colour'
+has_escape "$(CLICOLOR_FORCE=1 NO_COLOR=1 "$chaosgate" report results/latest)" && fail 'NO_COLOR colours'
+has_escape "$("$chaosgate" report results/latest)" && fail 'a pipe is coloured'
+
+# Help and versions.
+for command in run replay selftest bench report list; do
+  [[ $("$chaosgate" $command --help) == *Example* ]] || fail "$command --help has no example"
+done
+[[ $("$chaosgate" --version --json) == *'"rocksdb"'* ]] || fail '--version --json does not name RocksDB'
+
+# Signals: the first stops and reports, the second ends at once.
+interrupt() {
+  local signal=$1 status=$2 times=$3 pid got
+  rm -rf results
+  "$chaosgate" run --engine lmdb --kills 1000000 --seed 1 --quiet >out 2>err &
+  pid=$!
+  until [[ -s $(echo results/*/events.jsonl) ]]; do
+    kill -0 $pid 2>/dev/null || break
+  done
+  for ((i = 0; i < times; ++i)); do
+    kill -"$signal" $pid 2>/dev/null
+  done
+  wait $pid
+  got=$?
+  [[ $got == "$status" ]] || fail "$signal x $times exits with $got instead of $status"
+  if [[ $times == 1 ]]; then
+    grep -q '"complete": false' results/latest/result.json || fail "$signal leaves no report"
+  fi
+}
+interrupt INT 130 1
+interrupt TERM 143 1
+interrupt INT 130 2
+
+[[ $(leftovers) == "$before" ]] || fail "left behind: $(leftovers)"
+if ((failures)); then
+  echo "$failures checks failed" >&2
+  exit 1
+fi
+echo 'the command line behaves'
