@@ -25,8 +25,8 @@ Status read_file(const std::filesystem::path& path, std::string* bytes);
 Status sync_directory(const std::filesystem::path& directory);
 
 // Creates `path` or replaces it so that after a crash either the old or the new content is there, whole:
-// temporary file beside it, fsync, rename, fsync of the directory. `before_rename`, if given, is called when the
-// temporary file is durable.
+// temporary file beside it, fsync, rename, fsync of the directory. `before_rename`, if given, is called when
+// the temporary file is durable.
 Status replace_file_durably(const std::filesystem::path& path, std::string_view bytes,
                             const std::function<void()>& before_rename = nullptr);
 

@@ -135,7 +135,8 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::file
     throw_errno("create " + output_file.string());
   }
   if (::access(program.c_str(), X_OK) != 0) {
-    throw_errno("start " + program.string());  // after a failed exec, Boost.Process 1.81 leaves an unreaped child
+    throw_errno("start " +
+                program.string());  // after a failed exec, Boost.Process 1.81 leaves an unreaped child
   }
   auto [ours, theirs] = wire::Channel::make_pair();
   try {

@@ -157,7 +157,10 @@ TEST_CASE("replay brings back exactly the entries that the engine lacks") {
     REQUIRE(rig.open().ok());
     const std::uint64_t witness = rig.replica->witness();
     CHECK(rig.replica->log().last_index() == last);
-    CHECK(witness < last);
+    CHECK(witness <= last);
+    if (rig.order.engine == "rocksdb") {
+      CHECK(witness < last);  // its commits survive nothing, so there is something to bring back
+    }
     CHECK(rig.replica->durable_index() <= witness);
     CHECK(rig.recorder.witness == witness);
     CHECK(rig.recorder.durable == rig.replica->durable_index());

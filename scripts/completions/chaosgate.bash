@@ -7,7 +7,7 @@ _chaosgate_flags() {
     '') echo --help --version --color ;;
     run) echo "$run_and_replay" --kills --seed --lanes --results --failures-max --regressions \
       --no-regressions --selftest --no-selftest --at-risk-percent-min --print-config --quiet ;;
-    replay) echo "$run_and_replay" --cycle --lane --repeat --plan-checksum ;;
+    replay) echo "$run_and_replay" --cycle --lane --repeat --plan-checksum --as-planned ;;
     selftest) echo --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
       --json --quiet --help ;;
     bench) echo --engine --seed --workload --protocol --dir --worker --hang-ms --config --cycles --json \

@@ -62,6 +62,7 @@ _chaosgate() {
         '--lane[from a seed\: its lane]:number:' \
         '--repeat[run it so many times]:number:' \
         '--plan-checksum[refuse when this build plans something else]:checksum:' \
+        '--as-planned[do not pin the cycles before the wanted one]' \
         '1:seed or bundle:_files'
       ;;
     selftest)
