@@ -55,7 +55,9 @@ std::uint64_t draw_occurrence(Step step, Rng& rng) {
     case Step::during_log_cut:
       return rng.between(1, 4);
     case Step::during_replay:
-      return rng.log_between(1, 30);
+      return rng.chance(1, 2)
+                 ? 1
+                 : rng.log_between(1, 60);  // once per group; an engine that syncs has one or none
     case Step::during_suffix_truncation:
       return 1;
     case Step::during_prefix_truncation:

@@ -156,7 +156,7 @@ Status Replica::replay() {
   }
   if (from <= last) {
     const bool skip_applied = !fault_.replay_ignores_witness && !fault_.replay_from_log_start;
-    constexpr std::uint64_t kGroup = 64;
+    constexpr std::uint64_t kGroup = 16;
     std::uint64_t in_group = 0;
     workloads::Transaction transaction;
     const Status applied = log_->read(from, last, [&](const log::Entry& entry) -> Status {
