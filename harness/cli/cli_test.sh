@@ -148,6 +148,7 @@ interrupt() {
   [[ $got == "$status" ]] || fail "$signal x $times exits with $got instead of $status"
   if [[ $times == 1 ]]; then
     grep -q '"complete": false' results/latest/result.json || fail "$signal leaves no report"
+    "$chaosgate" report results/latest >out 2>err && fail "report calls an interrupted campaign a pass"
   fi
 }
 interrupt INT 130 1

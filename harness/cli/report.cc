@@ -6,6 +6,7 @@
 #include <map>
 
 #include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/cli/command.h"
 #include "harness/report/writers.h"
 
@@ -16,6 +17,16 @@ struct Options {
   std::string path;
   bool json = false;
 };
+
+// Events alone do not say whether more should have come. Without a result.json the campaign was killed.
+bool was_complete(const std::filesystem::path& result) {
+  std::string text;
+  if (!read_file(result, &text).ok()) {
+    return false;
+  }
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  return json.is_object() && json.value("complete", false);
+}
 
 report::ExitStatus run(const Options& options, const Globals& globals) {
   std::filesystem::path path = options.path;
@@ -30,7 +41,8 @@ report::ExitStatus run(const Options& options, const Globals& globals) {
   if (!note.empty()) {
     log_line(note);
   }
-  const report::CampaignReport report = report::report_from_events(events);
+  report::CampaignReport report = report::report_from_events(events);
+  report.complete = was_complete(path.parent_path() / "result.json");
   const std::string text =
       options.json ? report::render_json(report) : report::render_terminal(report, use_color(globals, 1));
   std::fputs(text.c_str(), stdout);

@@ -23,7 +23,7 @@
 namespace chaosgate::log {
 
 enum class EntryType : std::uint8_t {
-  noop = 0,         // the first entry of a term
+  noop = 0,         // carries nothing
   transaction = 1,  // a workload transaction
 };
 

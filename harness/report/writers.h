@@ -35,7 +35,7 @@ void write_results(const CampaignReport& report, const std::filesystem::path& di
 // "::error::" lines for GitHub Actions: at most 9 and a line that says how many more. Empty on a pass.
 std::string render_github_errors(const CampaignReport& report);
 
-// events.jsonl: a line per cycle, handed to the kernel as it happens, so that a session that is killed keeps
+// events.jsonl: a line per cycle, handed to the kernel as it happens, so that a campaign that is killed keeps
 // all but the line it was writing. Not thread-safe.
 class EventLog {
  public:
