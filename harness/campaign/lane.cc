@@ -170,7 +170,7 @@ void Lane::note_indexes() {
 void Lane::keep_evidence(const wire::WorkerOrder& order, const RecoveryJudge& judge) {
   Evidence evidence;
   evidence.recovery.order = order;
-  evidence.recovery.crash = indexes_;
+  evidence.recovery.crash = marked_indexes_;
   evidence.recovery.violations = judge.violations();
   oracle_->save(&evidence.recovery.belief);
   evidence.image = mirror_ ? mirror_->path() : fs::path();
@@ -198,6 +198,7 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
     }
   }
   oracle_->mark();
+  marked_indexes_ = indexes_;
   oracle_->begin_term(order.term);
   RecoveryJudge judge(*oracle_, order, indexes_);
   const RecoveryEnd end = recrash == nullptr ? RecoveryEnd::ready
