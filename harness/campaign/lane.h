@@ -94,7 +94,7 @@ class Lane {
   oracle::CrashIndexes indexes_;   // what must hold after the last crash
   // The same before the last recovery, as the image and the marked belief are: a recovery flushes, too.
   oracle::CrashIndexes marked_indexes_;
-  std::uint64_t generation_ = 0;   // of the data directory
+  std::uint64_t generation_ = 0;  // of the data directory
   std::uint64_t cycle_ = 0;
   bool ready_ = false;  // a worker waits to load
   std::optional<Evidence> evidence_;

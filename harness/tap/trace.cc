@@ -15,8 +15,8 @@ constexpr std::uint32_t kMagic = 0x72746763;  // "cgtr"
 constexpr std::uint32_t kVersion = 1;
 
 constexpr std::array<std::string_view, kStorageCallCount> kNames = {
-    "create",   "write",  "truncate", "allocate", "sync",  "datasync", "range-sync", "sync-all",
-    "rename",   "link",   "unlink",   "mkdir",    "rmdir", "map-sync", "refused"};
+    "create", "write", "truncate", "allocate", "sync",  "datasync", "range-sync", "sync-all",
+    "rename", "link",  "unlink",   "mkdir",    "rmdir", "map-sync", "refused"};
 
 enum Flag : std::uint8_t { kInjected = 1, kDirectory = 2, kWriteThrough = 4 };
 

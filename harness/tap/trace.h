@@ -80,7 +80,7 @@ struct TraceRecord {
   // Positions in one total order of starts and returns. A call that returned before another started has
   // end < begin of that one; otherwise they are concurrent. Never 0, never equal.
   std::uint64_t begin = 0;
-  std::uint64_t end = 0;  // UINT64_MAX when the worker died before it learned of the result
+  std::uint64_t end = 0;      // UINT64_MAX when the worker died before it learned of the result
   std::uint32_t thread = 0;   // numbered from 0 by first call, over all workers of the trace
   std::uint32_t process = 0;  // numbered from 0 likewise
   StorageCall call = StorageCall::write;
@@ -89,24 +89,25 @@ struct TraceRecord {
   // says how many bytes of a write were carried out. A failed sync made nothing durable, and what it should
   // have written is lost to later syncs too.
   std::uint32_t error = 0;
-  bool injected = false;     // the error, short count or cut was ordered
-  bool is_directory = false;  // `inode` is a directory
-  bool write_through = false;   // O_SYNC, O_DSYNC, RWF_SYNC or RWF_DSYNC: durable when it returned
-  InodeId inode = 0;          // what the call is about: the file, or the directory that is synced or made
-  InodeId dir = 0;            // create, rename, link, unlink, mkdir, rmdir: the directory of `name`
+  bool injected = false;       // the error, short count or cut was ordered
+  bool is_directory = false;   // `inode` is a directory
+  bool write_through = false;  // O_SYNC, O_DSYNC, RWF_SYNC or RWF_DSYNC: durable when it returned
+  InodeId inode = 0;           // what the call is about: the file, or the directory that is synced or made
+  InodeId dir = 0;             // create, rename, link, unlink, mkdir, rmdir: the directory of `name`
   std::string name;
   InodeId from_dir = 0;  // rename, link: where the old name is
   std::string from_name;
-  InodeId replaced = 0;    // rename: the inode that lost its name `name`, or 0
-  std::string path;        // of `inode` at the time, relative to the data directory
-  std::string file_class;  // "manifest", "segment", "dir", ...
-  std::string phase;       // of the protocol: "log-sync", "flush", ...
-  std::uint64_t offset = 0;       // write, allocate, range_sync, map_sync
-  std::uint64_t length = 0;       // bytes carried out (write), or covered
-  std::uint64_t requested = 0;    // bytes asked for (write)
-  std::uint64_t size_before = 0;  // of the file; truncate, write and allocate may change it
+  InodeId replaced = 0;         // rename: the inode that lost its name `name`, or 0
+  std::string path;             // of `inode` at the time, relative to the data directory
+  std::string file_class;       // "manifest", "segment", "dir", ...
+  std::string phase;            // of the protocol: "log-sync", "flush", ...
+  std::uint64_t offset = 0;     // write, allocate, range_sync, map_sync
+  std::uint64_t length = 0;     // bytes carried out (write), or covered
+  std::uint64_t requested = 0;  // bytes asked for (write)
+  // Of the file; truncate, write and allocate change it. unlink: what the last name gives back.
+  std::uint64_t size_before = 0;
   std::uint64_t size_after = 0;
-  std::uint32_t mode = 0;  // allocate: the mode of fallocate(2)
+  std::uint32_t mode = 0;          // allocate: the mode of fallocate(2)
   std::uint64_t payload_hash = 0;  // write: hash64 of the bytes carried out
   std::string payload;             // write: those bytes, when the trace keeps payloads
   TraceIndexes indexes;            // when the call started

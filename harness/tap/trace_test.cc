@@ -1,0 +1,96 @@
+#include "harness/tap/trace.h"
+
+#include "harness/base/test.h"
+
+using namespace chaosgate;
+using namespace chaosgate::tap;
+
+namespace {
+
+Trace sample() {
+  Trace trace;
+  trace.base = {{1, true, 0, ""}, {2, false, 77, "a/b"}};
+  TraceRecord record;
+  record.begin = 3;
+  record.end = UINT64_MAX;
+  record.thread = 1;
+  record.process = 2;
+  record.call = StorageCall::rename;
+  record.system_call = "renameat2";
+  record.error = 5;
+  record.injected = true;
+  record.is_directory = true;
+  record.write_through = true;
+  record.inode = 9;
+  record.dir = 1;
+  record.name = std::string("n\0x", 3);
+  record.from_dir = 4;
+  record.from_name = "from";
+  record.replaced = 2;
+  record.path = "p";
+  record.file_class = "manifest";
+  record.phase = "flush";
+  record.offset = 11;
+  record.length = 12;
+  record.requested = 13;
+  record.size_before = 14;
+  record.size_after = 15;
+  record.mode = 16;
+  record.payload_hash = 17;
+  record.payload = "payload";
+  record.indexes = {1, 2, 3, 4, 5};
+  trace.records = {record, TraceRecord{}};
+  trace.last = {6, 7, 8, 9, 10};
+  return trace;
+}
+
+}  // namespace
+
+TEST_CASE("a trace is read back as it was saved") {
+  std::string bytes;
+  save_trace(sample(), &bytes);
+  Trace loaded;
+  REQUIRE(load_trace(bytes, &loaded).ok());
+  CHECK(loaded == sample());
+}
+
+TEST_CASE("a damaged trace, another version and other files are refused, each with its reason") {
+  std::string bytes;
+  save_trace(sample(), &bytes);
+  Trace loaded;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    std::string damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x40);
+    CHECK_FALSE(load_trace(damaged, &loaded).ok());
+    CHECK_FALSE(load_trace(std::string_view(bytes).substr(0, i), &loaded).ok());
+  }
+  CHECK(loaded.records.empty());
+  CHECK(load_trace("something else", &loaded).message().find("not a trace") != std::string::npos);
+  bytes[4] = 99;
+  const Status version = load_trace(bytes, &loaded);
+  CHECK(version.code() == StatusCode::not_supported);
+  CHECK(version.message().find("version 99") != std::string::npos);
+}
+
+TEST_CASE("a signature forgets names, times and threads, and nothing else") {
+  const std::uint64_t original = signature(sample());
+  Trace same = sample();
+  same.records[0].begin = 100;
+  same.records[0].thread = 7;
+  same.records[0].path = "other";
+  CHECK(signature(same) == original);
+  Trace moved = sample();
+  moved.records[0].offset += 1;
+  CHECK(signature(moved) != original);
+  Trace longer = sample();
+  longer.records.pop_back();
+  CHECK(signature(longer) != original);
+}
+
+TEST_CASE("every storage call has a name that parses back") {
+  for (std::size_t i = 0; i < kStorageCallCount; ++i) {
+    const auto call = static_cast<StorageCall>(i);
+    CHECK(parse_storage_call(to_string(call)) == call);
+  }
+  CHECK_FALSE(parse_storage_call("chmod"));
+}
