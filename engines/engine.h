@@ -144,6 +144,8 @@ class Engine {
 struct FileClass {
   std::string name;     // "sst", "manifest", "data", ...
   std::string pattern;  // fnmatch(3) on the path relative to the engine's directory
+  // Only writes that end at or below this offset belong to the class; 0: every call.
+  std::uint64_t bytes_end = 0;
 };
 
 // An engine configuration that can be opened by name.

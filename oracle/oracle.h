@@ -44,6 +44,7 @@ struct CrashIndexes {
   std::uint64_t synced = 0;
   std::uint64_t applied = 0;  // engine write returned ok
   std::uint64_t flushed = 0;  // durable in the engine as its contract says (after a kill: what must be there)
+  bool after_error = false;   // I/O errors happened since the last recovery that came through
 };
 
 class Oracle {

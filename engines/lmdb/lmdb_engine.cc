@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kDataFile = "data.mdb";
+constexpr std::uint64_t kMetaBytes = 2 * 4096;  // the two meta pages at the head of the data file
 constexpr const char* kLockFile = "lock.mdb";
 constexpr const char* kCompactedFile = "data.mdb.compact";  // becomes data.mdb by rename
 
@@ -385,11 +386,9 @@ EngineConfig base_config() {
   config.contract.flush = Durability::power_cut;
   config.contract.checksums = false;
   config.contract.volatile_files = {kLockFile};
-  config.file_classes = {{"data", kDataFile},
-                         {"copy", kCompactedFile},
-                         {"lock", kLockFile},
-                         {"marker", "ENGINE*"},
-                         {"other", "*"}};
+  config.file_classes = {{"meta", kDataFile, kMetaBytes}, {"data", kDataFile},
+                         {"copy", kCompactedFile},        {"lock", kLockFile},
+                         {"marker", "ENGINE*"},           {"other", "*"}};
   config.open = open_store;
   config.has_store = has_store;
   return config;

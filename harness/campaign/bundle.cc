@@ -65,13 +65,15 @@ std::string header(const Bundle& bundle, const Members& members) {
                {"lane", bundle.lane},
                {"cycle", bundle.cycle},
                {"plan_checksum", bundle.plan_checksum},
+               {"plan", crash::to_string(bundle.plan)},
                {"commit_survives_kill", bundle.commit_survives_kill},
                {"order", bundle.recovery.order},
                {"crash",
                 {{"appended", crash.appended},
                  {"synced", crash.synced},
                  {"applied", crash.applied},
-                 {"flushed", crash.flushed}}},
+                 {"flushed", crash.flushed},
+                 {"after_error", crash.after_error}}},
                {"violations", violations},
                {"members", hashes}};
   // Bytes that are not UTF-8 (keys, engines' messages) must not differ between writing and reading.
@@ -212,7 +214,11 @@ Bundle parse(const fs::path& path, Members& members) {
     head.at("order").get_to(bundle.recovery.order);
     const json& crash = head.at("crash");
     bundle.recovery.crash = {crash.at("appended"), crash.at("synced"), crash.at("applied"),
-                             crash.at("flushed")};
+                             crash.at("flushed"), crash.at("after_error")};
+    if (const Status status = crash::parse_plan(head.at("plan").get<std::string>(), &bundle.plan);
+        !status.ok()) {
+      throw UsageError(fmt::format("{}: the plan cannot be read: {}", path.string(), status.message()));
+    }
     for (const json& violation : head.at("violations")) {
       const auto invariant = oracle::parse_invariant(violation.at("invariant").get<std::string>());
       if (!invariant) {

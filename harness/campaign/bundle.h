@@ -21,7 +21,7 @@
 
 namespace chaosgate::campaign {
 
-inline constexpr int kBundleFormatVersion = 1;
+inline constexpr int kBundleFormatVersion = 2;
 
 struct Bundle {
   std::string version;  // of the chaosgate that wrote it
@@ -32,6 +32,7 @@ struct Bundle {
   std::uint64_t cycle = 0;
   std::string plan_checksum;  // of this lane up to and including this cycle
   bool commit_survives_kill = false;
+  crash::CyclePlan plan;  // of the cycle, as it was carried out
   RecoveryCase recovery;
   report::CycleEvent event;
 };

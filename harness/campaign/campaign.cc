@@ -19,6 +19,7 @@
 #include "harness/campaign/lane.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/self_test.h"
+#include "harness/campaign/tap_setup.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
 #include "workloads/generator.h"
@@ -94,7 +95,9 @@ class EngineRun {
         guard([&] {
           const std::uint64_t share =
               config_.kills / config_.lanes + (lane < config_.kills % config_.lanes ? 1 : 0);
-          run_lane(lane_options(config_.key, lane_protocol(config_.protocol, lane), lane), share, UINT64_MAX);
+          LaneOptions options = lane_options(config_.key, lane_protocol(config_.protocol, lane), lane);
+          options.given = plans_of_lane(config_.plans, lane);
+          run_lane(std::move(options), share, UINT64_MAX);
         });
       });
     }
@@ -119,6 +122,7 @@ class EngineRun {
     options.worker = config_.worker;
     options.hang_ms = config_.hang_ms;
     options.keep_images = config_.keep_images;
+    options.watch = config_.tap == TapUse::always;
     return options;
   }
 
@@ -156,8 +160,7 @@ class EngineRun {
     Lane lane(options, &stop_);
     std::uint64_t done = 0;
     while (done < kills && lane.next_cycle() < cycles && !ended()) {
-      const crash::CyclePlan plan = crash::plan_cycle(options.key.plan, options.protocol, options.key.seed,
-                                                      options.lane, lane.next_cycle());
+      const crash::CyclePlan plan = lane.plan(lane.next_cycle());
       const bool last = done + 1 + plan.recrashes.size() >= kills || lane.next_cycle() + 1 == cycles;
       CycleEvent event = lane.run_cycle(last);
       done += take(options, lane, event);
@@ -210,7 +213,11 @@ class EngineRun {
     const std::string id = fmt::format("{}-{}-lane{}-cycle{}", engine_.name, seed_text(options.key.seed),
                                        event.lane, event.cycle);
     const std::string by_seed =
-        replay_command(options.key, engine_.name, options.protocol, event.lane, event.cycle);
+        replay_command(options.key, engine_.name, options.protocol, event.lane, event.cycle) + " --plan " +
+        (output_.directory / "failures" / id / "plan.txt").string();
+    const fs::path directory = output_.directory / "failures" / id;
+    fs::create_directories(directory);
+    replace_file(directory / "plan.txt", crash::to_string(lane.evidence()->plan) + "\n");
     std::string file;
     if (config_.keep_images) {
       Bundle bundle;
@@ -223,10 +230,9 @@ class EngineRun {
       bundle.plan_checksum =
           fmt::format("{:016x}", plan_checksum(options.key, options.protocol, event.lane, event.cycle + 1));
       bundle.commit_survives_kill = engine_.commit_survives_kill;
+      bundle.plan = lane.evidence()->plan;
       bundle.recovery = lane.evidence()->recovery;
       bundle.event = event;
-      const fs::path directory = output_.directory / "failures" / id;
-      fs::create_directories(directory);
       write_bundle(bundle, lane.evidence()->image, lane.evidence()->output, directory / "bundle.tar.zst");
       file = (fs::path("failures") / id / "bundle.tar.zst").string();
     }
@@ -239,9 +245,10 @@ class EngineRun {
     if (first_command_.empty()) {
       first_command_ = command;
     }
-    append_regression(config_.results,
-                      {options.key, engine_.name, options.protocol, event.lane, event.cycle,
-                       event.violations.empty() ? "abnormal" : event.violations.front().invariant});
+    append_regression(
+        config_.results,
+        {options.key, engine_.name, options.protocol, event.lane, event.cycle, lane.evidence()->plan,
+         event.violations.empty() ? "abnormal" : event.violations.front().invariant});
     output_.log(fmt::format("{}: lane {} cycle {}: {}", engine_.name, event.lane, event.cycle,
                             event.violations.empty() ? abnormal_detail(event)
                                                      : event.violations.front().invariant + ": " +
@@ -260,8 +267,9 @@ class EngineRun {
       output_.log(fmt::format("{}: replaying an earlier failure first: seed {} lane {} cycle {} ({})",
                               engine_.name, seed_text(regression.key.seed), regression.lane, regression.cycle,
                               regression.invariant));
-      run_lane(lane_options(regression.key, regression.protocol, regression.lane), UINT64_MAX,
-               regression.cycle + 1);
+      LaneOptions options = lane_options(regression.key, regression.protocol, regression.lane);
+      options.given[regression.cycle] = regression.plan;
+      run_lane(std::move(options), UINT64_MAX, regression.cycle + 1);
     }
   }
 
@@ -309,10 +317,8 @@ class EngineRun {
 };
 
 const wire::EngineDescription& find_engine(const wire::Hello& hello, const std::string& name) {
-  for (const wire::EngineDescription& engine : hello.engines) {
-    if (engine.name == name) {
-      return engine;
-    }
+  if (const wire::EngineDescription* engine = wire::find_engine(hello, name)) {
+    return *engine;
   }
   std::string known;
   for (const wire::EngineDescription& engine : hello.engines) {
@@ -345,8 +351,13 @@ fs::path make_result_directory(const CampaignConfig& config) {
 std::vector<std::string> not_tested(const CampaignConfig& config, const std::string& work_kind) {
   std::vector<std::string> list = {
       "power cuts: a SIGKILL leaves the page cache alive, so missing fsyncs and unsynced directories do not "
-      "show",
-      "I/O errors and torn sectors"};
+      "show"};
+  if (!config.key.plan.call) {
+    list.push_back("kills at storage calls, before, after and inside each");
+  }
+  if (!config.key.plan.io) {
+    list.push_back("I/O errors and full disks");
+  }
   if (work_kind == "tmpfs") {
     list.push_back("a real disk: the work directory was on tmpfs, which a SIGKILL cannot tell from one");
   }
@@ -363,6 +374,22 @@ std::vector<std::string> not_tested(const CampaignConfig& config, const std::str
     list.push_back("an engine's own background work: maintenance was scheduled");
   }
   return list;
+}
+
+// What is left when storage calls cannot be seen. Throws UsageError when nothing is, or when it was asked
+// for.
+CampaignConfig without_tap(CampaignConfig config, const std::string& reason, CampaignReport* report) {
+  crash::PlanOptions& plan = config.key.plan;
+  const bool needed = config.tap == TapUse::always || (!plan.timer && !plan.step) || !config.plans.empty();
+  if (needed) {
+    throw UsageError("storage calls cannot be seen here: " + reason);
+  }
+  if (plan.call || plan.io) {
+    report->not_tested.push_back("kills at storage calls and I/O errors: " + reason);
+  }
+  plan.call = false;
+  plan.io = false;
+  return config;
 }
 
 std::string campaign_checksum(const CampaignConfig& config) {
@@ -389,8 +416,11 @@ std::string replay_command(const PlanKey& key, const std::string& engine, wire::
   if (!key.fault.empty()) {
     command += " --fault " + key.fault;
   }
-  if (!key.plan.timer || !key.plan.step) {
-    command += key.plan.timer ? " --crash timer" : " --crash step";
+  if (!key.plan.timer || !key.plan.step || !key.plan.call) {
+    command += " --crash " + crash_kinds_text(key.plan);
+  }
+  if (key.plan.io) {
+    command += " --faults kill,io";
   }
   if (!key.plan.recrash) {
     command += " --no-recrash";
@@ -437,6 +467,11 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
                                  config.kills));
   }
   workloads::Generator(config.key.workload, config.key.seed);  // throws for an unknown workload
+  for (const crash::CyclePlan& plan : config.plans) {
+    for (const std::string& engine : config.engines) {
+      check_classes(plan, find_engine(hello, engine));
+    }
+  }
   if (!config.key.fault.empty() &&
       std::none_of(hello.faults.begin(), hello.faults.end(),
                    [&](const wire::FaultDescription& fault) { return fault.name == config.key.fault; })) {
@@ -445,21 +480,25 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
   }
 }
 
-CampaignReport run_campaign(const CampaignConfig& config, StopSignal& stop, CampaignOutput& output) {
-  const wire::Hello hello = read_hello(config.worker);
-  validate(config, hello);
+CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, CampaignOutput& output) {
+  const wire::Hello hello = read_hello(given.worker);
+  validate(given, hello);
+  CampaignReport report;
+  const std::string no_tap = given.tap == TapUse::off ? "--tap off" : hello.tap_unavailable;
+  const CampaignConfig config = no_tap.empty() ? given : without_tap(given, no_tap, &report);
   const WorkDirectory work(config.directory, config.engines, &stop);
   output.directory = make_result_directory(config);
   const auto begin = std::chrono::steady_clock::now();
 
-  CampaignReport report;
   report.version = chaosgate_version();
   report.libraries = library_versions();
   report.seed = config.key.seed;
   report.plan_checksum = campaign_checksum(config);
   report.started = utc_now("%Y-%m-%dT%H:%M:%SZ");
   report.work_directory_kind = work.kind();
-  report.not_tested = not_tested(config, work.kind());
+  for (std::string& line : not_tested(config, work.kind())) {
+    report.not_tested.push_back(std::move(line));
+  }
   set_check_context(
       fmt::format("seed {} engines {}", seed_text(config.key.seed), fmt::join(config.engines, "+")));
 

@@ -2,7 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <sstream>
+#include <utility>
+
 #include "harness/base/coding.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/base/hash.h"
 #include "workloads/generator.h"
 
@@ -21,6 +26,8 @@ void to_json(nlohmann::json& json, const PlanKey& key) {
           {"segment_bytes", key.segment_bytes},
           {"timer", key.plan.timer},
           {"step", key.plan.step},
+          {"call", key.plan.call},
+          {"io", key.plan.io},
           {"recrash", key.plan.recrash},
           {"free_running", key.plan.free_running},
           {"scheduled", key.plan.scheduled},
@@ -34,6 +41,8 @@ void from_json(const nlohmann::json& json, PlanKey& key) {
   json.at("segment_bytes").get_to(key.segment_bytes);
   json.at("timer").get_to(key.plan.timer);
   json.at("step").get_to(key.plan.step);
+  json.at("call").get_to(key.plan.call);
+  json.at("io").get_to(key.plan.io);
   json.at("recrash").get_to(key.plan.recrash);
   json.at("free_running").get_to(key.plan.free_running);
   json.at("scheduled").get_to(key.plan.scheduled);
@@ -52,6 +61,62 @@ std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::ui
     text += generator.payload(1 + i % 7, 1 + i * 37);
   }
   return hash64(text);
+}
+
+std::string crash_kinds_text(const crash::PlanOptions& plan) {
+  std::string text;
+  for (const auto& [allowed, name] :
+       {std::pair{plan.timer, "timer"}, std::pair{plan.step, "step"}, std::pair{plan.call, "call"}}) {
+    if (allowed) {
+      text += (text.empty() ? "" : ",") + std::string(name);
+    }
+  }
+  return text;
+}
+
+std::vector<crash::CyclePlan> read_plans(const std::filesystem::path& file) {
+  std::string bytes;
+  if (const Status status = read_file(file, &bytes); !status.ok()) {
+    throw UsageError(fmt::format("{}: {}", file.string(), status.message()));
+  }
+  std::vector<crash::CyclePlan> plans;
+  std::istringstream lines(bytes);
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    if (line.empty() || line.front() == '#') {
+      continue;
+    }
+    if (const Status status = crash::parse_plan(line, &plans.emplace_back()); !status.ok()) {
+      throw UsageError(fmt::format("{}:{}: {}", file.string(), number, status.message()));
+    }
+  }
+  if (plans.empty()) {
+    throw UsageError(fmt::format("{}: no plan in it", file.string()));
+  }
+  return plans;
+}
+
+std::map<std::uint64_t, crash::CyclePlan> plans_of_lane(const std::vector<crash::CyclePlan>& plans,
+                                                        std::uint64_t lane) {
+  std::map<std::uint64_t, crash::CyclePlan> of_lane;
+  for (const crash::CyclePlan& plan : plans) {
+    if (plan.lane == lane) {
+      of_lane[plan.cycle] = plan;
+    }
+  }
+  return of_lane;
+}
+
+std::string_view to_string(TapUse use) {
+  switch (use) {
+    case TapUse::automatic:
+      return "auto";
+    case TapUse::always:
+      return "always";
+    case TapUse::off:
+      return "off";
+  }
+  return "unknown";
 }
 
 std::string_view to_string(ProtocolChoice choice) {

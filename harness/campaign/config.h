@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -30,6 +31,23 @@ void from_json(const nlohmann::json& json, PlanKey& key);
 std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane,
                             std::uint64_t cycles);
 
+// "timer,step,call": the kinds of crash that are allowed.
+std::string crash_kinds_text(const crash::PlanOptions& plan);
+
+// Plans from a file, one a line; blank lines and lines that begin with # are skipped. Throws UsageError
+// naming file, line and what is wrong.
+std::vector<crash::CyclePlan> read_plans(const std::filesystem::path& file);
+std::map<std::uint64_t, crash::CyclePlan> plans_of_lane(const std::vector<crash::CyclePlan>& plans,
+                                                        std::uint64_t lane);
+
+// When the storage calls of workers go through the driver.
+enum class TapUse : std::uint8_t {
+  automatic,  // where a plan needs it
+  always,     // also to say at which call timers and steps struck
+  off,
+};
+std::string_view to_string(TapUse use);
+
 enum class ProtocolChoice : std::uint8_t { in_batch, sidecar, both };
 std::string_view to_string(ProtocolChoice choice);
 // The protocol of a lane; `both` alternates, beginning with in-batch.
@@ -41,7 +59,10 @@ struct CampaignConfig {
   std::uint64_t kills = 1000;  // for each engine
   std::uint32_t lanes = 2;
   ProtocolChoice protocol = ProtocolChoice::both;
-  std::filesystem::path directory;  // where the kills happen; empty: memory-backed storage if it has room
+  TapUse tap = TapUse::automatic;
+  std::filesystem::path plan_file;      // where they came from
+  std::vector<crash::CyclePlan> plans;  // instead of what the seed plans for those lanes and cycles
+  std::filesystem::path directory;      // where the kills happen; empty: memory-backed storage if it has room
   std::filesystem::path results = "results";
   std::filesystem::path worker;            // the chaosgate-worker program
   std::uint32_t failures_max = 3;          // an engine's campaign ends after so many

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "harness/base/check.h"
+#include "harness/base/error.h"
 
 namespace chaosgate::campaign {
 
@@ -21,6 +22,9 @@ void collect(WorkerParent& parent, bool clean_end_is_fine, Driven& driven) {
   const FlightRecorder& recorder = parent.recorder();
   const Exit exit = parent.reap();
   driven.end_ns = wire::monotonic_ns();
+  if (!parent.tap_end().refusal.empty()) {
+    throw UsageError("the engine cannot be tapped: " + parent.tap_end().refusal);
+  }
   if (driven.outcome == Outcome::killed && !exit.by_sigkill()) {
     driven.outcome = Outcome::failed;  // it was faster than our signal
   }
@@ -40,15 +44,18 @@ void collect(WorkerParent& parent, bool clean_end_is_fine, Driven& driven) {
     driven.outcome = Outcome::died;
     driven.detail = exit.describe();
   }
+  if (driven.outcome != Outcome::killed && !parent.tap_end().faulted.empty()) {
+    driven.outcome = Outcome::refused;
+  }
 }
 
 }  // namespace
 
 Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd end, std::uint32_t timer_us,
-                      std::uint32_t hang_ms) {
+                      std::uint32_t hang_ms, const Tapped& tapped) {
   Driven driven;
   driven.begin_ns = wire::monotonic_ns();
-  parent.start(judge.order());
+  parent.start(judge.order(), tapped.tap, tapped.faults);
   const FlightRecorder& recorder = parent.recorder();
   const std::uint64_t kill_at =
       end == RecoveryEnd::timer ? driven.begin_ns + timer_us * kNsPerUs : UINT64_MAX;
@@ -75,8 +82,8 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
           driven.dying_ns = driven.end_ns = wire::monotonic_ns();
           return driven;
         }
-        if (phase == Phase::ready && end == RecoveryEnd::step) {
-          driven.outcome = Outcome::missed;  // recovery is complete and the step was not reached
+        if (phase == Phase::ready && (end == RecoveryEnd::step || end == RecoveryEnd::call)) {
+          driven.outcome = Outcome::missed;  // recovery is complete and the place was not reached
           ended = true;
         }
         break;
@@ -105,13 +112,14 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
   return driven;
 }
 
-Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms) {
+Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms,
+                  const std::vector<tap::StorageFault>& faults) {
   Driven driven;
   const FlightRecorder& recorder = parent.recorder();
   driven.begin_ns = wire::monotonic_ns();
   const std::uint64_t kill_at = timer_us ? driven.begin_ns + *timer_us * kNsPerUs : UINT64_MAX;
   const std::uint64_t hang_at = driven.begin_ns + hang_ms * kNsPerMs;
-  parent.go();
+  parent.go(faults);
   for (bool ended = false; !ended;) {
     switch (parent.wait(std::min(kill_at, hang_at))) {
       case WorkerParent::Event::death:

@@ -1,13 +1,15 @@
 // drive_recovery() and drive_load() take a worker through one phase of its life and say how it ended.
 //
 // Shared by the lane and by the replay of a bundle. Every wait has a bound. A death counts as the ordered one
-// only when the wait status is SIGKILL and either we sent it or the flight recorder says the crash trigger
-// fired.
+// only when the wait status is SIGKILL and either we sent it or the flight recorder says that the crash
+// trigger or the tap fired. After an ordered I/O error a worker may end by itself; then it was refused, not
+// killed.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "harness/campaign/recovery.h"
 #include "harness/campaign/worker_parent.h"
@@ -30,13 +32,24 @@ enum class RecoveryEnd : std::uint8_t {
   ready,  // the worker waits to load (or closes cleanly, when its order has no load)
   step,   // it dies at its order's recovery crash point
   timer,  // it is killed after `timer_us`
+  call,   // it dies at a storage call, or an I/O error happens to it
+};
+
+// The worker's storage calls go through `tap` and `faults` happen to it; all empty for one that is not
+// tapped.
+struct Tapped {
+  tap::Tap* tap = nullptr;
+  std::vector<tap::StorageFault> faults;
 };
 
 // Starts a worker with the judge's order and judges all it publishes. `hang_ms` bounds the whole recovery.
+// Throws UsageError when the tap had to end the worker because it cannot see what that does.
 Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd end, std::uint32_t timer_us,
-                      std::uint32_t hang_ms);
+                      std::uint32_t hang_ms, const Tapped& tapped = {});
 
-// Lets a ready worker load until it dies: at its order's crash point, or by our SIGKILL after `timer_us`.
-Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms);
+// Lets a ready worker load until it dies: at its order's crash point, at a storage call among `faults`, or by
+// our SIGKILL after `timer_us`. Throws like drive_recovery().
+Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms,
+                  const std::vector<tap::StorageFault>& faults = {});
 
 }  // namespace chaosgate::campaign

@@ -9,6 +9,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/drive.h"
+#include "harness/campaign/tap_setup.h"
 
 namespace chaosgate::campaign {
 
@@ -65,6 +66,8 @@ std::string kind_of(RecoveryEnd end) {
       return "recovery-step";
     case RecoveryEnd::timer:
       return "recovery-timer";
+    case RecoveryEnd::call:
+      return "recovery-call";
   }
   return "unknown";
 }
@@ -104,11 +107,7 @@ Lane::Lane(const LaneOptions& options, StopSignal* stop)
     : options_(options),
       generator_(options.key.workload, options.key.seed),
       parent_(options.worker, make_directory(options.directory) / "worker.output", stop) {
-  for (const wire::EngineDescription& engine : parent_.hello().engines) {
-    if (engine.name == options_.engine) {
-      engine_ = &engine;
-    }
-  }
+  engine_ = wire::find_engine(parent_.hello(), options_.engine);
   if (engine_ == nullptr) {
     throw UsageError(fmt::format("unknown engine '{}'; 'chaosgate list' names them", options_.engine));
   }
@@ -120,11 +119,26 @@ Lane::~Lane() {
 }
 
 crash::CyclePlan Lane::plan(std::uint64_t cycle) const {
+  if (const auto given = options_.given.find(cycle); given != options_.given.end()) {
+    return given->second;
+  }
   crash::PlanOptions allowed = options_.key.plan;
   if (cycle < options_.pinned_before) {
     allowed = crash::pinned(allowed);
   }
   return crash::plan_cycle(allowed, options_.protocol, options_.key.seed, options_.lane, cycle);
+}
+
+crash::CyclePlan Lane::steered(crash::CyclePlan plan) const {
+  if (plan.kind != crash::CrashKind::call || plan.steer == 0) {
+    return plan;
+  }
+  if (const auto fault = coverage_.choose(plan.steer, false)) {
+    plan.call = *fault;
+    crash::reach_phase(fault->site.phase, plan.steer, &plan.schedule);
+  }
+  plan.steer = 0;
+  return plan;
 }
 
 // What all orders have in common, for a worker that will run `load`.
@@ -172,6 +186,7 @@ void Lane::keep_evidence(const wire::WorkerOrder& order, const RecoveryJudge& ju
   evidence.recovery.order = order;
   evidence.recovery.crash = marked_indexes_;
   evidence.recovery.violations = judge.violations();
+  evidence.plan = last_plan_;
   oracle_->save(&evidence.recovery.belief);
   evidence.image = mirror_ ? mirror_->path() : fs::path();
   evidence.output = options_.directory / "worker.output";
@@ -189,7 +204,34 @@ void Lane::abandon_directory() {
   data_.clear();
 }
 
+void Lane::note_calls(const std::vector<tap::StorageFault>& faults, Death* death) {
+  const tap::TapEnd& end = parent_.tap_end();
+  const std::vector<tap::TraceRecord> records = tap_->take_records();
+  coverage_.saw(records);
+  indexes_.after_error = indexes_.after_error || !end.faulted.empty();
+  death->errors = end.faulted.size();
+  std::optional<crash::Cell> cell;
+  if (end.killed_by) {
+    cell = crash::cell_of(faults.at(*end.killed_by).action, *end.killed_call);
+  } else if (death->outcome == Outcome::killed && !records.empty()) {
+    cell = crash::cell_of(tap::FaultAction::kill_after, records.back());
+  }
+  if (cell) {
+    coverage_.hit(*cell);
+    death->cell = to_string(*cell);
+  }
+}
+
 bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash, CycleEvent* event) {
+  Tapped tapped;
+  if (order.tap) {
+    // Anew for each worker: others, which were not tapped, have changed names since the last.
+    tap_ = std::make_unique<tap::Tap>(tap_options(*engine_, data_));
+    tapped.tap = tap_.get();
+    if (recrash != nullptr && recrash->call) {
+      tapped.faults.push_back(*recrash->call);
+    }
+  }
   if (mirror_ && !order.create) {
     const std::uint64_t begin = wire::monotonic_ns();
     mirror_->sync();
@@ -203,15 +245,29 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
   RecoveryJudge judge(*oracle_, order, indexes_);
   const RecoveryEnd end = recrash == nullptr ? RecoveryEnd::ready
                           : recrash->point   ? RecoveryEnd::step
+                          : recrash->call    ? RecoveryEnd::call
                                              : RecoveryEnd::timer;
-  const Driven driven =
-      drive_recovery(parent_, judge, end, recrash != nullptr ? recrash->timer_us : 0, options_.hang_ms);
+  const Driven driven = drive_recovery(parent_, judge, end, recrash != nullptr ? recrash->timer_us : 0,
+                                       options_.hang_ms, tapped);
   const FlightRecorder& recorder = parent_.recorder();
   const Outcome outcome = driven.outcome;
   if (outcome == Outcome::failed || outcome == Outcome::died) {
     check_room(options_.directory);
   }
   note_indexes();
+  Death death = describe_death(recorder, kind_of(end), recrash == nullptr ? "" : crash::to_string(*recrash));
+  death.outcome = outcome;
+  if (recrash != nullptr && recrash->call && !recrash->call->is_kill()) {
+    death.kind = "recovery-error";
+    death.error = death.planned;
+  }
+  if (order.tap && !parent_.running()) {
+    note_calls(tapped.faults, &death);
+  }
+  // It came through, or nothing happened to it: a survivor of an I/O error was killed when it was ready.
+  if (death.errors > 0 && outcome == Outcome::missed) {
+    death.outcome = Outcome::killed;
+  }
   if (event != nullptr) {
     event->timings.compare += driven.compare_ns / kNsPerUs;
     event->timings.start += since_us(driven.begin_ns, recorder, Phase::starting);
@@ -230,9 +286,6 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
       }
     }
     if (recrash != nullptr || outcome != Outcome::killed) {
-      Death death =
-          describe_death(recorder, kind_of(end), recrash == nullptr ? "" : crash::to_string(*recrash));
-      death.outcome = outcome;
       death.detail = driven.detail.empty() ? judge.abnormal() : driven.detail;
       event->recrashes.push_back(std::move(death));
     }
@@ -241,7 +294,7 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
     }
   }
   const bool fine = judge.violations().empty() && judge.abnormal().empty() &&
-                    (outcome == Outcome::killed || outcome == Outcome::missed);
+                    (outcome == Outcome::killed || outcome == Outcome::missed || outcome == Outcome::refused);
   if (!fine && outcome != Outcome::stopped) {
     keep_evidence(order, judge);
   }
@@ -266,40 +319,59 @@ bool Lane::recover(const crash::CyclePlan* crashed, const crash::CyclePlan* next
         recovery.cut_suffix_from = indexes_.synced + 1;
       }
     }
-    const crash::Recrash* recrash = i < recrashes ? &crashed->recrashes[i] : nullptr;
-    recovery.load =
-        recrash != nullptr || next != nullptr;  // one that is to be killed in recovery waits there
-    if (recrash != nullptr && recrash->point) {
+    std::optional<crash::Recrash> recrash;
+    if (i < recrashes) {
+      recrash = crashed->recrashes[i];
+      const auto steered = recrash->steer != 0 ? coverage_.choose(recrash->steer, true) : std::nullopt;
+      recrash->call = steered ? steered : recrash->call;
+      recrash->steer = 0;
+      last_plan_.recrashes.at(i) = *recrash;
+    }
+    recovery.load = recrash || next != nullptr;  // one that is to be killed in recovery waits there
+    if (recrash && recrash->point) {
       recovery.recovery_crash = to_string(*recrash->point);
     }
-    if (recrash == nullptr && next != nullptr && next->kind == crash::CrashKind::step) {
+    if (!recrash && next != nullptr && next->kind == crash::CrashKind::step) {
       recovery.load_crash = to_string(next->point);
     }
-    if (!attempt(recovery, recrash, event)) {
+    recovery.tap =
+        options_.watch || (recrash ? recrash->call.has_value() : next != nullptr && load_needs_tap(*next));
+    if (!attempt(recovery, recrash ? &*recrash : nullptr, event)) {
       return false;
     }
     ready_order_ = recovery;
   }
   ready_ = next != nullptr;
+  loading_ = load;
+  indexes_.after_error = false;  // what was acknowledged before it has been found
   oracle_->forget(indexes_.flushed);
   return true;
 }
 
-bool Lane::load(const crash::CyclePlan& plan, CycleEvent* event) {
+bool Lane::load(CycleEvent* event) {
   CHECK(ready_);
   ready_ = false;
+  const crash::CyclePlan& plan = loading_;
+  const std::vector<tap::StorageFault> faults = load_faults(plan);
   const bool timer = plan.kind == crash::CrashKind::timer;
   const Driven driven =
-      drive_load(parent_, timer ? std::optional(plan.timer_us) : std::nullopt, options_.hang_ms);
-  event->crash = describe_death(parent_.recorder(), std::string(crash::to_string(plan.kind)),
-                                timer ? fmt::format("timer:{}us", plan.timer_us) : to_string(plan.point));
+      drive_load(parent_, timer ? std::optional(plan.timer_us) : std::nullopt, options_.hang_ms, faults);
+  event->crash =
+      describe_death(parent_.recorder(), std::string(crash::to_string(plan.kind)), crash::crash_text(plan));
   event->crash.outcome = driven.outcome;
   event->crash.detail = driven.detail;
   event->timings.load = (driven.dying_ns - driven.begin_ns) / kNsPerUs;
   event->timings.kill = (driven.end_ns - driven.dying_ns) / kNsPerUs;
   note_indexes();
+  if (plan.error) {
+    event->crash.error = to_string(*plan.error);
+  }
+  if (ready_order_.tap) {
+    note_calls(faults, &event->crash);
+  }
   event->at_risk = indexes_.synced > indexes_.flushed ? indexes_.synced - indexes_.flushed : 0;
-  const bool fine = driven.outcome == Outcome::killed || driven.outcome == Outcome::missed;
+  const bool fine = driven.outcome == Outcome::killed || driven.outcome == Outcome::missed ||
+                    driven.outcome == Outcome::refused;
   if (!fine && driven.outcome != Outcome::stopped) {
     check_room(options_.directory);
     keep_evidence(ready_order_, RecoveryJudge(*oracle_, ready_order_, indexes_));
@@ -323,15 +395,17 @@ CycleEvent Lane::run_cycle(bool last) {
   bool fine = true;
   if (!ready_) {
     CycleEvent opening;  // what a clean start finds belongs to this cycle, its times and counts do not
-    fine = (!data_.empty() || create(&opening)) && recover(nullptr, &current, &opening);
+    const crash::CyclePlan load = steered(current);
+    fine = (!data_.empty() || create(&opening)) && recover(nullptr, &load, &opening);
     event.violations = opening.violations;
     if (!fine && !opening.recrashes.empty()) {
       event.crash = opening.recrashes.back();
     }
   }
-  if (fine && load(current, &event)) {
+  last_plan_ = fine ? loading_ : current;
+  if (fine && load(&event)) {
     ++cycle_;
-    const crash::CyclePlan next = plan(cycle_);
+    const crash::CyclePlan next = steered(plan(cycle_));
     event.recovered = recover(&current, last ? nullptr : &next, &event);
     fine = event.recovered;
     event.last_index = oracle_->last_index();
@@ -345,6 +419,7 @@ CycleEvent Lane::run_cycle(bool last) {
   if (!fine) {
     abandon_directory();
   }
+  event.cells = coverage_.take_new();
   event.timings.total = (wire::monotonic_ns() - begin) / kNsPerUs;
   return event;
 }

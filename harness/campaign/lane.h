@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@
 #include "harness/campaign/recovery.h"
 #include "harness/campaign/stop.h"
 #include "harness/campaign/worker_parent.h"
+#include "harness/crash/coverage.h"
 #include "harness/crash/plan.h"
 #include "harness/report/event.h"
 #include "oracle/oracle.h"
@@ -40,6 +42,9 @@ struct LaneOptions {
   // Cycles before this one are pinned: timers become step kills and free-running maintenance a scheduled one,
   // both of the seed's choice, so that the lane comes to the same place every time.
   std::uint64_t pinned_before = 0;
+  // Instead of what the seed plans for these cycles.
+  std::map<std::uint64_t, crash::CyclePlan> given;
+  bool watch = false;  // tap every worker, to say at which storage call timers and steps struck
 };
 
 class Lane {
@@ -55,6 +60,8 @@ class Lane {
   report::CycleEvent run_cycle(bool last);
 
   std::uint64_t next_cycle() const { return cycle_; }
+  // What is planned for a cycle, before steering.
+  crash::CyclePlan plan(std::uint64_t cycle) const;
   const wire::Hello& hello() const { return parent_.hello(); }
   const wire::EngineDescription& engine() const { return *engine_; }
 
@@ -62,13 +69,15 @@ class Lane {
   // good until the next run_cycle().
   struct Evidence {
     RecoveryCase recovery;         // everything needed to recover and judge again
+    crash::CyclePlan plan;         // of the cycle, as it was carried out
     std::filesystem::path image;   // the data directory as it was before that recovery
     std::filesystem::path output;  // what the workers printed
   };
   const std::optional<Evidence>& evidence() const { return evidence_; }
 
  private:
-  crash::CyclePlan plan(std::uint64_t cycle) const;
+  // Steering: the storage call at which the load dies, and the chore that reaches it.
+  crash::CyclePlan steered(crash::CyclePlan plan) const;
   wire::WorkerOrder order(const crash::CyclePlan& load) const;
   // Makes a new, preloaded data directory. False when something was found.
   bool create(report::CycleEvent* event);
@@ -77,8 +86,10 @@ class Lane {
   bool recover(const crash::CyclePlan* crashed, const crash::CyclePlan* next, report::CycleEvent* event);
   // Runs one worker up to ready, its ordered death, or its clean end. False when something was found.
   bool attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash, report::CycleEvent* event);
-  bool load(const crash::CyclePlan& plan, report::CycleEvent* event);
+  bool load(report::CycleEvent* event);  // what loading_ says
   void note_indexes();
+  // Takes what the tap saw of the worker that just died into the books.
+  void note_calls(const std::vector<tap::StorageFault>& faults, report::Death* death);
   void keep_image();
   void keep_evidence(const wire::WorkerOrder& order, const RecoveryJudge& judge);
   void abandon_directory();
@@ -86,6 +97,7 @@ class Lane {
   LaneOptions options_;
   workloads::Generator generator_;
   std::filesystem::path data_;
+  std::unique_ptr<tap::Tap> tap_;  // outlives the worker that is attached to it
   WorkerParent parent_;
   const wire::EngineDescription* engine_ = nullptr;
   std::unique_ptr<oracle::Oracle> oracle_;
@@ -96,7 +108,10 @@ class Lane {
   oracle::CrashIndexes marked_indexes_;
   std::uint64_t generation_ = 0;  // of the data directory
   std::uint64_t cycle_ = 0;
-  bool ready_ = false;  // a worker waits to load
+  bool ready_ = false;          // a worker waits to load ...
+  crash::CyclePlan loading_;    // ... this, as it will be carried out
+  crash::CyclePlan last_plan_;  // of the cycle before
+  crash::Coverage coverage_;
   std::optional<Evidence> evidence_;
 };
 

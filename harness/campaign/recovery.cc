@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "workloads/observation.h"
 
@@ -18,7 +19,16 @@ void RecoveryJudge::add(std::initializer_list<Invariant> checked, std::vector<Vi
       checked_.push_back(name);
     }
   }
-  std::move(found.begin(), found.end(), std::back_inserter(violations_));
+  for (Violation& violation : found) {
+    // What is missing was acknowledged although, or because, an I/O error had happened.
+    if (crash_.after_error &&
+        (violation.invariant == Invariant::log_acked || violation.invariant == Invariant::index_not_lost)) {
+      violation.explanation = fmt::format("after an I/O error, {}: {}",
+                                          oracle::to_string(violation.invariant), violation.explanation);
+      violation.invariant = Invariant::error_honest;
+    }
+    violations_.push_back(std::move(violation));
+  }
 }
 
 void RecoveryJudge::judge(std::string_view bytes) {
@@ -39,6 +49,9 @@ void RecoveryJudge::judge(std::string_view bytes) {
   once(&log_, seen.log.has_value(), [&] {
     torn_bytes_ = seen.log->torn_bytes;
     add({Invariant::log_acked, Invariant::log_content}, oracle_.check_log(*seen.log, crash_));
+    if (crash_.after_error) {
+      add({Invariant::error_honest}, {});
+    }
   });
   once(&before_, seen.before.has_value(), [&] {
     read_ = {seen.before->durable_index, seen.before->witness};

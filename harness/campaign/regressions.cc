@@ -38,8 +38,12 @@ std::vector<Regression> read_all(const fs::path& path, const std::string& engine
       if (!protocol) {
         throw UsageError(fmt::format("{}:{}: unknown protocol", path.string(), number));
       }
+      crash::CyclePlan plan;
+      if (const Status status = crash::parse_plan(entry.at("plan").get<std::string>(), &plan); !status.ok()) {
+        throw UsageError(fmt::format("{}:{}: {}", path.string(), number, status.message()));
+      }
       all.push_back({entry.at("key").get<PlanKey>(), engine, *protocol, entry.at("lane"), entry.at("cycle"),
-                     entry.at("invariant")});
+                     std::move(plan), entry.at("invariant")});
     } catch (const json::exception& error) {
       throw UsageError(fmt::format("{}:{}: not a regression: {}", path.string(), number, error.what()));
     }
@@ -65,6 +69,7 @@ void append_regression(const fs::path& results, const Regression& regression) {
                {"protocol", wire::to_string(regression.protocol)},
                {"lane", regression.lane},
                {"cycle", regression.cycle},
+               {"plan", crash::to_string(regression.plan)},
                {"invariant", regression.invariant}}
               .dump()
        << "\n";

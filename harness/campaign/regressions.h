@@ -17,6 +17,7 @@ struct Regression {
   wire::Protocol protocol = wire::Protocol::in_batch;
   std::uint64_t lane = 0;
   std::uint64_t cycle = 0;
+  crash::CyclePlan plan;  // of that cycle, as it was carried out
   std::string invariant;  // the first one broken, or "abnormal"
 };
 

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/drive.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/tap_setup.h"
 #include "workloads/generator.h"
 
 namespace chaosgate::campaign {
@@ -33,6 +35,7 @@ ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopS
   options.hang_ms = replay.hang_ms;
   options.keep_images = false;
   options.pinned_before = replay.as_planned ? 0 : replay.cycle;
+  options.given = replay.given;
   Lane lane(options, &stop);
   ReplayRun run;
   while (lane.next_cycle() <= replay.cycle && !stop.requested()) {
@@ -77,18 +80,25 @@ ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::p
   order.load = load_failed && order.load;
   oracle->begin_term(order.term);
   RecoveryJudge judge(*oracle, order, bundle.recovery.crash);
+  std::unique_ptr<tap::Tap> tap;
   WorkerParent parent(worker, directory / "worker.output", &stop);
-  Driven driven = drive_recovery(parent, judge, RecoveryEnd::ready, 0, hang_ms);
+  if (order.load && load_needs_tap(bundle.plan)) {
+    const wire::EngineDescription* engine = wire::find_engine(parent.hello(), order.engine);
+    CHECK(engine != nullptr);
+    tap = std::make_unique<tap::Tap>(tap_options(*engine, data));
+  }
+  order.tap = tap != nullptr;
+  Driven driven = drive_recovery(parent, judge, RecoveryEnd::ready, 0, hang_ms, {tap.get(), {}});
   ReplayRun run;
   if (driven.ready) {
-    const crash::CyclePlan plan =
-        crash::plan_cycle(bundle.key.plan, bundle.protocol, bundle.key.seed, bundle.lane, bundle.cycle);
+    const crash::CyclePlan& plan = bundle.plan;
     const bool timer = plan.kind == crash::CrashKind::timer;
-    driven = drive_load(parent, timer ? std::optional(plan.timer_us) : std::nullopt, hang_ms);
+    driven =
+        drive_load(parent, timer ? std::optional(plan.timer_us) : std::nullopt, hang_ms, load_faults(plan));
   }
   run.violations = judge.violation_events();
   if (driven.outcome != Outcome::killed && driven.outcome != Outcome::missed &&
-      driven.outcome != Outcome::stopped && run.violations.empty()) {
+      driven.outcome != Outcome::stopped && driven.outcome != Outcome::refused && run.violations.empty()) {
     run.abnormal = driven.detail.empty() ? judge.abnormal() : driven.detail;
   }
   run.reached = true;

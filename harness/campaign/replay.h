@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,8 @@ struct SeedReplay {
   std::uint64_t cycle = 0;
   std::filesystem::path worker;
   std::uint32_t hang_ms = 60'000;
-  bool as_planned = false;  // do not pin the cycles before
+  bool as_planned = false;                          // do not pin the cycles before
+  std::map<std::uint64_t, crash::CyclePlan> given;  // instead of what the seed plans
 };
 
 // Runs it once, in `directory`, which must not exist.

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
@@ -139,18 +140,22 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::file
                 program.string());  // after a failed exec, Boost.Process 1.81 leaves an unreaped child
   }
   auto [ours, theirs] = wire::Channel::make_pair();
+  auto [tap_ours, tap_theirs] = wire::Channel::make_pair();
   try {
     process_ = std::make_unique<Process>(program, output.get(),
                                          BindFds{{wire::kControlFd, theirs.get()},
                                                  {wire::kRecorderFd, recorder_fd_.get()},
                                                  {wire::kObservationFd, observation_fd_.get()},
                                                  {wire::kNoticeFd, notice_fd_.get()},
-                                                 {wire::kGoFd, go_fd_.get()}});
+                                                 {wire::kGoFd, go_fd_.get()},
+                                                 {wire::kTapFd, tap_theirs.get()}});
   } catch (const boost::system::system_error& error) {
     throw EnvironmentError(fmt::format("start {}: {}", program.string(), error.code().message()));
   }
   theirs.reset();
+  tap_theirs.reset();
   control_.emplace(std::move(ours));
+  listeners_.emplace(std::move(tap_ours));
   const auto greeting = control_->receive(kAnswerTimeoutMs);
   if (!greeting) {
     throw EnvironmentError(fmt::format("{} ended without a greeting", program.string()));
@@ -187,8 +192,11 @@ std::string_view WorkerParent::observations() const {
   return {observations_, recorder_->observation_bytes.load(std::memory_order_acquire)};
 }
 
-void WorkerParent::start(const wire::WorkerOrder& order) {
+void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap,
+                         std::vector<tap::StorageFault> faults) {
   CHECK(!running());
+  CHECK(!order.tap || tap != nullptr);
+  tap_end_ = {};
   recorder_->reset();
   drain(notice_fd_.get());
   drain(go_fd_.get());  // a worker may die before it has read the word
@@ -198,6 +206,33 @@ void WorkerParent::start(const wire::WorkerOrder& order) {
     throw EnvironmentError("the worker parent ended");
   }
   pidfd_ = std::move(answer->fd);
+  if (order.tap) {
+    tap_ = tap;
+    attach(nlohmann::json::parse(answer->text).at("pid"), std::move(faults));
+  }
+}
+
+void WorkerParent::attach(pid_t pid, std::vector<tap::StorageFault> faults) {
+  // The worker sends its listener first of all, or dies.
+  pollfd waits[] = {{listeners_->fd(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
+  while (::poll(waits, 2, kAnswerTimeoutMs) < 0 && errno == EINTR) {
+  }
+  auto greeting = waits[0].revents != 0 ? listeners_->receive(0) : std::nullopt;
+  if (!greeting || !greeting->fd) {
+    tap_ = nullptr;  // its death will be reported as what it is
+    return;
+  }
+  tap::Tap::Worker worker;
+  worker.listener = std::move(greeting->fd);
+  worker.pid = pid;
+  worker.pidfd = UniqueFd(::fcntl(pidfd_.get(), F_DUPFD_CLOEXEC, 0));
+  worker.faults = std::move(faults);
+  worker.look = [this] {
+    const wire::FlightRecorder& r = *recorder_;
+    return tap::Moment{{r.appended, r.synced, r.applied, r.flushed, r.term}, wire::protocol_phase(r)};
+  };
+  worker.before_kill = [this] { recorder_->crash_ordered = 1; };
+  tap_->attach(std::move(worker));
 }
 
 WorkerParent::Event WorkerParent::wait(std::uint64_t deadline_ns) {
@@ -231,7 +266,10 @@ WorkerParent::Event WorkerParent::wait(std::uint64_t deadline_ns) {
   }
 }
 
-void WorkerParent::go() {
+void WorkerParent::go(std::vector<tap::StorageFault> faults) {
+  if (tap_ != nullptr) {
+    tap_->replace_faults(std::move(faults));
+  }
   const std::uint64_t one = 1;
   CHECK(::write(go_fd_.get(), &one, sizeof one) == sizeof one);
 }
@@ -249,6 +287,10 @@ Exit WorkerParent::reap() {
     throw EnvironmentError("the worker parent ended");
   }
   pidfd_.reset();
+  if (tap_ != nullptr) {
+    tap::Tap* const tap = std::exchange(tap_, nullptr);
+    tap_end_ = tap->detach();
+  }
   const auto json = nlohmann::json::parse(answer->text);
   return {json.at("wait_status"), json.at("rss_max_kib"), json.at("cpu_us")};
 }

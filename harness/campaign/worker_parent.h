@@ -15,9 +15,11 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "harness/base/unique_fd.h"
 #include "harness/campaign/stop.h"
+#include "harness/tap/tap.h"
 #include "harness/wire/channel.h"
 #include "harness/wire/flight_recorder.h"
 #include "harness/wire/order.h"
@@ -50,23 +52,30 @@ class WorkerParent {
   // What the current or last worker has published so far. Good until start().
   std::string_view observations() const;
 
-  // Resets the flight recorder and forks a worker. REQUIRES: none is running.
-  void start(const wire::WorkerOrder& order);
+  // Resets the flight recorder and forks a worker. When the order says so its storage calls go through `tap`,
+  // which must outlive it; `faults` happen from its start on. REQUIRES: none is running; tap when order.tap.
+  void start(const wire::WorkerOrder& order, tap::Tap* tap = nullptr,
+             std::vector<tap::StorageFault> faults = {});
   bool running() const { return static_cast<bool>(pidfd_); }
 
   enum class Event { notice, death, timeout, stop };
   // Waits for a notice from the worker, its death, the deadline (CLOCK_MONOTONIC, ns) or a stop signal; the
   // first that applies in the order death, notice, stop, timeout. REQUIRES: running()
   Event wait(std::uint64_t deadline_ns);
-  // Lets the worker load.
-  void go();
+  // Lets the worker load. When it is tapped, `faults` replace those of its recovery, and occurrences are
+  // counted anew.
+  void go(std::vector<tap::StorageFault> faults = {});
   // Sends SIGKILL. False when the worker was dead already.
   bool kill();
-  // Waits for the end and collects it. REQUIRES: running(), and the worker is dead or dying.
+  // Waits for the end and collects it; when it returns, nothing more changes the data directory. REQUIRES:
+  // running(), and the worker is dead or dying.
   Exit reap();
+  // What the tap did to the last worker; nothing when that was not tapped. Good until start().
+  const tap::TapEnd& tap_end() const { return tap_end_; }
 
  private:
   void* map(int fd, std::size_t size);
+  void attach(pid_t pid, std::vector<tap::StorageFault> faults);
 
   class Process;
 
@@ -80,7 +89,10 @@ class WorkerParent {
   std::unique_ptr<Process> process_;
   std::optional<wire::Channel> control_;
   wire::Hello hello_;
-  UniqueFd pidfd_;  // of the running worker
+  UniqueFd pidfd_;                          // of the running worker
+  std::optional<wire::Channel> listeners_;  // from workers that put their filter on
+  tap::Tap* tap_ = nullptr;                 // of the running worker
+  tap::TapEnd tap_end_;
 };
 
 }  // namespace chaosgate::campaign

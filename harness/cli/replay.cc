@@ -22,8 +22,8 @@ using report::ExitStatus;
 
 struct Options {
   explicit Options(CLI::App& app)
-      : settings(app, {"engine", "workload", "protocol", "crash", "recrash", "maintenance", "timer-us-max",
-                       "fault", "segment-bytes", "dir", "worker", "hang-ms"}) {}
+      : settings(app, {"engine", "workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
+                       "timer-us-max", "fault", "segment-bytes", "dir", "worker", "hang-ms"}) {}
 
   Settings settings;
   std::string target;
@@ -115,6 +115,7 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
   replay.worker = config.worker;
   replay.hang_ms = config.hang_ms;
   replay.as_planned = options.as_planned;
+  replay.given = campaign::plans_of_lane(config.plans, replay.lane);
   campaign::CampaignConfig checked = config;
   checked.lanes = 1;
   campaign::validate(checked, campaign::read_hello(config.worker));
@@ -154,8 +155,8 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
 
 ExitStatus replay_by_bundle(const Options& options, const campaign::CampaignConfig& config,
                             std::uint64_t repeat, const Globals& globals) {
-  for (const char* key : {"engine", "workload", "protocol", "crash", "recrash", "maintenance", "timer-us-max",
-                          "fault", "segment-bytes"}) {
+  for (const char* key : {"engine", "workload", "protocol", "crash", "faults", "plan", "recrash",
+                          "maintenance", "timer-us-max", "fault", "segment-bytes"}) {
     if (options.settings.source(key) == "flag") {
       throw UsageError(fmt::format("--{} does not go with a bundle: the bundle says it", key));
     }

@@ -16,13 +16,33 @@ namespace {
 
 struct Options {
   explicit Options(CLI::App& app)
-      : settings(app, {"engine",   "kills",         "seed",        "lanes",       "workload",
-                       "protocol", "crash",         "recrash",     "maintenance", "timer-us-max",
-                       "fault",    "segment-bytes", "dir",         "results",     "worker",
-                       "hang-ms",  "failures-max",  "regressions", "selftest",    "at-risk-percent-min"}) {}
+      : settings(app, {"engine",
+                       "kills",
+                       "seed",
+                       "lanes",
+                       "workload",
+                       "protocol",
+                       "crash",
+                       "faults",
+                       "tap",
+                       "plan",
+                       "recrash",
+                       "maintenance",
+                       "timer-us-max",
+                       "fault",
+                       "segment-bytes",
+                       "dir",
+                       "results",
+                       "worker",
+                       "hang-ms",
+                       "failures-max",
+                       "regressions",
+                       "selftest",
+                       "at-risk-percent-min"}) {}
 
   Settings settings;
   bool print_config = false;
+  bool print_plan = false;
   bool json = false;
   bool quiet = false;
 };
@@ -33,10 +53,25 @@ void print_config(const Settings& settings) {
   }
 }
 
+// As many cycles of each lane as there are kills for it: enough, whatever is missed.
+void print_plan(const campaign::CampaignConfig& config) {
+  for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
+    for (std::uint64_t cycle = 0; cycle < (config.kills + config.lanes - 1) / config.lanes; ++cycle) {
+      fmt::print("{}\n", crash::to_string(crash::plan_cycle(config.key.plan,
+                                                            campaign::lane_protocol(config.protocol, lane),
+                                                            config.key.seed, lane, cycle)));
+    }
+  }
+}
+
 report::ExitStatus run(Options& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   if (options.print_config) {
     print_config(options.settings);
+    return report::ExitStatus::pass;
+  }
+  if (options.print_plan) {
+    print_plan(config);
     return report::ExitStatus::pass;
   }
   config.worker = find_worker(config.worker);
@@ -80,6 +115,8 @@ Command make_run_command(CLI::App& parent, Globals& globals) {
   auto options = std::make_shared<Options>(*app);
   app->add_flag("--print-config", options->print_config,
                 "print every setting with its source, and do nothing");
+  app->add_flag("--print-plan", options->print_plan,
+                "print what the seed plans, one cycle a line, for --plan; and do nothing");
   app->add_flag("--json", options->json, "print the result as JSON");
   app->add_flag("--quiet", options->quiet, "no progress on stderr");
   app->footer(

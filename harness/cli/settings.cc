@@ -91,6 +91,24 @@ void set_pair(const std::string& key, const std::string& text, const char* first
   *second = text != first_name;
 }
 
+// Names, separated by commas, each of which sets its flag; all others are cleared. At least one.
+void set_flags(const std::string& key, const std::string& text,
+               const std::vector<std::pair<std::string, bool*>>& flags) {
+  std::string known;
+  for (const auto& [name, flag] : flags) {
+    *flag = false;
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  for (const std::string& part : split(text)) {
+    const auto named =
+        std::find_if(flags.begin(), flags.end(), [&](const auto& each) { return each.first == part; });
+    if (named == flags.end()) {
+      refuse(key, text, fmt::format("some of {}, separated by commas", known));
+    }
+    *named->second = true;
+  }
+}
+
 const std::vector<Setting>& declared() {
   static const std::vector<Setting> settings = {
       {"engine", "NAME", "engine configuration; repeat it or separate several by commas",
@@ -128,14 +146,41 @@ const std::vector<Setting>& declared() {
          refuse("protocol", text, "in-batch, sidecar or both");
        },
        [](const CampaignConfig& config) { return std::string(campaign::to_string(config.protocol)); }},
-      {"crash", "KIND", "how loads die: timer, step or both",
+      {"crash", "KINDS", "how loads die: timer, step, call (at a storage call), or several with commas",
        [](CampaignConfig& config, const std::string& text) {
-         set_pair("crash", text, "timer", "step", &config.key.plan.timer, &config.key.plan.step);
+         crash::PlanOptions& plan = config.key.plan;
+         set_flags("crash", text, {{"timer", &plan.timer}, {"step", &plan.step}, {"call", &plan.call}});
        },
-       [](const CampaignConfig& config) {
-         const crash::PlanOptions& plan = config.key.plan;
-         return std::string(plan.timer && plan.step ? "both" : plan.timer ? "timer" : "step");
-       }},
+       [](const CampaignConfig& config) { return campaign::crash_kinds_text(config.key.plan); }},
+      {"faults", "KINDS", "what happens: kill, or kill,io for I/O errors and full disks besides",
+       [](CampaignConfig& config, const std::string& text) {
+         bool kill = false;
+         set_flags("faults", text, {{"kill", &kill}, {"io", &config.key.plan.io}});
+         if (!kill) {
+           refuse("faults", text, "kill among them: a load ends by a kill, whatever happens before");
+         }
+       },
+       [](const CampaignConfig& config) { return std::string(config.key.plan.io ? "kill,io" : "kill"); }},
+      {"tap", "WHEN", "storage calls go through the driver: auto (where a plan needs it), always, or off",
+       [](CampaignConfig& config, const std::string& text) {
+         for (const campaign::TapUse use :
+              {campaign::TapUse::automatic, campaign::TapUse::always, campaign::TapUse::off}) {
+           if (campaign::to_string(use) == text) {
+             config.tap = use;
+             return;
+           }
+         }
+         refuse("tap", text, "auto, always or off");
+       },
+       [](const CampaignConfig& config) { return std::string(campaign::to_string(config.tap)); }},
+      {"plan", "FILE", "plans to carry out instead of the seed's, one cycle a line; see --print-plan",
+       [](CampaignConfig& config, const std::string& text) {
+         if (!text.empty()) {
+           config.plans = campaign::read_plans(text);
+         }
+         config.plan_file = text;
+       },
+       [](const CampaignConfig& config) { return config.plan_file.string(); }},
       toggle("recrash", "kill some recoveries too, up to three times in a row",
              [](CampaignConfig& c) -> bool& { return c.key.plan.recrash; }),
       {"maintenance", "MODE",

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <map>
 
 #include "harness/base/check.h"
 #include "harness/base/rng.h"
@@ -123,6 +126,110 @@ wire::Schedule draw_schedule(const CrashPoint* point, const Rng& stream) {
   return schedule;
 }
 
+// A place in the order of all calls, for a lane that has seen none yet.
+tap::StorageFault draw_call(const Rng& stream, std::uint64_t calls_max) {
+  tap::StorageFault fault;
+  Rng occurrence = stream.fork("occurrence");
+  fault.site.occurrence = draw_depth(occurrence, 1, calls_max);
+  switch (stream.fork("when").weighted({4, 4, 2})) {
+    case 0:
+      fault.action = tap::FaultAction::kill_before;
+      break;
+    case 1:
+      fault.action = tap::FaultAction::kill_after;
+      break;
+    default:
+      fault.action = tap::FaultAction::kill_inside;
+      fault.site.call = tap::StorageCall::write;
+      fault.unit_bytes = stream.fork("unit").chance(1, 2) ? tap::kPageBytes : tap::kSectorBytes;
+      fault.site.occurrence = 1 + occurrence.below(8);  // few writes are large
+      break;
+  }
+  return fault;
+}
+
+tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
+  using tap::FaultAction;
+  using tap::StorageCall;
+  struct Kind {
+    FaultAction action;
+    std::optional<StorageCall> call;
+    int error;
+    bool may_last;  // a call that is repeated for ever after EINTR would hang, rightly
+  };
+  static const std::vector<Kind> kinds = {
+      {FaultAction::error, StorageCall::write, EIO, true},
+      {FaultAction::error, StorageCall::write, ENOSPC, true},
+      {FaultAction::error, StorageCall::write, EINTR, false},
+      {FaultAction::error, StorageCall::datasync, EIO, true},
+      {FaultAction::error, StorageCall::sync, EIO, true},
+      {FaultAction::error, StorageCall::create, ENOSPC, true},
+      {FaultAction::error, StorageCall::rename, EIO, true},
+      {FaultAction::error, StorageCall::unlink, EIO, true},
+      {FaultAction::short_count, StorageCall::write, 0, false},
+      {FaultAction::lost_sync, StorageCall::datasync, 0, false},
+      {FaultAction::lost_sync, StorageCall::datasync, 0, false},
+      {FaultAction::lost_sync, std::nullopt, 0, false},
+      {FaultAction::full, std::nullopt, 0, true},
+  };
+  const Kind& kind = kinds.at(stream.fork("kind").below(kinds.size()));
+  tap::StorageFault fault;
+  fault.action = kind.action;
+  fault.site.call = kind.call;
+  fault.error = static_cast<std::uint32_t>(kind.error);
+  fault.site.occurrence = stream.fork("occurrence").log_between(1, calls_max);
+  if (fault.action == FaultAction::short_count) {
+    fault.permille = static_cast<std::uint32_t>(stream.fork("permille").below(1000));
+  }
+  if (fault.action == FaultAction::short_count || !kind.may_last) {
+    fault.site.times = stream.fork("times").between(1, 3);
+  } else {
+    Rng times = stream.fork("times");
+    const std::size_t length = times.weighted({5, 2, 2});
+    fault.site.times = length == 0 ? 1 : length == 1 ? times.between(2, 8) : UINT64_MAX;
+  }
+  if (fault.action == FaultAction::lost_sync) {
+    fault.site.times = 1;
+  }
+  if (fault.action == FaultAction::full) {
+    fault.site = {};
+    fault.bytes = stream.fork("bytes").log_between(1, 512 << 10);
+    fault.refusals = stream.fork("refusals").chance(1, 3) ? stream.fork("count").between(1, 8) : UINT64_MAX;
+  }
+  return fault;
+}
+
+// How many storage calls a load, or a recovery, usually makes at most.
+constexpr std::uint64_t kLoadCallsMax = 500;
+constexpr std::uint64_t kRecoveryCallsMax = 60;
+
+std::uint64_t draw_steer(const Rng& stream) { return stream.fork("steer").next() | 1; }
+
+Recrash draw_recrash(const PlanOptions& options, const Rng& stream) {
+  Recrash recrash;
+  if (options.io && stream.fork("io").chance(1, 3)) {
+    recrash.call = draw_error(stream.fork("error"), kRecoveryCallsMax);
+    return recrash;
+  }
+  const std::uint32_t step_weight = options.step ? 6 : 0;
+  const std::uint32_t timer_weight = options.timer ? 2 : 0;
+  const std::uint32_t call_weight = options.call ? 4 : 0;
+  switch (stream.fork("kind").weighted({step_weight, timer_weight, call_weight})) {
+    case 0:
+      recrash.point = draw_point(recovery_steps(), stream);
+      break;
+    case 1:
+      recrash.timer_us =
+          static_cast<std::uint32_t>(stream.fork("timer").log_between(50, options.timer_us_max));
+      break;
+    default:
+      recrash.call = draw_call(stream.fork("call"), kRecoveryCallsMax);
+      recrash.steer = draw_steer(stream);
+      break;
+  }
+  return recrash;
+}
+
 std::vector<Recrash> draw_recrashes(const PlanOptions& options, const Rng& stream) {
   std::vector<Recrash> recrashes;
   if (!options.recrash || !stream.fork("whether").chance(1, 6)) {
@@ -131,32 +238,61 @@ std::vector<Recrash> draw_recrashes(const PlanOptions& options, const Rng& strea
   const std::size_t count = 1 + stream.fork("count").weighted({6, 3, 1});
   static_assert(kRecrashesMax == 3);
   for (std::size_t i = 0; i < count; ++i) {
-    const Rng each = stream.fork(i);
-    Recrash recrash;
-    if (options.step && (!options.timer || each.fork("kind").chance(3, 4))) {
-      recrash.point = draw_point(recovery_steps(), each);
-    } else {
-      recrash.timer_us = static_cast<std::uint32_t>(each.fork("timer").log_between(50, options.timer_us_max));
-    }
-    recrashes.push_back(recrash);
+    recrashes.push_back(draw_recrash(options, stream.fork(i)));
   }
   return recrashes;
 }
 
+CrashKind draw_kind(const PlanOptions& options, const Rng& stream) {
+  const std::uint32_t timer_weight = options.timer ? 3 : 0;
+  const std::uint32_t step_weight = options.step ? 4 : 0;
+  const std::uint32_t call_weight = options.call ? 3 : 0;
+  constexpr std::array kKinds = {CrashKind::timer, CrashKind::step, CrashKind::call};
+  return kKinds.at(stream.fork("kind").weighted({timer_weight, step_weight, call_weight}));
+}
+
 }  // namespace
 
-std::string_view to_string(CrashKind kind) { return kind == CrashKind::timer ? "timer" : "step"; }
+std::string_view to_string(CrashKind kind) {
+  switch (kind) {
+    case CrashKind::timer:
+      return "timer";
+    case CrashKind::step:
+      return "step";
+    case CrashKind::call:
+      return "call";
+  }
+  return "unknown";
+}
 
 std::string to_string(const Recrash& recrash) {
-  return recrash.point ? to_string(*recrash.point) : fmt::format("timer:{}us", recrash.timer_us);
+  if (recrash.point) {
+    return to_string(*recrash.point);
+  }
+  return recrash.call ? to_string(*recrash.call) : fmt::format("timer:{}us", recrash.timer_us);
 }
 
 PlanOptions pinned(PlanOptions options) {
   options.timer = false;
   options.step = true;
+  options.call = false;
+  options.io = false;
   options.free_running = false;
   options.scheduled = true;
   return options;
+}
+
+void reach_phase(std::string_view phase, std::uint64_t steer, wire::Schedule* schedule) {
+  static const std::map<std::string_view, Chore> chores = {{"flush", Chore::flush},
+                                                           {"index", Chore::flush},
+                                                           {"truncation", Chore::truncate},
+                                                           {"compaction", Chore::compact},
+                                                           {"checkpoint", Chore::checkpoint}};
+  if (const auto chore = chores.find(phase); chore != chores.end()) {
+    Rng every = Rng(steer).fork("forced");
+    schedule->forced = chore->second;
+    schedule->forced_every = static_cast<std::uint32_t>(draw_depth(every, 1, 300));
+  }
 }
 
 std::vector<Step> load_steps(wire::Protocol protocol) {
@@ -178,7 +314,7 @@ std::vector<Step> recovery_steps() {
 
 CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::uint64_t seed,
                      std::uint64_t lane, std::uint64_t cycle) {
-  CHECK(options.timer || options.step);
+  CHECK(options.timer || options.step || options.call);
   CHECK(options.free_running || options.scheduled);
   const Rng stream = Rng(seed).fork("crash").fork(lane).fork(cycle);
   CyclePlan plan;
@@ -189,18 +325,27 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
   plan.recrashes = draw_recrashes(options, stream.fork("recrash"));
   const bool needs_tail = !plan.recrashes.empty() && plan.recrashes.front().point &&
                           plan.recrashes.front().point->step == Step::during_suffix_truncation;
-  const bool by_timer = options.timer && (!options.step || stream.fork("kind").chance(2, 5)) && !needs_tail;
-  plan.kind = by_timer ? CrashKind::timer : CrashKind::step;
-  if (by_timer) {
-    Rng timer = stream.fork("timer");
-    plan.timer_us = static_cast<std::uint32_t>(draw_depth(timer, 0, options.timer_us_max));
-  } else {
-    plan.point = draw_point(load_steps(protocol), stream.fork("point"));
+  plan.kind = needs_tail ? CrashKind::step : draw_kind(options, stream);
+  switch (plan.kind) {
+    case CrashKind::timer: {
+      Rng timer = stream.fork("timer");
+      plan.timer_us = static_cast<std::uint32_t>(draw_depth(timer, 0, options.timer_us_max));
+      break;
+    }
+    case CrashKind::step:
+      plan.point = needs_tail ? draw_tail_crash(stream.fork("tail"))
+                              : draw_point(load_steps(protocol), stream.fork("point"));
+      break;
+    case CrashKind::call:
+      plan.call = draw_call(stream.fork("call"), kLoadCallsMax);
+      plan.steer = draw_steer(stream.fork("call"));
+      break;
   }
-  if (needs_tail) {
-    plan.point = draw_tail_crash(stream.fork("tail"));
+  if (options.io && stream.fork("io").chance(1, 3)) {
+    plan.error = draw_error(stream.fork("error"), kLoadCallsMax / 4);
   }
-  plan.schedule = draw_schedule(by_timer ? nullptr : &plan.point, stream.fork("schedule"));
+  plan.schedule =
+      draw_schedule(plan.kind == CrashKind::step ? &plan.point : nullptr, stream.fork("schedule"));
   if (needs_tail) {
     plan.schedule.sync_group_max = kLongSyncGroup;
   }
@@ -210,27 +355,6 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
   plan.check_backward = stream.fork("check-backward").chance(1, 8);
   plan.check_integrity = stream.fork("check-integrity").chance(1, 16);
   return plan;
-}
-
-std::string to_string(const CyclePlan& plan) {
-  std::string crash =
-      plan.kind == CrashKind::timer ? fmt::format("timer:{}us", plan.timer_us) : to_string(plan.point);
-  std::string recrashes;
-  for (const Recrash& recrash : plan.recrashes) {
-    recrashes += (recrashes.empty() ? "" : ",") + to_string(recrash);
-  }
-  const wire::Schedule& s = plan.schedule;
-  return fmt::format(
-      "lane={} cycle={} crash={} recrash={} maintenance={} tuning={} sync<={} apply<={} flush=1/{} "
-      "truncate=1/{} "
-      "compact=1/{} checkpoint=1/{} forced={}/{} entries<={} cut-suffix={:d} flush-after-replay={:d} "
-      "reopen={:d} "
-      "backward={:d} integrity={:d}",
-      plan.lane, plan.cycle, crash, recrashes.empty() ? "none" : recrashes,
-      plan.free_running ? "free-running" : "scheduled", plan.stock_tuning ? "stock" : "lean",
-      s.sync_group_max, s.apply_group_max, s.flush_one_in, s.truncate_one_in, s.compact_one_in,
-      s.checkpoint_one_in, nlohmann::json(s.forced).get<std::string>(), s.forced_every, s.entries_max,
-      plan.cut_suffix, plan.flush_after_replay, plan.check_reopen, plan.check_backward, plan.check_integrity);
 }
 
 }  // namespace chaosgate::crash

@@ -38,21 +38,21 @@ TEST_CASE("a thousand cycles plan every step, every kind and every mode") {
   for (const Protocol protocol : {Protocol::in_batch, Protocol::sidecar}) {
     std::map<Step, int> load;
     std::map<Step, int> recovery;
-    int timers = 0, recovery_timers = 0, free_running = 0, stock = 0, cut = 0;
+    int timers = 0, calls = 0, recovery_timers = 0, recovery_calls = 0, free_running = 0, stock = 0, cut = 0;
     std::set<std::size_t> recrash_counts;
     for (std::uint64_t cycle = 0; cycle < 1000; ++cycle) {
       const CyclePlan plan = plan_cycle({}, protocol, 7, 0, cycle);
       if (plan.kind == CrashKind::step) {
         ++load[plan.point.step];
       } else {
-        ++timers;
+        ++(plan.kind == CrashKind::timer ? timers : calls);
       }
       recrash_counts.insert(plan.recrashes.size());
       for (const Recrash& recrash : plan.recrashes) {
         if (recrash.point) {
           ++recovery[recrash.point->step];
         } else {
-          ++recovery_timers;
+          ++(recrash.call ? recovery_calls : recovery_timers);
         }
       }
       free_running += plan.free_running;
@@ -61,8 +61,10 @@ TEST_CASE("a thousand cycles plan every step, every kind and every mode") {
     }
     CHECK(load.size() == load_steps(protocol).size());
     CHECK(recovery.size() == recovery_steps().size());
-    CHECK((timers > 300 && timers < 500));
+    CHECK((timers > 200 && timers < 400));
+    CHECK((calls > 200 && calls < 400));
     CHECK(recovery_timers > 20);
+    CHECK(recovery_calls > 40);
     CHECK(recrash_counts == std::set<std::size_t>{0, 1, 2, 3});
     CHECK((free_running > 250 && stock > 30 && cut > 250));
   }
@@ -76,7 +78,7 @@ TEST_CASE("sidecar steps are planned only where there is a sidecar") {
 
 TEST_CASE("a step that only a chore reaches comes with that chore") {
   for (std::uint64_t cycle = 0; cycle < 500; ++cycle) {
-    const CyclePlan plan = plan_cycle({.timer = false}, Protocol::sidecar, 9, 0, cycle);
+    const CyclePlan plan = plan_cycle({.timer = false, .call = false}, Protocol::sidecar, 9, 0, cycle);
     CHECK(plan.kind == CrashKind::step);
     if (plan.point.step == Step::during_compaction) {
       CHECK(plan.schedule.forced == wire::Chore::compact);
@@ -91,13 +93,61 @@ TEST_CASE("a step that only a chore reaches comes with that chore") {
 TEST_CASE("what a campaign does not allow is not planned") {
   for (std::uint64_t cycle = 0; cycle < 200; ++cycle) {
     const CyclePlan timers =
-        plan_cycle({.step = false, .recrash = false, .free_running = false}, Protocol::in_batch, 3, 0, cycle);
+        plan_cycle({.step = false, .call = false, .recrash = false, .free_running = false},
+                   Protocol::in_batch, 3, 0, cycle);
     CHECK(timers.kind == CrashKind::timer);
     CHECK(timers.recrashes.empty());
     CHECK_FALSE(timers.free_running);
-    const CyclePlan steps = plan_cycle({.timer = false}, Protocol::in_batch, 3, 0, cycle);
+    const CyclePlan steps = plan_cycle({.timer = false, .call = false}, Protocol::in_batch, 3, 0, cycle);
+    CHECK_FALSE(steps.error);
     for (const Recrash& recrash : steps.recrashes) {
       CHECK(recrash.point);
     }
   }
+}
+
+TEST_CASE("a plan's printed form parses back to the same plan") {
+  int errors = 0;
+  for (std::uint64_t cycle = 0; cycle < 500; ++cycle) {
+    const CyclePlan plan = plan_cycle({.io = true}, Protocol::sidecar, 11, 1, cycle);
+    errors += plan.error ? 1 : 0;
+    CyclePlan parsed;
+    const std::string text = to_string(plan);
+    INFO(text);
+    REQUIRE(parse_plan(text, &parsed).ok());
+    CHECK(parsed == plan);
+  }
+  CHECK(errors > 100);
+}
+
+TEST_CASE("a plan that cannot be is refused with the part that is wrong") {
+  const std::string good = to_string(plan_cycle({}, Protocol::in_batch, 1, 0, 0));
+  const auto message = [&](const std::string& key, const std::string& value) {
+    const std::size_t at = good.find(" " + key + "=");
+    REQUIRE(at != std::string::npos);
+    const std::size_t end = std::min(good.find(' ', at + 1), good.size());
+    CyclePlan plan;
+    const Status status = parse_plan(
+        good.substr(0, at) + (value.empty() ? "" : " " + key + "=" + value) + good.substr(end), &plan);
+    CHECK(status.code() == StatusCode::invalid_argument);
+    return status.message();
+  };
+  CHECK(message("crash", "explode#1").find("unknown fault 'explode#1'") != std::string::npos);
+  CHECK(message("crash", "kill-before@any.any#0").find("occurrence '0'") != std::string::npos);
+  CHECK(message("crash", "error~EIO@any.write#1").find("a kill") != std::string::npos);
+  CHECK(message("crash", "during-replay#1").find("recrash=") != std::string::npos);
+  CHECK(message("crash", "timer:99999999999us").find("a number up to 4294967295") != std::string::npos);
+  CHECK(message("error", "error~EFOO@any.write#1").find("errno 'EFOO'") != std::string::npos);
+  CHECK(message("error", "kill-before@any.any#1").find("an I/O error") != std::string::npos);
+  CHECK(message("recrash", "before-log-sync#1").find("a step of recovery") != std::string::npos);
+  CHECK(message("recrash", "timer:1us,timer:1us,timer:1us,timer:1us").find("at most 3") != std::string::npos);
+  CHECK(message("maintenance", "none").find("scheduled or free-running") != std::string::npos);
+  CHECK(message("flush", "1/0").find("N > 0") != std::string::npos);
+  CHECK(message("forced", "dance/1").find("compact or checkpoint") != std::string::npos);
+  CHECK(message("entries", "0").find("above 0") != std::string::npos);
+  CHECK(message("reopen", "2").find("0 or 1") != std::string::npos);
+  CHECK(message("reopen", "").find("has no reopen=") != std::string::npos);
+  CyclePlan plan;
+  CHECK(parse_plan(good + " colour=red", &plan).message().find("colour=red") != std::string::npos);
+  CHECK(parse_plan(good + " reopen=1", &plan).message().find("each key once") != std::string::npos);
 }

@@ -30,6 +30,7 @@
 #include "harness/base/error.h"
 #include "harness/replica/planted_faults.h"
 #include "harness/replica/worker.h"
+#include "harness/tap/filter.h"
 #include "harness/wire/channel.h"
 #include "harness/wire/order.h"
 
@@ -39,14 +40,24 @@ namespace {
 wire::Hello make_hello() {
   wire::Hello hello;
   hello.version = CHAOSGATE_VERSION;
+  hello.tap_unavailable = tap::why_unavailable();
   for (const engines::EngineConfig& config : engines::engine_configs()) {
     const auto survives = [](engines::Durability durability) {
       return std::string(engines::to_string(durability));
     };
-    hello.engines.push_back({config.name, config.family, config.summary, config.version,
-                             survives(config.contract.commit), survives(config.contract.flush),
+    hello.engines.push_back({config.name,
+                             config.family,
+                             config.summary,
+                             config.version,
+                             survives(config.contract.commit),
+                             survives(config.contract.flush),
                              config.contract.commit >= engines::Durability::process_crash,
-                             config.contract.volatile_files});
+                             config.contract.volatile_files,
+                             {}});
+    for (const engines::FileClass& file_class : config.file_classes) {
+      hello.engines.back().file_classes.push_back(
+          {file_class.name, file_class.pattern, file_class.bytes_end});
+    }
   }
   hello.faults = planted_faults();
   return hello;
@@ -75,9 +86,13 @@ pid_t fork_worker(const wire::WorkerOrder& order, const Shared& shared) {
     ::_exit(wire::kWorkerFailed);  // the parent died before the call above
   }
   ::close(wire::kControlFd);
+  wire::Channel tap{UniqueFd(wire::kTapFd)};
   int status = wire::kWorkerFailed;
   try {
     set_check_context("worker seed " + std::to_string(order.seed) + " term " + std::to_string(order.term));
+    if (order.tap) {
+      tap.send("listener", tap::install_filter().get());
+    }
     status = run_worker(order, shared);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "chaosgate-worker: %s\n", error.what());

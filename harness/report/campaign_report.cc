@@ -26,6 +26,8 @@ void add_death(EngineTally& tally, const Death& death, bool in_load) {
   if (death.kind.empty()) {
     return;  // the campaign ended before the cycle got this far; not a kill, whatever its default says
   }
+  tally.errors += death.errors;
+  tally.refused += death.outcome == Outcome::refused ? 1 : 0;
   tally.entries += death.entries;
   tally.operations += death.operations;
   if (is_abnormal(death.outcome)) {
@@ -37,9 +39,12 @@ void add_death(EngineTally& tally, const Death& death, bool in_load) {
     ++tally.kills;
     ++(in_load ? tally.kills_in_load : tally.kills_in_recovery);
     ++tally.kills_by_kind[death.kind];
+    if (!death.cell.empty()) {
+      ++tally.kills_by_cell[death.cell];
+    }
     if (death.kind == "step" || death.kind == "recovery-step") {
       ++tally.kills_by_step[planned_step(death.planned)];
-    } else {
+    } else if (death.kind == "timer" || death.kind == "recovery-timer") {
       ++tally.timer_kills_by_step[death.step.empty() ? "before the first step" : death.step];
     }
   }
@@ -132,6 +137,7 @@ void EngineTally::add(const CycleEvent& event) {
   engine = event.engine;
   fault = event.fault;
   ++cycles;
+  cells_seen.insert(event.cells.begin(), event.cells.end());
   add_death(*this, event.crash, true);
   for (const Death& death : event.recrashes) {
     add_death(*this, death, false);
@@ -157,6 +163,13 @@ void EngineTally::add(const CycleEvent& event) {
 double EngineTally::upper_bound() const { return kills < 3 ? 1.0 : 3.0 / static_cast<double>(kills); }
 
 std::uint64_t EngineTally::violation_count() const { return sum(violations); }
+
+std::vector<std::string> EngineTally::zero_cells() const {
+  std::vector<std::string> cells;
+  std::copy_if(cells_seen.begin(), cells_seen.end(), std::back_inserter(cells),
+               [this](const std::string& cell) { return count_of(kills_by_cell, cell) == 0; });
+  return cells;
+}
 
 std::vector<EngineTally> tally_events(const std::vector<CycleEvent>& events) {
   std::vector<EngineTally> tallies;

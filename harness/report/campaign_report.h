@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -75,8 +76,13 @@ struct EngineTally {
   std::uint64_t torn_tails = 0;
   std::uint64_t compared_cycles = 0;  // recovered, and compared in full without a violation
   std::uint64_t live_keys_min = 0;    // fewest keys compared in one of them
-  // Kills by kind ("timer", "step", "recovery-timer", "recovery-step") and, for each step, by where they
-  // landed.
+  std::uint64_t errors = 0;           // I/O errors that happened as ordered
+  std::uint64_t refused = 0;          // workers that ended by themselves after one, as they may
+  // Places at storage calls ("after sst.datasync/flush"): those that were seen, and how many kills landed
+  // there.
+  std::set<std::string> cells_seen;
+  std::map<std::string, std::uint64_t> kills_by_cell;
+  // Kills by kind ("timer", "step", "call", "recovery-timer", ...) and, for each step, by where they landed.
   std::map<std::string, std::uint64_t> kills_by_kind;
   std::map<std::string, std::uint64_t> kills_by_step;        // ordered step kills only, by planned step
   std::map<std::string, std::uint64_t> timer_kills_by_step;  // where timer kills landed
@@ -94,7 +100,8 @@ struct EngineTally {
   // Kills after which nothing was found bound the probability of a violation per kill, at 95 % confidence, by
   // 3 / n. 1 without kills. Says nothing once a violation was found.
   double upper_bound() const;
-  std::uint64_t violation_count() const;  // of all invariants
+  std::uint64_t violation_count() const;        // of all invariants
+  std::vector<std::string> zero_cells() const;  // seen, and no kill landed there
 
   bool operator==(const EngineTally&) const = default;
 };

@@ -24,6 +24,9 @@ Outcome parse_outcome(const nlohmann::json& text) {
 void to_json(nlohmann::json& json, const Death& death) {
   json = {{"kind", death.kind},
           {"planned", death.planned},
+          {"cell", death.cell},
+          {"error", death.error},
+          {"errors", death.errors},
           {"outcome", death.outcome},
           {"detail", valid_utf8(death.detail)},
           {"phase", death.phase},
@@ -43,6 +46,9 @@ void to_json(nlohmann::json& json, const Death& death) {
 void from_json(const nlohmann::json& json, Death& death) {
   json.at("kind").get_to(death.kind);
   json.at("planned").get_to(death.planned);
+  json.at("cell").get_to(death.cell);
+  json.at("error").get_to(death.error);
+  json.at("errors").get_to(death.errors);
   death.outcome = parse_outcome(json.at("outcome"));
   json.at("detail").get_to(death.detail);
   json.at("phase").get_to(death.phase);
@@ -113,6 +119,7 @@ void to_json(nlohmann::json& json, const CycleEvent& event) {
           {"cycle", event.cycle},
           {"plan", event.plan},
           {"maintenance", event.maintenance},
+          {"cells", event.cells},
           {"crash", event.crash},
           {"recrashes", event.recrashes},
           {"recovered", event.recovered},
@@ -136,6 +143,7 @@ void from_json(const nlohmann::json& json, CycleEvent& event) {
   json.at("cycle").get_to(event.cycle);
   json.at("plan").get_to(event.plan);
   json.at("maintenance").get_to(event.maintenance);
+  json.at("cells").get_to(event.cells);
   json.at("crash").get_to(event.crash);
   json.at("recrashes").get_to(event.recrashes);
   json.at("recovered").get_to(event.recovered);
@@ -151,10 +159,11 @@ void from_json(const nlohmann::json& json, CycleEvent& event) {
 }
 
 std::string position(const Death& death) {
-  return fmt::format("{} at {}#{} in phase {}: term {} appended {} synced {} applied {} flushed {}",
+  return fmt::format("{} {}at {}#{} in phase {}: term {} appended {} synced {} applied {} flushed {}",
                      nlohmann::json(death.outcome).get<std::string>(),
-                     death.step.empty() ? "no step" : death.step, death.occurrence, death.phase, death.term,
-                     death.appended, death.synced, death.applied, death.flushed);
+                     death.cell.empty() ? "" : death.cell + ", ", death.step.empty() ? "no step" : death.step,
+                     death.occurrence, death.phase, death.term, death.appended, death.synced, death.applied,
+                     death.flushed);
 }
 
 }  // namespace chaosgate::report

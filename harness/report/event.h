@@ -21,6 +21,7 @@ enum class Outcome : std::uint8_t {
   died,     // by something else: another signal, an exit of its own
   hung,     // no progress within its bound; killed, and not counted
   failed,   // the worker reported an error that ended it
+  refused,  // it ended by itself after an ordered I/O error, as it may
   stopped,  // the campaign was stopped by a signal
 };
 NLOHMANN_JSON_SERIALIZE_ENUM(Outcome, {{Outcome::killed, "killed"},
@@ -28,12 +29,16 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Outcome, {{Outcome::killed, "killed"},
                                        {Outcome::died, "died"},
                                        {Outcome::hung, "hung"},
                                        {Outcome::failed, "failed"},
+                                       {Outcome::refused, "refused"},
                                        {Outcome::stopped, "stopped"}})
 
 // One death, ordered or not, and where the flight recorder says the worker was.
 struct Death {
-  std::string kind;     // "timer", "step", "recovery-timer", "recovery-step"
-  std::string planned;  // "timer:812us", "before-log-sync#3"
+  std::string kind;          // "timer", "step", "call", and for recoveries "recovery-timer", ...
+  std::string planned;       // "timer:812us", "before-log-sync#3", "kill-after@sst.datasync/flush#2"
+  std::string cell;          // of a kill at a storage call: "after sst.datasync/flush"
+  std::string error;         // the I/O error that was ordered, or empty
+  std::uint64_t errors = 0;  // how many calls it happened to
   Outcome outcome = Outcome::killed;
   std::string detail;            // for died, hung and failed: the wait status or the worker's message
   std::string phase;             // "loading", "replayed", ...
@@ -85,9 +90,10 @@ struct CycleEvent {
   std::string fault;  // planted fault, or empty
   std::uint64_t lane = 0;
   std::uint64_t cycle = 0;
-  std::string plan;         // the expanded plan, one line
-  std::string maintenance;  // "scheduled", "free-running"
-  Death crash;              // of the load
+  std::string plan;                // the expanded plan, one line
+  std::string maintenance;         // "scheduled", "free-running"
+  std::vector<std::string> cells;  // places at storage calls that this lane saw for the first time
+  Death crash;                     // of the load
   std::vector<Death> recrashes;
   // The recovery that followed.
   bool recovered = false;         // false when the campaign ended before it

@@ -268,4 +268,28 @@ std::vector<StepRow> step_rows(const EngineSection& section) {
   return rows;
 }
 
+std::vector<CellRow> cell_rows(const EngineTally& tally) {
+  std::map<std::string, CellRow> rows;
+  for (const std::string& cell : tally.cells_seen) {
+    // "after sst.datasync/flush"
+    const std::size_t blank = cell.find(' ');
+    const std::size_t dot = cell.rfind('.');
+    const std::size_t slash = cell.rfind('/');
+    if (blank == std::string::npos || dot == std::string::npos || slash == std::string::npos || dot < blank) {
+      continue;
+    }
+    const std::string file_class = cell.substr(blank + 1, dot - blank - 1);
+    CellRow& row = rows[file_class];
+    row.file_class = file_class;
+    CellRow::Count& count = row.phases[cell.substr(slash + 1)];
+    ++count.seen;
+    count.hit += count_of(tally.kills_by_cell, cell) > 0 ? 1 : 0;
+  }
+  std::vector<CellRow> list;
+  for (auto& [file_class, row] : rows) {
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
 }  // namespace chaosgate::report

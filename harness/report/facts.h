@@ -13,8 +13,8 @@
 namespace chaosgate::report {
 
 // The kinds of death, in the order in which every report lists them.
-inline constexpr std::array<std::string_view, 4> kCrashKinds = {"timer", "step", "recovery-timer",
-                                                                "recovery-step"};
+inline constexpr std::array<std::string_view, 7> kCrashKinds = {
+    "timer", "step", "call", "recovery-timer", "recovery-step", "recovery-call", "recovery-error"};
 
 std::string thousands(std::uint64_t number);                      // "1,234,567"
 std::string milliseconds(std::uint64_t us);                       // "0.42", "7.1", "1,250"; without the unit
@@ -59,5 +59,17 @@ struct StepRow {
 };
 // The expected steps in protocol order, then others that were hit.
 std::vector<StepRow> step_rows(const EngineSection& section);
+
+// One row of the table of places at storage calls: a class of files, and for each phase of the protocol how
+// many of its places were seen and how many of those were hit.
+struct CellRow {
+  struct Count {
+    std::uint64_t hit = 0;
+    std::uint64_t seen = 0;
+  };
+  std::string file_class;
+  std::map<std::string, Count> phases;
+};
+std::vector<CellRow> cell_rows(const EngineTally& tally);
 
 }  // namespace chaosgate::report

@@ -51,6 +51,11 @@ Json kills(const EngineSection& section) {
           {"ordered_by_step", by_step},
           {"timer_by_last_step", timer_by_step},
           {"never_hit", texts(section.never_hit())},
+          {"by_cell", tally.kills_by_cell},
+          {"cells_seen", tally.cells_seen.size()},
+          {"cells_never_hit", texts(tally.zero_cells())},
+          {"io_errors", tally.errors},
+          {"refused_after_error", tally.refused},
           {"missed_crash_points", tally.missed}};
 }
 

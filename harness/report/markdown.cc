@@ -163,6 +163,20 @@ std::string coverage_block(const EngineSection& section) {
     out += fmt::format("| {} | {} | {} |\n", plain(row.step), hole ? "**0**" : thousands(row.ordered),
                        thousands(row.timer));
   }
+  out += "\n</details>\n\n";
+  if (section.tally.cells_seen.empty()) {
+    return out;
+  }
+  out += fmt::format(
+      "Places at storage calls hit: {} of {}.\n\n<details><summary>by class of file and phase</summary>\n\n"
+      "| class | phase | hit | seen |\n|---|---|--:|--:|\n",
+      section.tally.cells_seen.size() - section.tally.zero_cells().size(), section.tally.cells_seen.size());
+  for (const CellRow& row : cell_rows(section.tally)) {
+    for (const auto& [phase, count] : row.phases) {
+      out += fmt::format("| {} | {} | {} | {} |\n", plain(row.file_class), plain(phase), thousands(count.hit),
+                         thousands(count.seen));
+    }
+  }
   return out + "\n</details>\n\n";
 }
 

@@ -244,6 +244,25 @@ void write_steps(Page& page, const EngineSection& section) {
   }
 }
 
+void write_cells(Page& page, const EngineTally& tally) {
+  if (tally.cells_seen.empty()) {
+    return;
+  }
+  const std::vector<std::string> zero = tally.zero_cells();
+  page.sentence(
+      "storage calls",
+      fmt::format("{} of {} places hit (before, after or inside a call, by class of file and phase):",
+                  tally.cells_seen.size() - zero.size(), tally.cells_seen.size()));
+  for (const CellRow& row : cell_rows(tally)) {
+    std::vector<std::string> phases;
+    for (const auto& [phase, count] : row.phases) {
+      phases.push_back(fmt::format("{} {}/{}", printable_line(phase), count.hit, count.seen));
+    }
+    page.labelled("  " + printable_line(row.file_class), phases, "  ");
+  }
+  page.sentences("never hit:", zero, Ink::doubtful);
+}
+
 void write_engine(Page& page, const EngineSection& section) {
   const EngineTally& tally = section.tally;
   std::string title = engine_title(section);
@@ -255,10 +274,17 @@ void write_engine(Page& page, const EngineSection& section) {
   page.line(page.ink(Ink::bold, printable_line(title)) + "  " + printable_line(about));
   std::vector<std::string> kinds;
   for (const std::string_view kind : kCrashKinds) {
-    kinds.push_back(fmt::format("{} {}", kind, thousands(count_of(tally.kills_by_kind, kind))));
+    if (const std::uint64_t count = count_of(tally.kills_by_kind, kind); count > 0) {
+      kinds.push_back(fmt::format("{} {}", kind, thousands(count)));
+    }
   }
   page.labelled("kills by kind", kinds, "   ");
   write_steps(page, section);
+  write_cells(page, tally);
+  if (tally.errors > 0) {
+    page.sentence("I/O errors", fmt::format("{} happened as ordered; {} gave up after one, as they may",
+                                            thousands(tally.errors), plural(tally.refused, "worker")));
+  }
   const Distribution& replay = tally.replay_entries;
   page.sentence("replay", fmt::format("p50 {}, p99 {}, max {} entries", thousands(replay.percentile(50)),
                                       thousands(replay.percentile(99)), thousands(replay.max())));

@@ -9,6 +9,7 @@
 #include <deque>
 #include <exception>
 #include <map>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -67,6 +68,11 @@ class Tap::Session {
       stop();
       thread_.join();
     }
+  }
+
+  void replace_faults(std::vector<StorageFault> faults) {
+    const std::lock_guard lock(mutex_);
+    decider_ = Decider(std::move(faults));
   }
 
   TapEnd finish() {
@@ -155,6 +161,7 @@ class Tap::Session {
     const std::uint64_t id = waiting.call.id;
     const pid_t thread = static_cast<pid_t>(waiting.call.pid);
     const RemoteProcess& process = process_of(thread);
+    const std::lock_guard lock(mutex_);
     std::optional<Call> call =
         read_call(waiting.call, process, state_.files, state_.options.volatile_files, &mappings_);
     if (!call) {
@@ -196,8 +203,7 @@ class Tap::Session {
     TraceRecord& record = call->record;
     const Decision decision = decider_.decide(record);
     if (decision.act == Act::kill_before) {
-      kill_as_ordered(decision, process);
-      end_.killed_at = state_.trace.records.size();
+      kill_as_ordered(decision, process, record);
       return false;
     }
     if (decision.act == Act::fail) {
@@ -208,9 +214,8 @@ class Tap::Session {
     }
     const std::int64_t result = carry_out_call(call, decision);
     if (decision.act == Act::kill_after) {
-      kill_as_ordered(decision, process);
+      kill_as_ordered(decision, process, record);
       record.injected = record.call == StorageCall::write && record.length < record.requested;
-      end_.killed_at = state_.trace.records.size();
       add(*call, kNeverReturned);
       return false;
     }
@@ -260,7 +265,7 @@ class Tap::Session {
   void add(Call& call, std::uint64_t end) {
     TraceRecord& record = call.record;
     record.end = end;
-    if (record.injected) {
+    if (record.injected && end != kNeverReturned) {
       end_.faulted.push_back(state_.trace.records.size());
     }
     if (!state_.options.keep_payloads) {
@@ -270,8 +275,10 @@ class Tap::Session {
     state_.trace.records.push_back(std::move(record));
   }
 
-  void kill_as_ordered(const Decision& decision, const RemoteProcess& process) {
+  void kill_as_ordered(const Decision& decision, const RemoteProcess& process, const TraceRecord& record) {
     end_.killed_by = decision.fault;
+    end_.killed_call = record;
+    end_.killed_call->payload.clear();
     worker_.before_kill();
     kill(process);
   }
@@ -284,6 +291,7 @@ class Tap::Session {
   State& state_;
   Worker worker_;
   Listener listener_;
+  std::mutex mutex_;  // guards decider_ against replace_faults()
   Decider decider_;
   UniqueFd stop_;
   std::map<pid_t, RemoteProcess> processes_;
@@ -308,6 +316,11 @@ void Tap::attach(Worker worker) {
 
 bool Tap::attached() const { return session_ != nullptr; }
 
+void Tap::replace_faults(std::vector<StorageFault> faults) {
+  CHECK(attached());
+  session_->replace_faults(std::move(faults));
+}
+
 TapEnd Tap::detach() {
   CHECK(attached());
   const std::unique_ptr<Session> session = std::move(session_);
@@ -321,6 +334,11 @@ Trace Tap::take_trace() {
   Trace taken = std::move(state_->trace);
   state_ = std::make_unique<State>(std::move(state_->options));
   return taken;
+}
+
+std::vector<TraceRecord> Tap::take_records() {
+  CHECK(!attached());
+  return std::exchange(state_->trace.records, {});
 }
 
 const FileTable& Tap::files() const { return state_->files; }

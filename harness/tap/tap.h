@@ -49,11 +49,11 @@ struct Moment {
 
 // What happened to one worker.
 struct TapEnd {
-  std::optional<std::size_t> killed_by;  // position in the list of faults
-  std::optional<std::size_t> killed_at;  // position in the trace
-  std::vector<std::size_t> faulted;      // positions in the trace: calls with an injected error or count
-  std::uint64_t calls = 0;               // records of this worker
-  std::string refusal;                   // why the worker was ended without an order, or empty
+  std::optional<std::size_t> killed_by;    // position in the list of faults
+  std::optional<TraceRecord> killed_call;  // the call at which it was killed, without payload
+  std::vector<std::size_t> faulted;        // positions in the trace: calls answered with an injected error or count
+  std::uint64_t calls = 0;                 // records of this worker
+  std::string refusal;                     // why the worker was ended without an order, or empty
 };
 
 class Tap {
@@ -73,12 +73,17 @@ class Tap {
   };
   void attach(Worker worker);
   bool attached() const;
+  // From now on these happen, and occurrences are counted anew. REQUIRES: attached(), and the worker makes no
+  // storage call meanwhile.
+  void replace_faults(std::vector<StorageFault> faults);
   // Waits until the worker and all its children are gone and nothing more can change the directory. Kills
   // children that outlive it. REQUIRES: attached(), and the worker is dead or dying.
   TapEnd detach();
 
   const Trace& trace() const;
   Trace take_trace();  // leaves an empty one that begins with what is there now
+  // Leaves none, and the numbering as it is.
+  std::vector<TraceRecord> take_records();
   const FileTable& files() const;
 
  private:

@@ -21,6 +21,8 @@ class Channel {
   // The two ends of a new socket, both close-on-exec. Throws EnvironmentError.
   static std::pair<UniqueFd, UniqueFd> make_pair();
 
+  int fd() const { return socket_.get(); }
+
   // `fd`, when not -1, is duplicated into the receiver.
   void send(std::string_view message, int fd = -1);
 

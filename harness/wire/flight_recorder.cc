@@ -17,6 +17,77 @@ std::string_view to_string(Failure failure) {
   return kNames.at(static_cast<std::size_t>(failure));
 }
 
+namespace {
+
+std::string_view loading_phase(Step step) {
+  switch (step) {
+    case Step::before_log_append:
+    case Step::inside_log_append:
+    case Step::after_log_append:
+      return "log-append";
+    case Step::before_log_sync:
+      return "log-sync";
+    case Step::during_log_cut:
+      return "log-cut";
+    case Step::after_log_sync:
+    case Step::before_apply:
+    case Step::inside_apply:
+    case Step::after_apply:
+      return "apply";
+    case Step::before_index_capture:
+    case Step::after_index_capture:
+    case Step::during_flush:
+      return "flush";
+    case Step::after_flush:
+    case Step::before_sidecar_rename:
+    case Step::after_sidecar_rename:
+      return "index";
+    case Step::during_prefix_truncation:
+      return "truncation";
+    case Step::during_compaction:
+      return "compaction";
+    case Step::during_checkpoint:
+      return "checkpoint";
+    default:
+      return "log-append";  // nothing of the load was reached yet
+  }
+}
+
+}  // namespace
+
+std::string_view protocol_phase(const FlightRecorder& recorder) {
+  const auto step = static_cast<Step>(recorder.step.load());
+  switch (recorder.phase.load()) {
+    case Phase::starting:
+      return "open-log";
+    case Phase::log_opened:
+      return step == Step::during_suffix_truncation ? "suffix-cut" : "open-engine";
+    case Phase::engine_opened:
+    case Phase::observed_before:
+      return "replay";
+    case Phase::replayed:
+    case Phase::observed_after:
+    case Phase::reopened:
+    case Phase::ready:
+      return "checks";
+    case Phase::loading:
+      return loading_phase(step);
+    case Phase::load_done:
+    case Phase::closed:
+    case Phase::failed:
+      return "end";
+  }
+  return "end";
+}
+
+const std::vector<std::string_view>& protocol_phases() {
+  static const std::vector<std::string_view> all = {"open-log",   "suffix-cut", "open-engine", "replay",
+                                                    "checks",     "log-append", "log-sync",    "log-cut",
+                                                    "apply",      "flush",      "index",       "truncation",
+                                                    "compaction", "checkpoint", "end"};
+  return all;
+}
+
 void FlightRecorder::reset() {
   phase = Phase::starting;
   failure = Failure::none;

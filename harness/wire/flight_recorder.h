@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "harness/base/step.h"
 
@@ -81,6 +82,12 @@ struct FlightRecorder {
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
+// What the worker is doing, for crash points that are told apart by it: "open-engine", "replay", "log-sync",
+// "flush", ... Storage calls of an engine's own threads count for what the worker is doing meanwhile.
+std::string_view protocol_phase(const FlightRecorder& recorder);
+// All names that protocol_phase() gives.
+const std::vector<std::string_view>& protocol_phases();
+
 // Nanoseconds of CLOCK_MONOTONIC.
 std::uint64_t monotonic_ns();
 
@@ -93,5 +100,6 @@ inline constexpr int kRecorderFd = 4;     // memfd of a FlightRecorder
 inline constexpr int kObservationFd = 5;  // memfd of kObservationCapacity bytes
 inline constexpr int kNoticeFd = 6;       // eventfd, worker -> driver: look at the flight recorder
 inline constexpr int kGoFd = 7;           // eventfd, driver -> worker: load
+inline constexpr int kTapFd = 8;          // SOCK_SEQPACKET, worker -> driver: the listener of its filter
 
 }  // namespace chaosgate::wire

@@ -1,5 +1,7 @@
 #include "harness/wire/order.h"
 
+#include <algorithm>
+
 namespace chaosgate::wire {
 
 std::string_view to_string(Protocol protocol) {
@@ -13,6 +15,12 @@ std::optional<Protocol> parse_protocol(std::string_view name) {
     }
   }
   return std::nullopt;
+}
+
+const EngineDescription* find_engine(const Hello& hello, std::string_view name) {
+  const auto found = std::find_if(hello.engines.begin(), hello.engines.end(),
+                                  [&](const EngineDescription& engine) { return engine.name == name; });
+  return found == hello.engines.end() ? nullptr : &*found;
 }
 
 }  // namespace chaosgate::wire

@@ -60,6 +60,7 @@ struct WorkerOrder {
   Protocol protocol = Protocol::in_batch;
   bool free_running = false;  // engine maintenance by its own threads
   bool stock_tuning = false;
+  bool tap = false;                 // storage calls go through the driver
   std::uint64_t term = 0;           // higher than that of every worker before on this directory
   std::uint64_t segment_bytes = 0;  // of the log
 
@@ -83,10 +84,18 @@ struct WorkerOrder {
   std::uint32_t floor_entries = 0;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerOrder, directory, engine, fault, workload, seed, protocol,
-                                   free_running, stock_tuning, term, segment_bytes, create, known_synced,
+                                   free_running, stock_tuning, tap, term, segment_bytes, create, known_synced,
                                    cut_suffix_from, recovery_crash, load_crash, flush_after_replay,
                                    check_reopen, check_backward, check_integrity, reads, load, schedule,
                                    floor_cycles, floor_entries)
+
+// Names a class of an engine's files; see engines::FileClass.
+struct FileClassDescription {
+  std::string name;
+  std::string pattern;
+  std::uint64_t bytes_end = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileClassDescription, name, pattern, bytes_end)
 
 // What the worker program was built with. The driver knows nothing of engines but this.
 struct EngineDescription {
@@ -97,10 +106,11 @@ struct EngineDescription {
   std::string commit_survives;  // "nothing", "process crash", "power cut"
   std::string flush_survives;
   bool commit_survives_kill = false;
-  std::vector<std::string> volatile_files;
+  std::vector<std::string> volatile_files;  // relative to the engine's directory
+  std::vector<FileClassDescription> file_classes;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EngineDescription, name, family, summary, version, commit_survives,
-                                   flush_survives, commit_survives_kill, volatile_files)
+                                   flush_survives, commit_survives_kill, volatile_files, file_classes)
 
 struct FaultDescription {
   std::string name;
@@ -114,9 +124,13 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, pub
 
 struct Hello {
   std::string version;
+  std::string tap_unavailable;  // why workers cannot be tapped here; empty: they can
   std::vector<EngineDescription> engines;
   std::vector<FaultDescription> faults;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Hello, version, engines, faults)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Hello, version, tap_unavailable, engines, faults)
+
+// Null when the worker program does not have it.
+const EngineDescription* find_engine(const Hello& hello, std::string_view name);
 
 }  // namespace chaosgate::wire

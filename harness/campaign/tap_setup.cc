@@ -1,0 +1,89 @@
+#include "harness/campaign/tap_setup.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/base/error.h"
+
+namespace chaosgate::campaign {
+namespace {
+
+// The files of the replica itself. A checkpoint is the engine's doing, but no file of its store.
+const std::vector<tap::FileRule>& our_rules() {
+  static const std::vector<tap::FileRule> rules = {{"segment", "log/*.log"},
+                                                   {"segment-new", "log/*.tmp"},
+                                                   {"sidecar", "durable-index*"},
+                                                   {"checkpoint", "checkpoint/*"}};
+  return rules;
+}
+
+void check_class(const tap::StorageFault& fault, const wire::EngineDescription& engine) {
+  const std::vector<std::string> known = file_classes(engine);
+  if (fault.action != tap::FaultAction::full &&
+      std::find(known.begin(), known.end(), fault.site.file_class) == known.end()) {
+    throw UsageError(fmt::format("{}: unknown file class '{}' of {}; known: {}", to_string(fault),
+                                 fault.site.file_class, engine.name, fmt::join(known, ", ")));
+  }
+}
+
+}  // namespace
+
+tap::TapOptions tap_options(const wire::EngineDescription& engine, const std::filesystem::path& data) {
+  tap::TapOptions options;
+  options.directory = data;
+  options.rules = our_rules();
+  for (const wire::FileClassDescription& file_class : engine.file_classes) {
+    options.rules.push_back({file_class.name, "engine/" + file_class.pattern, file_class.bytes_end});
+  }
+  for (const std::string& name : engine.volatile_files) {
+    options.volatile_files.push_back("engine/" + name);
+    options.volatile_files.push_back("checkpoint/" + name);
+  }
+  return options;
+}
+
+std::vector<std::string> file_classes(const wire::EngineDescription& engine) {
+  std::vector<std::string> names = {std::string(tap::kAnyClass), std::string(tap::kDirectoryClass),
+                                    std::string(tap::kOtherClass)};
+  for (const tap::FileRule& rule : our_rules()) {
+    names.push_back(rule.file_class);
+  }
+  for (const wire::FileClassDescription& file_class : engine.file_classes) {
+    if (std::find(names.begin(), names.end(), file_class.name) == names.end()) {
+      names.push_back(file_class.name);
+    }
+  }
+  return names;
+}
+
+void check_classes(const crash::CyclePlan& plan, const wire::EngineDescription& engine) {
+  if (plan.kind == crash::CrashKind::call) {
+    check_class(plan.call, engine);
+  }
+  if (plan.error) {
+    check_class(*plan.error, engine);
+  }
+  for (const crash::Recrash& recrash : plan.recrashes) {
+    if (recrash.call) {
+      check_class(*recrash.call, engine);
+    }
+  }
+}
+
+bool load_needs_tap(const crash::CyclePlan& plan) {
+  return plan.kind == crash::CrashKind::call || plan.error.has_value();
+}
+
+std::vector<tap::StorageFault> load_faults(const crash::CyclePlan& plan) {
+  std::vector<tap::StorageFault> faults;
+  if (plan.kind == crash::CrashKind::call) {
+    faults.push_back(plan.call);
+  }
+  if (plan.error) {
+    faults.push_back(*plan.error);
+  }
+  return faults;
+}
+
+}  // namespace chaosgate::campaign

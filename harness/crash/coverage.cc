@@ -1,0 +1,115 @@
+#include "harness/crash/coverage.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+namespace chaosgate::crash {
+namespace {
+
+constexpr std::array<std::string_view, 3> kPlaces = {"before", "after", "inside"};
+
+bool reaches_beyond(const tap::TraceRecord& record, std::uint64_t unit) {
+  return record.call == tap::StorageCall::write &&
+         (record.offset / unit + 1) * unit < record.offset + record.requested;
+}
+
+}  // namespace
+
+std::string to_string(const Cell& cell) {
+  return fmt::format("{} {}.{}/{}", kPlaces.at(static_cast<std::size_t>(cell.place)), cell.file_class,
+                     tap::to_string(cell.call), cell.phase);
+}
+
+bool is_recovery_phase(std::string_view phase) {
+  static const std::set<std::string_view> phases = {"open-log", "suffix-cut", "open-engine", "replay",
+                                                    "checks"};
+  return phases.contains(phase);
+}
+
+Cell cell_of(tap::FaultAction action, const tap::TraceRecord& record) {
+  const Place place = action == tap::FaultAction::kill_before   ? Place::before
+                      : action == tap::FaultAction::kill_inside ? Place::inside
+                                                                : Place::after;
+  return {place, record.file_class, record.call, record.phase};
+}
+
+void Coverage::saw(const std::vector<tap::TraceRecord>& records) {
+  std::map<Cell, std::pair<std::uint64_t, std::uint32_t>> counts;
+  for (const tap::TraceRecord& record : records) {
+    if (record.call == tap::StorageCall::refused) {
+      continue;
+    }
+    Cell cell{Place::before, record.file_class, record.call, record.phase};
+    ++counts[cell].first;
+    cell.place = Place::after;
+    ++counts[cell].first;
+    cell.place = Place::inside;
+    if (reaches_beyond(record, tap::kSectorBytes)) {
+      auto& [count, unit] = counts[cell];
+      const bool pages = reaches_beyond(record, tap::kPageBytes);
+      // Only the writes that the larger unit splits count, once there is one.
+      if (pages && unit != tap::kPageBytes) {
+        unit = tap::kPageBytes;
+        count = 0;
+      }
+      count += pages || unit != tap::kPageBytes ? 1 : 0;
+    }
+  }
+  for (const auto& [cell, count] : counts) {
+    know(cell, count.first, count.second);
+  }
+}
+
+void Coverage::know(const Cell& cell, std::uint64_t count, std::uint32_t unit_bytes) {
+  const auto [at, added] = cells_.emplace(cell, Known{});
+  at->second.calls = count;
+  at->second.unit_bytes = unit_bytes == tap::kPageBytes ? tap::kPageBytes : tap::kSectorBytes;
+  if (added) {
+    new_.push_back(to_string(cell));
+  }
+}
+
+void Coverage::hit(const Cell& cell) {
+  const auto [at, added] = cells_.emplace(cell, Known{});
+  if (added) {
+    at->second.calls = 1;
+    new_.push_back(to_string(cell));
+  }
+  ++at->second.hits;
+}
+
+std::optional<tap::StorageFault> Coverage::choose(std::uint64_t steer, bool recovery) const {
+  std::vector<const std::pair<const Cell, Known>*> least;
+  for (const auto& entry : cells_) {
+    if (is_recovery_phase(entry.first.phase) != recovery || entry.first.phase == "end") {
+      continue;
+    }
+    if (!least.empty() && entry.second.hits < least.front()->second.hits) {
+      least.clear();
+    }
+    if (least.empty() || entry.second.hits == least.front()->second.hits) {
+      least.push_back(&entry);
+    }
+  }
+  if (least.empty()) {
+    return std::nullopt;
+  }
+  const Rng stream(steer);
+  const auto& [cell, known] = *least.at(stream.fork("cell").below(least.size()));
+  tap::StorageFault fault;
+  fault.action = cell.place == Place::before  ? tap::FaultAction::kill_before
+                 : cell.place == Place::after ? tap::FaultAction::kill_after
+                                              : tap::FaultAction::kill_inside;
+  fault.unit_bytes = cell.place == Place::inside ? known.unit_bytes : tap::kPageBytes;
+  fault.site = {cell.file_class, cell.call, cell.phase,
+                stream.fork("occurrence").between(1, std::max<std::uint64_t>(known.calls, 1)), 1};
+  return fault;
+}
+
+std::vector<std::string> Coverage::take_new() { return std::exchange(new_, {}); }
+
+}  // namespace chaosgate::crash

@@ -1,0 +1,68 @@
+// Coverage counts where kills landed among the storage calls that were seen, and chooses where the next one
+// should land.
+//
+// A *cell* is a place relative to a call (before, after, inside), the class of its file, the kind of call,
+// and the phase of the protocol: "after sst.datasync/flush". A cell is known once such a call was seen; a
+// known cell that no kill has hit is a zero cell. Steering takes one of the cells hit least often. A pure
+// function of what it was told; not thread-safe.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/base/rng.h"
+#include "harness/tap/fault.h"
+#include "harness/tap/trace.h"
+
+namespace chaosgate::crash {
+
+enum class Place : std::uint8_t { before, after, inside };
+
+struct Cell {
+  Place place = Place::before;
+  std::string file_class;
+  tap::StorageCall call = tap::StorageCall::write;
+  std::string phase;
+
+  auto operator<=>(const Cell&) const = default;
+};
+
+std::string to_string(const Cell& cell);
+
+// Whether calls of this phase belong to a recovery; the others belong to a load.
+bool is_recovery_phase(std::string_view phase);
+
+// The cell of a kill at `record`.
+Cell cell_of(tap::FaultAction action, const tap::TraceRecord& record);
+
+class Coverage {
+ public:
+  // What one worker did.
+  void saw(const std::vector<tap::TraceRecord>& records);
+  void hit(const Cell& cell);
+
+  // A kill at a call like those seen, in recoveries or in loads, in one of the cells hit least often. nullopt
+  // when nothing was seen.
+  std::optional<tap::StorageFault> choose(std::uint64_t steer, bool recovery) const;
+
+  // The cells that became known since the last call.
+  std::vector<std::string> take_new();
+
+ private:
+  struct Known {
+    std::uint64_t hits = 0;
+    std::uint64_t calls = 0;                       // of the last worker that made any
+    std::uint32_t unit_bytes = tap::kSectorBytes;  // inside: the largest unit that splits such a write
+  };
+
+  void know(const Cell& cell, std::uint64_t count, std::uint32_t unit_bytes);
+
+  std::map<Cell, Known> cells_;
+  std::vector<std::string> new_;
+};
+
+}  // namespace chaosgate::crash

@@ -1,0 +1,81 @@
+#include "harness/crash/coverage.h"
+
+#include <set>
+
+#include "harness/base/test.h"
+#include "harness/wire/flight_recorder.h"
+
+using namespace chaosgate;
+using namespace chaosgate::crash;
+using tap::StorageCall;
+
+namespace {
+
+tap::TraceRecord record(StorageCall call, const std::string& file_class, const std::string& phase,
+                        std::uint64_t bytes = 0) {
+  tap::TraceRecord made;
+  made.call = call;
+  made.file_class = file_class;
+  made.phase = phase;
+  made.requested = bytes;
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("calls that were seen become cells, once each") {
+  Coverage coverage;
+  coverage.saw({record(StorageCall::write, "sst", "flush", 10000),
+                record(StorageCall::write, "sst", "flush", 10), record(StorageCall::datasync, "sst", "flush"),
+                record(StorageCall::refused, "sst", "flush")});
+  CHECK(coverage.take_new() == std::vector<std::string>{"before sst.write/flush", "before sst.datasync/flush",
+                                                        "after sst.write/flush", "after sst.datasync/flush",
+                                                        "inside sst.write/flush"});
+  coverage.saw(
+      {record(StorageCall::datasync, "sst", "flush"), record(StorageCall::datasync, "sst", "open-log")});
+  CHECK(coverage.take_new() ==
+        std::vector<std::string>{"before sst.datasync/open-log", "after sst.datasync/open-log"});
+}
+
+TEST_CASE("steering goes through all cells before it hits one twice") {
+  Coverage coverage;
+  coverage.saw({record(StorageCall::write, "sst", "flush", 10000),
+                record(StorageCall::datasync, "sst", "flush"),
+                record(StorageCall::datasync, "sst", "replay")});
+  CHECK_FALSE(Coverage().choose(1, false));
+  std::set<std::string> sites;
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    const auto fault = coverage.choose(i, false);
+    REQUIRE(fault);
+    CHECK(fault->is_kill());
+    CHECK(sites.insert(to_string(*fault)).second);
+    coverage.hit(
+        cell_of(fault->action, record(*fault->site.call, fault->site.file_class, fault->site.phase)));
+  }
+  CHECK(sites.size() == 5);
+  CHECK(sites.contains("kill-inside~1p@sst.write/flush#1"));
+  CHECK(coverage.choose(7, true)->site.phase == "replay");
+}
+
+TEST_CASE("the same knowledge and number choose the same place") {
+  Coverage coverage;
+  for (const char* phase : {"flush", "apply", "log-sync"}) {
+    coverage.saw(
+        {record(StorageCall::write, "sst", phase, 600), record(StorageCall::write, "sst", phase, 600)});
+  }
+  std::set<std::string> chosen;
+  for (std::uint64_t i = 1; i < 200; ++i) {
+    CHECK(coverage.choose(i, false) == coverage.choose(i, false));
+    chosen.insert(to_string(*coverage.choose(i, false)));
+  }
+  CHECK(chosen.size() == 3 * 3 * 2);  // place, phase, occurrence
+  CHECK(chosen.contains("kill-inside~1s@sst.write/apply#2"));
+}
+
+TEST_CASE("every phase of the protocol belongs to a load or to a recovery") {
+  int recovery = 0;
+  for (const std::string_view phase : wire::protocol_phases()) {
+    recovery += is_recovery_phase(phase) ? 1 : 0;
+  }
+  CHECK(recovery == 5);
+}
