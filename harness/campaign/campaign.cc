@@ -220,20 +220,7 @@ class EngineRun {
     replace_file(directory / "plan.txt", crash::to_string(lane.evidence()->plan) + "\n");
     std::string file;
     if (config_.keep_images) {
-      Bundle bundle;
-      bundle.version = chaosgate_version();
-      bundle.engine_version = engine_.version;
-      bundle.key = options.key;
-      bundle.protocol = options.protocol;
-      bundle.lane = event.lane;
-      bundle.cycle = event.cycle;
-      bundle.plan_checksum =
-          fmt::format("{:016x}", plan_checksum(options.key, options.protocol, event.lane, event.cycle + 1));
-      bundle.commit_survives_kill = engine_.commit_survives_kill;
-      bundle.plan = lane.evidence()->plan;
-      bundle.recovery = lane.evidence()->recovery;
-      bundle.event = event;
-      write_bundle(bundle, lane.evidence()->image, lane.evidence()->output, directory / "bundle.tar.zst");
+      write_bundle(lane.bundle(event), lane.evidence()->image, lane.evidence()->output, directory / "bundle.tar.zst");
       file = (fs::path("failures") / id / "bundle.tar.zst").string();
     }
     const std::string command =

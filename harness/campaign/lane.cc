@@ -10,6 +10,7 @@
 #include "harness/base/file.h"
 #include "harness/campaign/drive.h"
 #include "harness/campaign/tap_setup.h"
+#include "harness/campaign/versions.h"
 
 namespace chaosgate::campaign {
 
@@ -157,11 +158,16 @@ wire::WorkerOrder Lane::order(const crash::CyclePlan& load) const {
   return order;
 }
 
-bool Lane::create(CycleEvent* event) {
+void Lane::begin_directory() {
   data_ = make_directory(options_.directory / fmt::format("data-{}", generation_++));
-  oracle_ = std::make_unique<oracle::Oracle>(generator_);
+  tap_.reset();
   mirror_ =
       options_.keep_images ? std::make_unique<ImageMirror>(data_, options_.directory / "image") : nullptr;
+}
+
+bool Lane::create(CycleEvent* event) {
+  begin_directory();
+  oracle_ = std::make_unique<oracle::Oracle>(generator_);
   indexes_ = {};
   indexes_.appended = generator_.preload_entries();
   wire::WorkerOrder create = order(plan(cycle_));
@@ -206,7 +212,7 @@ void Lane::abandon_directory() {
 
 void Lane::note_calls(const std::vector<tap::StorageFault>& faults, Death* death) {
   const tap::TapEnd& end = parent_.tap_end();
-  const std::vector<tap::TraceRecord> records = tap_->take_records();
+  std::vector<tap::TraceRecord> records = tap_->take_records();
   coverage_.saw(records);
   indexes_.after_error = indexes_.after_error || !end.faulted.empty();
   death->errors = end.faulted.size();
@@ -220,13 +226,18 @@ void Lane::note_calls(const std::vector<tap::StorageFault>& faults, Death* death
     coverage_.hit(*cell);
     death->cell = to_string(*cell);
   }
+  if (options_.keep_records) {
+    std::move(records.begin(), records.end(), std::back_inserter(records_));
+  }
 }
 
 bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash, CycleEvent* event) {
   Tapped tapped;
   if (order.tap) {
-    // Anew for each worker: others, which were not tapped, have changed names since the last.
-    tap_ = std::make_unique<tap::Tap>(tap_options(*engine_, data_));
+    // Anew for each worker, unless all are tapped: others have changed names since the last.
+    if (tap_ == nullptr || !options_.watch) {
+      tap_ = std::make_unique<tap::Tap>(tap_options(*engine_, data_));
+    }
     tapped.tap = tap_.get();
     if (recrash != nullptr && recrash->call) {
       tapped.faults.push_back(*recrash->call);
@@ -377,6 +388,54 @@ bool Lane::load(CycleEvent* event) {
     keep_evidence(ready_order_, RecoveryJudge(*oracle_, ready_order_, indexes_));
   }
   return fine;
+}
+
+bool Lane::prepare() {
+  CHECK(data_.empty());
+  CycleEvent ignored;
+  return create(&ignored) && recover(nullptr, nullptr, &ignored);
+}
+
+LaneState Lane::keep_state(const fs::path& image) const {
+  CHECK(!ready_ && !data_.empty());
+  LaneState state;
+  state.image = image;
+  copy_tree(data_, image);
+  oracle_->mark();
+  oracle_->save(&state.belief);
+  state.indexes = indexes_;
+  state.cycle = cycle_;
+  return state;
+}
+
+void Lane::go_back(const LaneState& state, crash::CyclePlan plan) {
+  abandon_directory();
+  begin_directory();
+  fs::remove(data_);
+  copy_tree(state.image, data_);
+  const Status status = oracle::Oracle::load(state.belief, generator_, &oracle_);
+  CHECK(status.ok(), "a belief that was just saved: {}", status.to_string());
+  indexes_ = state.indexes;
+  cycle_ = state.cycle;
+  options_.given = {{cycle_, std::move(plan)}};
+}
+
+Bundle Lane::bundle(const CycleEvent& event) const {
+  CHECK(evidence_.has_value());
+  Bundle bundle;
+  bundle.version = chaosgate_version();
+  bundle.engine_version = engine_->version;
+  bundle.key = options_.key;
+  bundle.protocol = options_.protocol;
+  bundle.lane = event.lane;
+  bundle.cycle = event.cycle;
+  bundle.plan_checksum =
+      fmt::format("{:016x}", plan_checksum(options_.key, options_.protocol, event.lane, event.cycle + 1));
+  bundle.commit_survives_kill = engine_->commit_survives_kill;
+  bundle.plan = evidence_->plan;
+  bundle.recovery = evidence_->recovery;
+  bundle.event = event;
+  return bundle;
 }
 
 CycleEvent Lane::run_cycle(bool last) {

@@ -15,8 +15,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "harness/campaign/bundle.h"
 #include "harness/campaign/config.h"
 #include "harness/campaign/image_mirror.h"
 #include "harness/campaign/recovery.h"
@@ -45,6 +47,15 @@ struct LaneOptions {
   // Instead of what the seed plans for these cycles.
   std::map<std::uint64_t, crash::CyclePlan> given;
   bool watch = false;  // tap every worker, to say at which storage call timers and steps struck
+  bool keep_records = false;  // of the tap, for take_records(). REQUIRES: watch
+};
+
+// Where a lane can be put back to: a data directory that was closed cleanly, and what is believed of it.
+struct LaneState {
+  std::filesystem::path image;
+  std::string belief;
+  oracle::CrashIndexes indexes;
+  std::uint64_t cycle = 0;
 };
 
 class Lane {
@@ -58,6 +69,19 @@ class Lane {
   // Runs the next cycle. `last`: no load follows its recovery, the engine is closed cleanly; another cycle
   // may still be run, and opens it again.
   report::CycleEvent run_cycle(bool last);
+
+  // Makes a data directory, preloads and closes it. False, and evidence(), when something was found. REQUIRES:
+  // no cycle was run.
+  bool prepare();
+  // Copies the data directory to `image`, which must not exist. REQUIRES: it was closed cleanly.
+  LaneState keep_state(const std::filesystem::path& image) const;
+  // Puts the data directory, what is believed of it, and the number of the next cycle back, and gives that cycle
+  // a plan.
+  void go_back(const LaneState& state, crash::CyclePlan plan);
+  // What the tap saw since the last call.
+  std::vector<tap::TraceRecord> take_records() { return std::exchange(records_, {}); }
+  // The last cycle's failure. REQUIRES: evidence().
+  Bundle bundle(const report::CycleEvent& event) const;
 
   std::uint64_t next_cycle() const { return cycle_; }
   // What is planned for a cycle, before steering.
@@ -79,6 +103,7 @@ class Lane {
   // Steering: the storage call at which the load dies, and the chore that reaches it.
   crash::CyclePlan steered(crash::CyclePlan plan) const;
   wire::WorkerOrder order(const crash::CyclePlan& load) const;
+  void begin_directory();
   // Makes a new, preloaded data directory. False when something was found.
   bool create(report::CycleEvent* event);
   // Recovers after the crash of `crashed` (null: after creation), re-crashes included, and leaves a worker
@@ -112,6 +137,7 @@ class Lane {
   crash::CyclePlan loading_;    // ... this, as it will be carried out
   crash::CyclePlan last_plan_;  // of the cycle before
   crash::Coverage coverage_;
+  std::vector<tap::TraceRecord> records_;
   std::optional<Evidence> evidence_;
 };
 

@@ -92,17 +92,10 @@ TEST_CASE("with step kills and scheduled maintenance a seed crashes at the same 
 
 namespace {
 
-void check_bundle_replays(const LaneOptions& options, const Lane& lane, const CycleEvent& event) {
+void check_bundle_replays(const Lane& lane, const CycleEvent& event) {
   const TempDir directory = make_directory();
-  Bundle bundle;
-  bundle.version = "test";
-  bundle.key = options.key;
-  bundle.lane = event.lane;
-  bundle.cycle = event.cycle;
-  bundle.recovery = lane.evidence()->recovery;
-  bundle.event = event;
   const std::filesystem::path file = directory.path() / "bundle.tar.zst";
-  write_bundle(bundle, lane.evidence()->image, lane.evidence()->output, file);
+  write_bundle(lane.bundle(event), lane.evidence()->image, lane.evidence()->output, file);
   const std::filesystem::path image = directory.path() / "image";
   std::filesystem::create_directory(image);
   const Bundle read = read_bundle(file, image);
@@ -140,7 +133,7 @@ TEST_CASE("a planted fault is found, and its bundle gives the verdict back twent
     bool& seen = order.flush_after_replay || order.check_reopen ? flushed : unflushed;
     if (!seen) {
       seen = true;
-      check_bundle_replays(options, lane, event);
+      check_bundle_replays(lane, event);
     }
   }
   CHECK(flushed);

@@ -36,11 +36,14 @@ ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopS
   options.keep_images = false;
   options.pinned_before = replay.as_planned ? 0 : replay.cycle;
   options.given = replay.given;
+  options.watch = replay.trace;
+  options.keep_records = replay.trace;
   Lane lane(options, &stop);
   ReplayRun run;
   while (lane.next_cycle() <= replay.cycle && !stop.requested()) {
     const bool wanted = lane.next_cycle() == replay.cycle;
     run.event = lane.run_cycle(wanted);
+    run.records = lane.take_records();
     run.reached = wanted;
     run.violations = run.event.violations;
     if (is_abnormal(run.event.crash)) {

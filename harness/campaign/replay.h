@@ -25,6 +25,7 @@ struct ReplayRun {
   std::string abnormal;      // a death nobody ordered, or an error; empty when there was none
   report::CycleEvent event;  // from the seed: of the wanted cycle, or of the one that failed before it
   bool reached = false;      // from the seed: the wanted cycle was run
+  std::vector<tap::TraceRecord> records;  // of that cycle, when they were asked for
 };
 
 struct SeedReplay {
@@ -36,6 +37,7 @@ struct SeedReplay {
   std::filesystem::path worker;
   std::uint32_t hang_ms = 60'000;
   bool as_planned = false;                          // do not pin the cycles before
+  bool trace = false;       // take down the storage calls of the wanted cycle
   std::map<std::uint64_t, crash::CyclePlan> given;  // instead of what the seed plans
 };
 

@@ -32,6 +32,8 @@ Command make_replay_command(CLI::App& parent, Globals& globals);
 Command make_selftest_command(CLI::App& parent, Globals& globals);
 Command make_bench_command(CLI::App& parent, Globals& globals);
 Command make_report_command(CLI::App& parent, Globals& globals);
+Command make_sweep_command(CLI::App& parent, Globals& globals);
+Command make_trace_command(CLI::App& parent, Globals& globals);
 Command make_list_command(CLI::App& parent, Globals& globals);
 
 // Whether to colour what goes to `fd`: --color, then NO_COLOR, CLICOLOR_FORCE, TERM=dumb and whether it is a

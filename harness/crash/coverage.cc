@@ -40,7 +40,7 @@ Cell cell_of(tap::FaultAction action, const tap::TraceRecord& record) {
 void Coverage::saw(const std::vector<tap::TraceRecord>& records) {
   std::map<Cell, std::pair<std::uint64_t, std::uint32_t>> counts;
   for (const tap::TraceRecord& record : records) {
-    if (record.call == tap::StorageCall::refused) {
+    if (record.call == tap::StorageCall::refused || record.informational) {
       continue;
     }
     Cell cell{Place::before, record.file_class, record.call, record.phase};

@@ -56,7 +56,7 @@ wire::Hello make_hello() {
                              {}});
     for (const engines::FileClass& file_class : config.file_classes) {
       hello.engines.back().file_classes.push_back(
-          {file_class.name, file_class.pattern, file_class.bytes_end});
+          {file_class.name, file_class.pattern, file_class.bytes_end, file_class.informational});
     }
   }
   hello.faults = planted_faults();

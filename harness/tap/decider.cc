@@ -33,7 +33,9 @@ bool can_happen(const StorageFault& fault, const TraceRecord& record) {
 }
 
 bool matches(const CallSite& site, const TraceRecord& record) {
-  return (site.file_class == kAnyClass || site.file_class == record.file_class) &&
+  const bool of_class =
+      site.file_class == kAnyClass ? !record.informational : site.file_class == record.file_class;
+  return of_class &&
          (!site.call || *site.call == record.call) && (site.phase.empty() || site.phase == record.phase);
 }
 

@@ -14,7 +14,8 @@
 //   lost-sync@segment.datasync#2        that sync fails once; what it should have written is gone
 //   full~65536x3                        room for 64 KiB more; back after three calls were refused
 //
-// Occurrences are counted from 1 in each worker, over the calls that match class, call and phase.
+// Occurrences are counted from 1 in each worker, anew when its load begins, over the calls that match class,
+// call and phase. "any" class is every class but those of informational files.
 #pragma once
 
 #include <cstdint>

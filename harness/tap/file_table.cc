@@ -114,10 +114,10 @@ std::string_view FileTable::class_of_path(const std::string& path, std::uint64_t
 
 bool FileTable::is_directory(InodeId inode) const { return nodes_.at(inode).directory; }
 
-bool FileTable::has_class(std::string_view name) const {
-  return name == kDirectoryClass || name == kOtherClass ||
-         std::any_of(rules_.begin(), rules_.end(),
-                     [&](const FileRule& rule) { return rule.file_class == name; });
+bool FileTable::is_informational(std::string_view file_class) const {
+  return std::any_of(rules_.begin(), rules_.end(), [&](const FileRule& rule) {
+    return rule.informational && rule.file_class == file_class;
+  });
 }
 
 }  // namespace chaosgate::tap

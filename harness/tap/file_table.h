@@ -26,6 +26,7 @@ struct FileRule {
   std::string pattern;  // fnmatch(3) without FNM_PATHNAME on the path relative to the data directory
   // Only writes that end at or below this offset belong to the class; 0: all.
   std::uint64_t bytes_end = 0;
+  bool informational = false;  // see TraceRecord::informational
 };
 
 inline constexpr std::string_view kDirectoryClass = "dir";
@@ -54,7 +55,7 @@ class FileTable {
   std::string_view file_class(InodeId inode, std::uint64_t end = 0) const;
   std::string_view class_of_path(const std::string& path, std::uint64_t end = 0) const;
   bool is_directory(InodeId inode) const;
-  bool has_class(std::string_view name) const;
+  bool is_informational(std::string_view file_class) const;
 
  private:
   struct Node {

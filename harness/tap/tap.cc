@@ -197,6 +197,7 @@ class Tap::Session {
     record.process = state_.number_of(&state_.processes, process.pid());
     record.indexes = moment.indexes;
     record.phase = moment.phase;
+    record.informational = state_.files.is_informational(record.file_class);
   }
 
   bool perform(Call* call, std::uint64_t id, const RemoteProcess& process) {

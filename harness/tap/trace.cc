@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, kStorageCallCount> kNames = {
     "create", "write", "truncate", "allocate", "sync",  "datasync", "range-sync", "sync-all",
     "rename", "link",  "unlink",   "mkdir",    "rmdir", "map-sync", "refused"};
 
-enum Flag : std::uint8_t { kInjected = 1, kDirectory = 2, kWriteThrough = 4 };
+enum Flag : std::uint8_t { kInjected = 1, kDirectory = 2, kWriteThrough = 4, kInformational = 8 };
 
 void put_indexes(const TraceIndexes& indexes, std::string* out) {
   for (const std::uint64_t index :
@@ -49,7 +49,8 @@ void put_record(const TraceRecord& record, std::string* out) {
   put_u8(out, static_cast<std::uint8_t>(record.call));
   put_u8(out, static_cast<std::uint8_t>((record.injected ? kInjected : 0) |
                                         (record.is_directory ? kDirectory : 0) |
-                                        (record.write_through ? kWriteThrough : 0)));
+                                        (record.write_through ? kWriteThrough : 0) |
+                                        (record.informational ? kInformational : 0)));
   put_u32(out, record.error);
   for (const std::uint64_t number :
        {record.inode, record.dir, record.from_dir, record.replaced, record.offset, record.length,
@@ -76,6 +77,7 @@ bool take_record(Reader* reader, TraceRecord* record) {
   record->injected = (flags & kInjected) != 0;
   record->is_directory = (flags & kDirectory) != 0;
   record->write_through = (flags & kWriteThrough) != 0;
+  record->informational = (flags & kInformational) != 0;
   for (std::uint64_t* number :
        {&record->inode, &record->dir, &record->from_dir, &record->replaced, &record->offset, &record->length,
         &record->requested, &record->size_before, &record->size_after, &record->payload_hash}) {
@@ -175,11 +177,13 @@ std::string describe(const TraceRecord& record) {
 std::uint64_t signature(const Trace& trace) {
   std::string text;
   for (const TraceRecord& record : trace.records) {
+    if (record.informational) {
+      continue;
+    }
     put_u8(&text, static_cast<std::uint8_t>(record.call));
     put_bytes(&text, record.file_class);
     put_u64(&text, record.offset);
     put_u64(&text, record.length);
-    put_u64(&text, record.payload_hash);
     put_u32(&text, record.error);
   }
   return hash64(text);

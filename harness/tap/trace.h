@@ -91,6 +91,7 @@ struct TraceRecord {
   std::uint32_t error = 0;
   bool injected = false;       // the error, short count or cut was ordered
   bool is_directory = false;   // `inode` is a directory
+  bool informational = false;  // of a file for people: not counted by crash points, not in signatures
   bool write_through = false;  // O_SYNC, O_DSYNC, RWF_SYNC or RWF_DSYNC: durable when it returned
   InodeId inode = 0;           // what the call is about: the file, or the directory that is synced or made
   InodeId dir = 0;             // create, rename, link, unlink, mkdir, rmdir: the directory of `name`
@@ -126,8 +127,9 @@ struct Trace {
 // One line for people: "  17 pwrite64    engine/MANIFEST-000005 manifest  +4096 128 -> 128  flush".
 std::string describe(const TraceRecord& record);
 
-// What must be equal for two runs to have made the same calls: kind, class, offset, length and payload of
-// each record, without times, threads and file names. hash64.
+// What must be equal for two runs to have made the same calls: kind, class, offset, length and error of each
+// record, without times, threads, names and content (engines write clocks and random identifiers), and without
+// informational files. hash64.
 std::uint64_t signature(const Trace& trace);
 
 void save_trace(const Trace& trace, std::string* out);

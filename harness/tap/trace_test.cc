@@ -21,6 +21,7 @@ Trace sample() {
   record.injected = true;
   record.is_directory = true;
   record.write_through = true;
+  record.informational = true;
   record.inode = 9;
   record.dir = 1;
   record.name = std::string("n\0x", 3);
@@ -72,19 +73,23 @@ TEST_CASE("a damaged trace, another version and other files are refused, each wi
   CHECK(version.message().find("version 99") != std::string::npos);
 }
 
-TEST_CASE("a signature forgets names, times and threads, and nothing else") {
-  const std::uint64_t original = signature(sample());
-  Trace same = sample();
+TEST_CASE("a signature forgets names, times, threads, content and files for people, and nothing else") {
+  Trace first = sample();
+  first.records[0].informational = false;
+  const std::uint64_t original = signature(first);
+  Trace same = first;
+  same.records[0].payload_hash = 5;
+  same.records.push_back(sample().records[0]);
   same.records[0].begin = 100;
   same.records[0].thread = 7;
   same.records[0].path = "other";
   CHECK(signature(same) == original);
-  Trace moved = sample();
+  Trace moved = first;
   moved.records[0].offset += 1;
   CHECK(signature(moved) != original);
-  Trace longer = sample();
-  longer.records.pop_back();
-  CHECK(signature(longer) != original);
+  Trace shorter = first;
+  shorter.records.pop_back();
+  CHECK(signature(shorter) != original);
 }
 
 TEST_CASE("every storage call has a name that parses back") {

@@ -94,8 +94,9 @@ struct FileClassDescription {
   std::string name;
   std::string pattern;
   std::uint64_t bytes_end = 0;
+  bool informational = false;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileClassDescription, name, pattern, bytes_end)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileClassDescription, name, pattern, bytes_end, informational)
 
 // What the worker program was built with. The driver knows nothing of engines but this.
 struct EngineDescription {

@@ -1,0 +1,269 @@
+#include "harness/campaign/sweep.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "harness/base/error.h"
+#include "harness/campaign/lane.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+using report::CycleEvent;
+using report::Outcome;
+using tap::FaultAction;
+using tap::StorageFault;
+using tap::TraceRecord;
+
+namespace {
+
+struct Point {
+  bool in_recovery = false;
+  StorageFault fault;
+  std::string call;   // "sst.write"
+  std::string phase;  // of the protocol
+};
+
+crash::CyclePlan base_plan(const SweepOptions& options) {
+  crash::CyclePlan plan;
+  plan.kind = crash::CrashKind::call;
+  plan.cut_suffix = true;
+  plan.flush_after_replay = true;
+  plan.check_backward = true;
+  wire::Schedule& schedule = plan.schedule;
+  schedule.sync_group_max = 4;
+  schedule.apply_group_max = 4;
+  schedule.flush_one_in = 25;
+  schedule.truncate_one_in = 15;
+  schedule.compact_one_in = 50;
+  schedule.checkpoint_one_in = 50;
+  schedule.entries_max = options.entries;
+  return plan;
+}
+
+StorageFault kill(FaultAction action, std::uint64_t nth) {
+  StorageFault fault;
+  fault.action = action;
+  fault.site.occurrence = nth;
+  return fault;
+}
+
+// A place behind all others: the load comes to its end.
+StorageFault never() { return kill(FaultAction::kill_before, 1'000'000'000); }
+
+// Counts, among the calls so far, the writes that a unit splits: an occurrence of kill-inside.
+class Splits {
+ public:
+  // The kill inside this write; nullopt when neither unit splits it.
+  std::optional<StorageFault> next(const TraceRecord& record) {
+    std::optional<StorageFault> fault;
+    for (const std::uint32_t unit : {tap::kSectorBytes, tap::kPageBytes}) {
+      const bool splits = record.call == tap::StorageCall::write &&
+                          (record.offset / unit + 1) * unit < record.offset + record.requested;
+      if (splits) {
+        fault = kill(FaultAction::kill_inside, ++count_[unit]);
+        fault->unit_bytes = unit;
+        fault->site.call = tap::StorageCall::write;
+      }
+    }
+    return fault;  // by pages where there are some
+  }
+
+ private:
+  std::map<std::uint32_t, std::uint64_t> count_;
+};
+
+// All points of a sequence of calls.
+void add_points(const std::vector<TraceRecord>& records, bool in_recovery, std::vector<Point>* points) {
+  std::uint64_t nth = 0;
+  Splits splits;
+  for (const TraceRecord& record : records) {
+    const std::string call = record.file_class + "." + std::string(tap::to_string(record.call));
+    ++nth;
+    points->push_back({in_recovery, kill(FaultAction::kill_before, nth), call, record.phase});
+    points->push_back({in_recovery, kill(FaultAction::kill_after, nth), call, record.phase});
+    if (const std::optional<StorageFault> inside = splits.next(record)) {
+      points->push_back({in_recovery, *inside, call, record.phase});
+    }
+  }
+}
+
+class Sweep {
+ public:
+  Sweep(const SweepOptions& options, fs::path directory, fs::path failures, StopSignal& stop,
+        report::Progress* progress)
+      : options_(options),
+        directory_(std::move(directory)),
+        failures_(std::move(failures)),
+        stop_(stop),
+        progress_(progress) {}
+
+  SweepResult run() {
+    explore();
+    result_.points = points_.size();
+    for (const Point& point : points_) {
+      ++result_.by_call[point.call];
+      ++result_.by_phase[point.phase];
+    }
+    std::vector<std::thread> threads;
+    for (std::uint32_t i = 0; i < options_.threads; ++i) {
+      threads.emplace_back([this, i] { work(i); });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+    result_.complete = next_ >= points_.size() && !stop_.requested();
+    return std::move(result_);
+  }
+
+ private:
+  LaneOptions lane_options(const std::string& name, bool watch) const {
+    LaneOptions options;
+    options.key = options_.key;
+    options.engine = options_.engine;
+    options.protocol = options_.protocol;
+    options.directory = directory_ / name;
+    options.worker = options_.worker;
+    options.hang_ms = options_.hang_ms;
+    options.watch = watch;
+    options.keep_records = watch;
+    return options;
+  }
+
+  // Runs the load once to its end, and one recovery, and takes down the calls. On a thread of its own: a lane
+  // stays on one.
+  void explore() {
+    std::thread thread([this] {
+      try {
+        Lane lane(lane_options("explore", true), &stop_);
+        if (!lane.hello().tap_unavailable.empty()) {
+          throw UsageError("storage calls cannot be seen here: " + lane.hello().tap_unavailable);
+        }
+        if (!lane.prepare()) {
+          throw EnvironmentError("a new data directory cannot be made; 'chaosgate run' says why");
+        }
+        start_ = lane.keep_state(directory_ / "start");
+        const std::vector<TraceRecord> load = calls(lane, never(), false);
+        result_.load_calls = load.size();
+        add_points(load, false, &points_);
+        // Two thirds into the load there is something to replay, and a tail to cut.
+        mid_ = kill(FaultAction::kill_before, load.size() * 2 / 3);
+        const std::vector<TraceRecord> recovery = calls(lane, mid_, true);
+        result_.recovery_calls = recovery.size();
+        add_points(recovery, true, &points_);
+      } catch (...) {
+        error_ = std::current_exception();
+      }
+    });
+    thread.join();
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+  }
+
+  // The calls of a load that dies at `fault`, or of the recovery after it.
+  std::vector<TraceRecord> calls(Lane& lane, const StorageFault& fault, bool of_recovery) {
+    crash::CyclePlan plan = base_plan(options_);
+    plan.call = fault;
+    lane.go_back(start_, plan);
+    lane.take_records();
+    lane.run_cycle(true);
+    std::vector<TraceRecord> wanted;
+    bool load_seen = false;
+    for (TraceRecord& record : lane.take_records()) {
+      const bool recovery = crash::is_recovery_phase(record.phase) || record.phase == "end";
+      load_seen = load_seen || !recovery;
+      if (!record.informational && record.call != tap::StorageCall::refused &&
+          (of_recovery ? load_seen && recovery && record.phase != "end" : !recovery)) {
+        wanted.push_back(std::move(record));
+      }
+    }
+    return wanted;
+  }
+
+  void work(std::uint32_t number) {
+    try {
+      Lane lane(lane_options(fmt::format("sweep-{}", number), false), &stop_);
+      for (;;) {
+        std::size_t mine = 0;
+        {
+          const std::lock_guard lock(mutex_);
+          if (next_ >= points_.size() || error_ || stop_.requested() ||
+              result_.failures.size() >= options_.failures_max) {
+            return;
+          }
+          mine = next_++;
+          if (progress_ != nullptr) {
+            progress_->update({"sweep " + options_.engine, mine, points_.size(), result_.failures.size()});
+          }
+        }
+        try_point(lane, points_[mine]);
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      error_ = std::current_exception();
+    }
+  }
+
+  void try_point(Lane& lane, const Point& point) {
+    crash::CyclePlan plan = base_plan(options_);
+    plan.call = point.in_recovery ? mid_ : point.fault;
+    if (point.in_recovery) {
+      plan.recrashes.emplace_back().call = point.fault;
+    }
+    lane.go_back(start_, plan);
+    const CycleEvent event = lane.run_cycle(true);
+    const std::lock_guard lock(mutex_);
+    const report::Death& death =
+        point.in_recovery && !event.recrashes.empty() ? event.recrashes.front() : event.crash;
+    if (lane.evidence()) {
+      keep(lane, event, point);
+    } else if (death.outcome != Outcome::killed || (point.in_recovery && event.recrashes.empty())) {
+      result_.missed.push_back(fmt::format("{} {} ({}, {})", point.in_recovery ? "recovery" : "load",
+                                           to_string(point.fault), point.call, point.phase));
+    } else if (event.recovered) {
+      ++result_.judged;
+    }
+  }
+
+  void keep(const Lane& lane, const CycleEvent& event, const Point& point) {
+    fs::create_directories(failures_);
+    const fs::path file =
+        failures_ / fmt::format("{}-{}-{}.tar.zst", options_.engine, point.in_recovery ? "recovery" : "load",
+                                result_.failures.size());
+    write_bundle(lane.bundle(event), lane.evidence()->image, lane.evidence()->output, file);
+    result_.failures.push_back(event);
+    result_.bundles.push_back(file);
+  }
+
+  const SweepOptions options_;
+  const fs::path directory_;
+  const fs::path failures_;
+  StopSignal& stop_;
+  report::Progress* progress_;
+  LaneState start_;
+  StorageFault mid_;
+  std::vector<Point> points_;
+  std::mutex mutex_;  // guards what follows
+  std::size_t next_ = 0;
+  SweepResult result_;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+SweepResult run_sweep(const SweepOptions& options, const fs::path& directory, const fs::path& failures,
+                      StopSignal& stop, report::Progress* progress) {
+  return Sweep(options, directory, failures, stop, progress).run();
+}
+
+}  // namespace chaosgate::campaign

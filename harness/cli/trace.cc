@@ -1,0 +1,120 @@
+// chaosgate trace: the storage calls of one cycle, or of a file that holds some.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/replay.h"
+#include "harness/campaign/work_directory.h"
+#include "harness/cli/command.h"
+#include "harness/cli/settings.h"
+#include "harness/tap/trace.h"
+
+namespace chaosgate::cli {
+namespace {
+
+using report::ExitStatus;
+
+struct Options {
+  explicit Options(CLI::App& app)
+      : settings(app, {"engine", "workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
+                       "timer-us-max", "fault", "segment-bytes", "dir", "worker", "hang-ms"}) {}
+
+  Settings settings;
+  std::string target;
+  std::string cycle = "0";
+  std::string lane = "0";
+  std::string output;
+  bool as_planned = false;
+};
+
+void print(const tap::Trace& trace) {
+  for (const tap::TraceRecord& record : trace.records) {
+    fmt::print("{}\n", tap::describe(record));
+  }
+  fmt::print("{} storage calls, signature {:016x}\n", trace.records.size(), tap::signature(trace));
+}
+
+ExitStatus print_file(const std::string& path) {
+  std::string bytes;
+  if (const Status status = read_file(path, &bytes); !status.ok()) {
+    throw UsageError(fmt::format("{}: {}", path, status.message()));
+  }
+  tap::Trace trace;
+  if (const Status status = tap::load_trace(bytes, &trace); !status.ok()) {
+    throw UsageError(fmt::format("{}: {}", path, status.message()));
+  }
+  print(trace);
+  return ExitStatus::pass;
+}
+
+ExitStatus run(Options& options, const Globals& globals) {
+  campaign::CampaignConfig config = options.settings.resolve();
+  if (std::filesystem::exists(options.target)) {
+    return print_file(options.target);
+  }
+  config.worker = find_worker(config.worker);
+  if (config.engines.size() != 1 || options.settings.source("engine") == "default") {
+    throw UsageError("a trace of a seed needs --engine with exactly one engine");
+  }
+  campaign::SeedReplay replay;
+  replay.key = config.key;
+  replay.key.seed = parse_number("seed or file", options.target, 0, UINT64_MAX);
+  replay.engine = config.engines.front();
+  replay.lane = parse_number("--lane", options.lane, 0, 255);
+  replay.cycle = parse_number("--cycle", options.cycle, 0, 10'000'000);
+  replay.protocol = campaign::lane_protocol(config.protocol, replay.lane);
+  replay.worker = config.worker;
+  replay.hang_ms = config.hang_ms;
+  replay.as_planned = options.as_planned;
+  replay.given = campaign::plans_of_lane(config.plans, replay.lane);
+  replay.trace = true;
+  campaign::CampaignConfig checked = config;
+  checked.lanes = 1;
+  const wire::Hello hello = campaign::read_hello(config.worker);
+  campaign::validate(checked, hello);
+  if (!hello.tap_unavailable.empty()) {
+    throw UsageError("storage calls cannot be seen here: " + hello.tap_unavailable);
+  }
+  const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
+  const campaign::ReplayRun run = campaign::replay_seed(replay, work.path() / "trace", *globals.stop);
+  if (!run.reached) {
+    log_line("the cycle was not reached; the trace is that of the last one before");
+  }
+  tap::Trace trace;
+  trace.records = run.records;
+  log_line(report::position(run.event.crash));
+  if (options.output.empty()) {
+    print(trace);
+    return ExitStatus::pass;
+  }
+  std::string bytes;
+  tap::save_trace(trace, &bytes);
+  replace_file(options.output, bytes);
+  fmt::print("{} storage calls, signature {:016x}, in {}\n", trace.records.size(), tap::signature(trace),
+             options.output);
+  return ExitStatus::pass;
+}
+
+}  // namespace
+
+Command make_trace_command(CLI::App& parent, Globals& globals) {
+  CLI::App* app = parent.add_subcommand("trace", "print the storage calls of one cycle, or of a trace file");
+  auto options = std::make_shared<Options>(*app);
+  app->add_option("target", options->target, "a seed, or the path of a trace file")->required();
+  app->add_option("--cycle", options->cycle, "from a seed: the cycle (default 0)")->type_name("N");
+  app->add_option("--lane", options->lane, "from a seed: its lane")->type_name("N");
+  app->add_option("--output", options->output, "write the trace to this file instead of printing it")
+      ->type_name("FILE");
+  app->add_flag("--as-planned", options->as_planned, "do not pin the cycles before; see 'replay'");
+  app->footer(
+      "Examples:\n"
+      "  chaosgate trace 0x2a --engine lmdb --cycle 3\n"
+      "  chaosgate trace 0x2a --engine rocksdb --output calls.trace\n"
+      "  chaosgate trace calls.trace");
+  return {app, [options, &globals] { return run(*options, globals); }};
+}
+
+}  // namespace chaosgate::cli
