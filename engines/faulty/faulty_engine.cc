@@ -22,13 +22,13 @@ struct Fault {
 const std::vector<Fault>& faults() {
   static const std::vector<Fault> all = {
       {{"index-outside-batch", "the applied index is committed in a second batch, after the data",
-        "etcd v3.5 data inconsistency postmortem; etcd#13766", FaultNeeds::separable_commits},
+        "etcd v3.5 data inconsistency postmortem; etcd#13766"},
        open_index_outside_batch},
       {{"index-before-batch", "the applied index is committed in a batch of its own, before the data",
-        "etcd#13766, the other order", FaultNeeds::separable_commits},
+        "etcd#13766, the other order"},
        open_index_before_batch},
       {{"half-batch", "a batch is committed in two halves, the applied index with the second",
-        "non-atomic multi-page writes; Torturing Databases (OSDI 2014)", FaultNeeds::separable_commits},
+        "non-atomic multi-page writes; Torturing Databases (OSDI 2014)"},
        open_half_batch},
       {{"index-one-high", "the stored applied index is one too high: replay skips an entry",
         "the bbolt to Pebble notebook, post 4"},
@@ -37,14 +37,13 @@ const std::vector<Fault>& faults() {
         "the bbolt to Pebble notebook, post 4"},
        open_index_one_low},
       {{"flush-not-atomic", "keyspaces are flushed one after the other",
-        "RocksDB, WAL off, several column families, atomic_flush=false", FaultNeeds::volatile_commits},
+        "RocksDB, WAL off, several column families, atomic_flush=false"},
        open_flush_not_atomic},
       {{"flush-lies", "a flush reports success and does nothing",
-        "fsync that only reaches a volatile cache; Torturing Databases (OSDI 2014)",
-        FaultNeeds::volatile_commits},
+        "fsync that only reaches a volatile cache; Torturing Databases (OSDI 2014)"},
        open_flush_lies},
       {{"close-flushes", "a flush does nothing, the clean close makes up for it",
-        "engines that are only consistent after a clean close", FaultNeeds::volatile_commits},
+        "engines that are only consistent after a clean close"},
        open_close_flushes},
       {{"defrag-loses-index", "a compaction brings back the applied index of the last flush", "etcd#14685"},
        open_defrag_loses_index},
@@ -63,6 +62,20 @@ const std::vector<Fault>& faults() {
        open_writes_refused_after_crash},
       {{"reopen-drifts", "each open after a clean close loses a key", ""}, open_reopen_drifts},
       {{"stale-read", "a get now and then returns the value before the last overwrite", ""}, open_stale_read},
+      {{"torn-page", "batches are redone from pages written in place, with no checksum over them",
+        "etcd#16596"},
+       open_torn_page},
+      {{"wrong-error", "an I/O error in the middle of a batch is swallowed", "known from several engines", true},
+       open_wrong_error},
+      {{"flush-error-swallowed", "an I/O error of a flush is swallowed", "own; fsync results not looked at",
+        true},
+       open_flush_error_swallowed},
+      {{"buffered-batch-dropped", "after a write error one keyspace gets the batch, the others lose it",
+        "RocksDB#12995", true},
+       open_buffered_batch_dropped},
+      {{"manifest-sync-failed", "the sync of a manifest fails, the edit stays, its files are removed",
+        "RocksDB#5379", true},
+       open_manifest_sync_failed},
   };
   return all;
 }
@@ -87,19 +100,6 @@ const EngineFaultInfo* find_engine_fault(std::string_view name) {
     }
   }
   return nullptr;
-}
-
-bool fault_can_show(const EngineFaultInfo& fault, const EngineConfig& config, Maintenance maintenance) {
-  const bool volatile_commits = config.contract.commit == Durability::nothing;
-  switch (fault.needs) {
-    case FaultNeeds::nothing:
-      return true;
-    case FaultNeeds::separable_commits:
-      return !volatile_commits || maintenance == Maintenance::free_running;
-    case FaultNeeds::volatile_commits:
-      return volatile_commits;
-  }
-  return true;
 }
 
 Status open_inner(const FaultContext& context, std::unique_ptr<Engine>* engine) {

@@ -15,29 +15,16 @@
 
 namespace chaosgate::engines {
 
-// What a configuration must be like for a kill, or a clean close and reopen, to show the fault.
-enum class FaultNeeds : std::uint8_t {
-  nothing,
-  // Something must reach the files between two commits: each commit survives a kill, or the engine flushes
-  // when it likes.
-  separable_commits,
-  // Only flush() makes a commit survive a kill.
-  volatile_commits,
-};
-
 struct EngineFaultInfo {
   std::string_view name;
   std::string_view mechanism;     // one line
   std::string_view published_as;  // where it was seen, or "" when it is our own
-  FaultNeeds needs = FaultNeeds::nothing;
+  bool needs_io_error = false;    // only an I/O error shows it; kills do not
 };
 
 const std::vector<EngineFaultInfo>& engine_faults();
 // Null when no fault has this name.
 const EngineFaultInfo* find_engine_fault(std::string_view name);
-
-// False when the fault is inert: a campaign of kills over this configuration cannot find it.
-bool fault_can_show(const EngineFaultInfo& fault, const EngineConfig& config, Maintenance maintenance);
 
 // Opens (or creates) through the registry and wraps. `witness_keyspace` and `witness_key` tell the decorator
 // where the replica stores its applied index, a 64-bit little-endian value. invalid_argument for an unknown

@@ -393,7 +393,9 @@ bool Lane::load(CycleEvent* event) {
 bool Lane::prepare() {
   CHECK(data_.empty());
   CycleEvent ignored;
-  return create(&ignored) && recover(nullptr, nullptr, &ignored);
+  const bool fine = create(&ignored) && recover(nullptr, nullptr, &ignored);
+  ++cycle_;  // its terms are used
+  return fine;
 }
 
 LaneState Lane::keep_state(const fs::path& image) const {

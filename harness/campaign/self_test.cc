@@ -20,6 +20,7 @@ struct Job {
   wire::Protocol protocol;
   std::string fault;  // empty: a control
   std::uint64_t seed;
+  bool io = false;  // with I/O errors
   std::uint64_t kills_max;
   report::FaultResult* found = nullptr;
   ControlResult* control = nullptr;
@@ -34,11 +35,13 @@ std::string finding(const report::CycleEvent& event) {
   return fmt::format("cycle {}: {}", event.cycle, death.detail);
 }
 
-void run_job(const Job& job, const SelfTestOptions& options, const std::filesystem::path& directory,
-             StopSignal& stop) {
+void run_job(const Job& job, const SelfTestOptions& options, bool tappable,
+             const std::filesystem::path& directory, StopSignal& stop) {
   LaneOptions lane_options;
   lane_options.key.seed = job.seed;
   lane_options.key.fault = job.fault;
+  lane_options.key.plan.io = job.io;
+  lane_options.key.plan.call = tappable;
   lane_options.engine = job.engine;
   lane_options.protocol = job.protocol;
   lane_options.directory = directory;
@@ -111,14 +114,20 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
       }
     }
   }
+  const bool tappable = hello.tap_unavailable.empty();
+  const auto needs_io_error = [&](const std::string& name) {
+    return std::any_of(hello.faults.begin(), hello.faults.end(), [&](const wire::FaultDescription& fault) {
+      return fault.name == name && fault.needs_io_error;
+    });
+  };
   std::vector<Job> jobs;
   for (report::FaultResult& row : result.faults) {
-    jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed, options.kills_max,
-                    &row, nullptr});
+    jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed, needs_io_error(row.fault),
+                    options.kills_max, &row, nullptr});
   }
   for (ControlResult& row : result.controls) {
-    jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), "", row.seed, options.control_kills,
-                    nullptr, &row});
+    jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), "", row.seed, tappable,
+                    options.control_kills, nullptr, &row});
   }
 
   std::mutex mutex;
@@ -139,7 +148,7 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
         }
       }
       try {
-        run_job(jobs[mine], options, directory / fmt::format("self-test-{}", mine), stop);
+        run_job(jobs[mine], options, tappable, directory / fmt::format("self-test-{}", mine), stop);
         const std::lock_guard lock(mutex);
         unexpected += jobs[mine].control != nullptr ? jobs[mine].control->findings.size() : 0;
       } catch (...) {

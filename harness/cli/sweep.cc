@@ -81,6 +81,9 @@ ExitStatus run(Options& options, const Globals& globals) {
   campaign::validate(config, hello);
   campaign::SweepOptions sweep;
   sweep.key = config.key;
+  if (options.settings.source("segment-bytes") == "default") {
+    sweep.key.segment_bytes = 4096;  // so that so few entries cut the log and drop its prefix
+  }
   sweep.entries = static_cast<std::uint32_t>(parse_number("--entries", options.entries, 1, 100'000));
   sweep.worker = config.worker;
   sweep.hang_ms = config.hang_ms;

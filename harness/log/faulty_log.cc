@@ -13,6 +13,7 @@ constexpr std::string_view kAckedBeforeAppend = "acked-before-append";
 constexpr std::string_view kTruncateTooEarly = "truncate-too-early";
 constexpr std::string_view kStaleEntry = "stale-entry";
 constexpr std::string_view kTailResurrected = "tail-resurrected";
+constexpr std::string_view kFsyncGate = "fsync-gate";
 
 // Passes everything on; a fault overrides what it breaks.
 class LogDecorator : public Log {
@@ -162,6 +163,8 @@ const std::vector<LogFaultInfo>& log_faults() {
        "suffix truncation leaves the old bytes; the reader resynchronises on the next record whose index "
        "fits",
        "RocksDB#12918 and others: recycled or preallocated segments"},
+      {kFsyncGate, "a failed fsync is tried again, and its success believed, though the pages are gone",
+       "Can applications recover from fsync failures? (ATC 2020); PostgreSQL 2018", true},
   };
   return faults;
 }
@@ -170,6 +173,9 @@ void configure_log_fault(std::string_view fault, LogOptions* options) {
   if (fault == kTailResurrected) {
     options->fault_skip_chain = true;
     options->fault_keep_tail_bytes = true;
+  }
+  if (fault == kFsyncGate) {
+    options->fault_retry_sync = true;
   }
 }
 

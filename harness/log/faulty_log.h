@@ -1,8 +1,8 @@
 // Planted faults of the log: each re-creates a mechanism that once shipped, so that the gate can prove that
 // it would find it. Never linked by anything that keeps data one wants.
 //
-// Most are decorators around a correct Log; "tail-resurrected" is a configuration of it (the two fault_*
-// fields of LogOptions). The decorators are deterministic: the same calls go wrong each time. Threading: as
+// Most are decorators around a correct Log; "tail-resurrected" and "fsync-gate" are configurations of it (the
+// fault_* fields of LogOptions). The decorators are deterministic: the same calls go wrong each time. Threading: as
 // Log.
 #pragma once
 
@@ -18,6 +18,7 @@ struct LogFaultInfo {
   std::string_view name;
   std::string_view mechanism;
   std::string_view published_as;
+  bool needs_io_error = false;  // only an I/O error shows it; kills do not
 };
 
 // Every planted fault of the log, decorators and configurations.

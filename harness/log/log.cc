@@ -96,7 +96,7 @@ Status SegmentedLog::sync() {
   }
   steps_.at(Step::before_log_sync);
   RETURN_IF_ERROR(write_buffer());
-  if (::fdatasync(file_.get()) != 0) {
+  if (::fdatasync(file_.get()) != 0 && !(options_.fault_retry_sync && ::fdatasync(file_.get()) == 0)) {
     return fail(Status::io_error("fdatasync " + segments_.back().name(), errno));
   }
   synced_index_ = last_index();

@@ -45,6 +45,7 @@ struct LogOptions {
   std::uint64_t known_synced = 0;
   // Planted faults only; see harness/log/faulty_log.h.
   bool fault_skip_chain = false;       // accept a record that does not continue its predecessor
+  bool fault_retry_sync = false;       // a failed fdatasync is tried again, and believed
   bool fault_keep_tail_bytes = false;  // suffix truncation leaves the bytes of the old tail in the file
 };
 

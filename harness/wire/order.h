@@ -120,8 +120,10 @@ struct FaultDescription {
   std::string published_as;
   std::string engine;  // the configuration that shows it
   Protocol protocol = Protocol::in_batch;
+  bool needs_io_error = false;  // kills alone do not show it
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol,
+                                   needs_io_error)
 
 struct Hello {
   std::string version;
