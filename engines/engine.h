@@ -146,8 +146,8 @@ struct FileClass {
   std::string pattern;  // fnmatch(3) on the path relative to the engine's directory
   // Only writes that end at or below this offset belong to the class; 0: every call.
   std::uint64_t bytes_end = 0;
-  // For people (an engine's own journal of messages): nothing depends on it, and its calls may differ from run
-  // to run. They are seen, but no crash point counts them.
+  // For people (an engine's own journal of messages): nothing depends on it, and its calls may differ from
+  // run to run. They are seen, but no crash point counts them.
   bool informational = false;
 };
 

@@ -1,5 +1,5 @@
-// Faults that show when a storage call fails, or is cut in the middle: errors that are swallowed, files that are
-// taken for whole.
+// Faults that show when a storage call fails, or is cut in the middle: errors that are swallowed, files that
+// are taken for whole.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -39,7 +39,8 @@ class FlushErrorSwallowed final : public ForwardingEngine {
   }
 };
 
-// After a failed write it tries again, with what one keyspace and the applied index need, and reports success.
+// After a failed write it tries again, with what one keyspace and the applied index need, and reports
+// success.
 class BufferedBatchDropped final : public ForwardingEngine {
  public:
   BufferedBatchDropped(const FaultContext& context, std::unique_ptr<Engine> inner)
@@ -137,8 +138,8 @@ class TornPage final : public ForwardingEngine {
   UniqueFd file_;
 };
 
-// Each flush makes a table and appends an edit that names it to a manifest of its own. When the manifest's sync
-// fails it removes the table, which nobody needs after a failed edit; but the edit is in the manifest.
+// Each flush makes a table and appends an edit that names it to a manifest of its own. When the manifest's
+// sync fails it removes the table, which nobody needs after a failed edit; but the edit is in the manifest.
 class ManifestSyncFailed final : public ForwardingEngine {
  public:
   ManifestSyncFailed(const FaultContext& context, std::unique_ptr<Engine> inner)

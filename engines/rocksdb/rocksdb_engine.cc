@@ -301,7 +301,7 @@ EngineConfig base_config() {
   config.file_classes = {
       {"wal", "*.log"},           {"sst", "*.sst"},
       {"manifest", "MANIFEST-*"}, {"options", "OPTIONS-*"},
-      {"info", "LOG*", 0, true},           {"lock", "LOCK"},
+      {"info", "LOG*", 0, true},  {"lock", "LOCK"},
       {"identity", "IDENTITY"},   {"identity", "000000.dbtmp"},  // becomes IDENTITY by rename
       {"current", "CURRENT*"},    {"current", "*.dbtmp"},        // becomes CURRENT by rename
       {"marker", "ENGINE*"},      {"other", "*"}};

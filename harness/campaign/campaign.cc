@@ -220,7 +220,8 @@ class EngineRun {
     replace_file(directory / "plan.txt", crash::to_string(lane.evidence()->plan) + "\n");
     std::string file;
     if (config_.keep_images) {
-      write_bundle(lane.bundle(event), lane.evidence()->image, lane.evidence()->output, directory / "bundle.tar.zst");
+      write_bundle(lane.bundle(event), lane.evidence()->image, lane.evidence()->output,
+                   directory / "bundle.tar.zst");
       file = (fs::path("failures") / id / "bundle.tar.zst").string();
     }
     const std::string command =

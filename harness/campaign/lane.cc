@@ -8,6 +8,7 @@
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/base/hash.h"
 #include "harness/campaign/drive.h"
 #include "harness/campaign/tap_setup.h"
 #include "harness/campaign/versions.h"
@@ -131,6 +132,13 @@ crash::CyclePlan Lane::plan(std::uint64_t cycle) const {
 }
 
 crash::CyclePlan Lane::steered(crash::CyclePlan plan) const {
+  if (plan.error) {
+    const std::uint64_t number = hash64(to_string(plan));
+    coverage_.place(number, &*plan.error);
+    if (plan.schedule.forced == wire::Chore::none) {
+      crash::reach_phase(plan.error->site.phase, number, &plan.schedule);
+    }
+  }
   if (plan.kind != crash::CrashKind::call || plan.steer == 0) {
     return plan;
   }
@@ -254,6 +262,9 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
   marked_indexes_ = indexes_;
   oracle_->begin_term(order.term);
   RecoveryJudge judge(*oracle_, order, indexes_);
+  if (recrash != nullptr && recrash->call && !recrash->call->is_kill()) {
+    judge.expect_errors();
+  }
   const RecoveryEnd end = recrash == nullptr ? RecoveryEnd::ready
                           : recrash->point   ? RecoveryEnd::step
                           : recrash->call    ? RecoveryEnd::call

@@ -46,7 +46,7 @@ struct LaneOptions {
   std::uint64_t pinned_before = 0;
   // Instead of what the seed plans for these cycles.
   std::map<std::uint64_t, crash::CyclePlan> given;
-  bool watch = false;  // tap every worker, to say at which storage call timers and steps struck
+  bool watch = false;         // tap every worker, to say at which storage call timers and steps struck
   bool keep_records = false;  // of the tap, for take_records(). REQUIRES: watch
 };
 
@@ -70,13 +70,13 @@ class Lane {
   // may still be run, and opens it again.
   report::CycleEvent run_cycle(bool last);
 
-  // Makes a data directory, preloads and closes it. False, and evidence(), when something was found. REQUIRES:
-  // no cycle was run.
+  // Makes a data directory, preloads and closes it. False, and evidence(), when something was found.
+  // REQUIRES: no cycle was run.
   bool prepare();
   // Copies the data directory to `image`, which must not exist. REQUIRES: it was closed cleanly.
   LaneState keep_state(const std::filesystem::path& image) const;
-  // Puts the data directory, what is believed of it, and the number of the next cycle back, and gives that cycle
-  // a plan.
+  // Puts the data directory, what is believed of it, and the number of the next cycle back, and gives that
+  // cycle a plan.
   void go_back(const LaneState& state, crash::CyclePlan plan);
   // What the tap saw since the last call.
   std::vector<tap::TraceRecord> take_records() { return std::exchange(records_, {}); }
@@ -100,7 +100,7 @@ class Lane {
   const std::optional<Evidence>& evidence() const { return evidence_; }
 
  private:
-  // Steering: the storage call at which the load dies, and the chore that reaches it.
+  // Steering: the storage calls at which the load dies or fails, and the chore that reaches them.
   crash::CyclePlan steered(crash::CyclePlan plan) const;
   wire::WorkerOrder order(const crash::CyclePlan& load) const;
   void begin_directory();

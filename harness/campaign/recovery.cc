@@ -73,6 +73,13 @@ void RecoveryJudge::judge(std::string_view bytes) {
   once(&reads_, seen.has_reads, [&] { add({Invariant::read_consistent}, oracle_.check_reads(seen.reads)); });
   once(&backward_, seen.backward.has_value(),
        [&] { add({Invariant::read_consistent}, oracle_.check_backward(*seen.backward)); });
+  if (errors_expected_) {
+    // The rest writes, and tells of what failed.
+    integrity_ = integrity_ || seen.integrity.has_value();
+    probe_ = probe_ || seen.probe.has_value();
+    isolation_ = isolation_ || seen.isolation.has_value();
+    return;
+  }
   once(&integrity_, seen.integrity.has_value(),
        [&] { add({Invariant::state_stable}, oracle_.check_integrity(*seen.integrity)); });
   once(&probe_, seen.probe.has_value(),

@@ -32,6 +32,8 @@ class RecoveryJudge {
   RecoveryJudge(oracle::Oracle& oracle, const wire::WorkerOrder& order, const oracle::CrashIndexes& crash)
       : oracle_(oracle), order_(order), crash_(crash) {}
 
+  // I/O errors are ordered for this recovery: what the worker says of its own failures is then no violation.
+  void expect_errors() { errors_expected_ = true; }
   // Judges the sections published so far that were not judged yet.
   void judge(std::string_view observations);
   // An error ended the worker: says which invariant that breaks, or keeps it as an abnormal end.
@@ -63,6 +65,7 @@ class RecoveryJudge {
   std::string abnormal_;
   std::vector<std::string> checked_;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> read_;  // durable index and witness, once shown
+  bool errors_expected_ = false;
   std::uint64_t torn_bytes_ = 0;
   std::uint64_t cut_entries_ = 0;
   std::uint64_t live_keys_ = 0;

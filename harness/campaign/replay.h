@@ -37,7 +37,7 @@ struct SeedReplay {
   std::filesystem::path worker;
   std::uint32_t hang_ms = 60'000;
   bool as_planned = false;                          // do not pin the cycles before
-  bool trace = false;       // take down the storage calls of the wanted cycle
+  bool trace = false;                               // take down the storage calls of the wanted cycle
   std::map<std::uint64_t, crash::CyclePlan> given;  // instead of what the seed plans
 };
 

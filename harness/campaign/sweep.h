@@ -1,12 +1,12 @@
 // A sweep leaves nothing to chance: for a small load it dies once before, once after and, for writes that can
 // tear, once inside *every* storage call, and judges each recovery in full.
 //
-// Two parts. "load": every call from the word to load up to the load's end; after each death the data directory
-// is recovered and judged. "recovery": the load dies at one place that leaves a lot to do; every call of the
-// recovery that follows (opening log and engine, cutting the suffix, replay, flush, checks) is died at, and a
-// further recovery is judged. All points start from copies of the same data directory, with scheduled
-// maintenance, so the calls are the same each time; a point that is not reached is reported and makes the sweep
-// inconclusive.
+// Two parts. "load": every call from the word to load up to the load's end; after each death the data
+// directory is recovered and judged. "recovery": the load dies at one place that leaves a lot to do; every
+// call of the recovery that follows (opening log and engine, cutting the suffix, replay, flush, checks) is
+// died at, and a further recovery is judged. All points start from copies of the same data directory, with
+// scheduled maintenance, so the calls are the same each time; a point that is not reached is reported and
+// makes the sweep inconclusive.
 #pragma once
 
 #include <cstdint>
@@ -41,14 +41,14 @@ struct SweepResult {
   // Points by "class call", and by phase of the protocol.
   std::map<std::string, std::uint64_t> by_call;
   std::map<std::string, std::uint64_t> by_phase;
-  std::vector<std::string> missed;              // points that were not reached
-  std::vector<report::CycleEvent> failures;     // cycles with a violation or an abnormal end
-  std::vector<std::filesystem::path> bundles;   // of the failures
-  bool complete = false;                        // not stopped, and not ended by failures_max
+  std::vector<std::string> missed;             // points that were not reached
+  std::vector<report::CycleEvent> failures;    // cycles with a violation or an abnormal end
+  std::vector<std::filesystem::path> bundles;  // of the failures
+  bool complete = false;                       // not stopped, and not ended by failures_max
 };
 
-// Works in `directory`, which exists; bundles go to `failures`, which is made when there is one. `progress` may
-// be null. Throws UsageError when workers cannot be tapped here.
+// Works in `directory`, which exists; bundles go to `failures`, which is made when there is one. `progress`
+// may be null. Throws UsageError when workers cannot be tapped here.
 SweepResult run_sweep(const SweepOptions& options, const std::filesystem::path& directory,
                       const std::filesystem::path& failures, StopSignal& stop, report::Progress* progress);
 

@@ -34,8 +34,8 @@ tap::TapOptions tap_options(const wire::EngineDescription& engine, const std::fi
   options.directory = data;
   options.rules = our_rules();
   for (const wire::FileClassDescription& file_class : engine.file_classes) {
-    options.rules.push_back({file_class.name, "engine/" + file_class.pattern, file_class.bytes_end,
-                             file_class.informational});
+    options.rules.push_back(
+        {file_class.name, "engine/" + file_class.pattern, file_class.bytes_end, file_class.informational});
   }
   for (const std::string& name : engine.volatile_files) {
     options.volatile_files.push_back("engine/" + name);

@@ -51,7 +51,7 @@ bad 2 "expected a whole number" run --seed 0x1ffffffffffffffff
 bad 2 "expected a whole number" run --seed -1
 bad 2 'lanes 0' run --lanes 0
 bad 2 'in-batch, sidecar or both' run --protocol neither
-bad 2 'timer, step or both' run --crash never
+bad 2 'some of timer, step, call' run --crash never
 bad 2 "unknown planted fault 'nosuch'" run --fault nosuch
 bad 2 'given 2 times' run --kills 5 --kills 6
 bad 2 'named twice' run --engine lmdb,lmdb

@@ -66,11 +66,11 @@ void print_text(const Swept& swept) {
 
 nlohmann::json to_json(const Swept& swept) {
   const campaign::SweepResult& result = swept.result;
-  return {{"engine", swept.engine},         {"protocol", swept.protocol},
+  return {{"engine", swept.engine},          {"protocol", swept.protocol},
           {"load_calls", result.load_calls}, {"recovery_calls", result.recovery_calls},
-          {"points", result.points},        {"judged", result.judged},
-          {"by_phase", result.by_phase},    {"by_call", result.by_call},
-          {"missed", result.missed},        {"failures", result.failures},
+          {"points", result.points},         {"judged", result.judged},
+          {"by_phase", result.by_phase},     {"by_call", result.by_call},
+          {"missed", result.missed},         {"failures", result.failures},
           {"complete", result.complete}};
 }
 

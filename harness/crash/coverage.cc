@@ -110,6 +110,34 @@ std::optional<tap::StorageFault> Coverage::choose(std::uint64_t steer, bool reco
   return fault;
 }
 
+void Coverage::place(std::uint64_t steer, tap::StorageFault* error) const {
+  if (error->action == tap::FaultAction::full || error->site.file_class != tap::kAnyClass) {
+    return;
+  }
+  const auto fits = [&](const Cell& cell) {
+    const bool of_kind = error->site.call ? cell.call == *error->site.call
+                                          : cell.call == tap::StorageCall::sync ||
+                                                cell.call == tap::StorageCall::datasync;  // lost-sync
+    return cell.place == Place::before && of_kind && !is_recovery_phase(cell.phase) && cell.phase != "end";
+  };
+  std::vector<const std::pair<const Cell, Known>*> seen;
+  for (const auto& entry : cells_) {
+    if (fits(entry.first)) {
+      seen.push_back(&entry);
+    }
+  }
+  if (seen.empty()) {
+    return;
+  }
+  const Rng stream(steer);
+  const auto& [cell, known] = *seen.at(stream.fork("error-cell").below(seen.size()));
+  error->site.file_class = cell.file_class;
+  error->site.call = cell.call;
+  error->site.phase = cell.phase;
+  error->site.occurrence =
+      stream.fork("error-occurrence").log_between(1, std::max<std::uint64_t>(known.calls, 1));
+}
+
 std::vector<std::string> Coverage::take_new() { return std::exchange(new_, {}); }
 
 }  // namespace chaosgate::crash

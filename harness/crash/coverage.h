@@ -49,6 +49,11 @@ class Coverage {
   // when nothing was seen.
   std::optional<tap::StorageFault> choose(std::uint64_t steer, bool recovery) const;
 
+  // Gives an I/O error that is planned for any class of files one class and phase where such a call was seen
+  // in loads, each as likely as any other: syncs of a log would otherwise get nearly all of them. Leaves it
+  // as it is when none was seen, or when it names a class already.
+  void place(std::uint64_t steer, tap::StorageFault* error) const;
+
   // The cells that became known since the last call.
   std::vector<std::string> take_new();
 

@@ -72,6 +72,34 @@ TEST_CASE("the same knowledge and number choose the same place") {
   CHECK(chosen.contains("kill-inside~1s@sst.write/apply#2"));
 }
 
+TEST_CASE("an error planned for any file is placed where such a call was seen, each place as likely") {
+  Coverage coverage;
+  std::vector<tap::TraceRecord> records(100, record(StorageCall::datasync, "segment", "log-sync"));
+  records.push_back(record(StorageCall::datasync, "manifest", "flush"));
+  records.push_back(record(StorageCall::datasync, "sst", "replay"));
+  records.push_back(record(StorageCall::write, "sst", "flush", 600));
+  coverage.saw(records);
+  int manifest = 0;
+  for (std::uint64_t i = 1; i <= 100; ++i) {
+    tap::StorageFault error;
+    error.action = tap::FaultAction::lost_sync;
+    error.site.occurrence = 77;
+    coverage.place(i, &error);
+    CHECK(error.site.call == StorageCall::datasync);
+    CHECK((error.site.file_class == "segment" || error.site.file_class == "manifest"));
+    manifest += error.site.file_class == "manifest" ? 1 : 0;
+    const tap::StorageFault placed = error;
+    coverage.place(i + 1, &error);
+    CHECK(error == placed);  // it names a class already
+  }
+  CHECK((manifest > 25 && manifest < 75));
+  tap::StorageFault full;
+  full.action = tap::FaultAction::full;
+  const tap::StorageFault before = full;
+  coverage.place(1, &full);
+  CHECK(full == before);
+}
+
 TEST_CASE("every phase of the protocol belongs to a load or to a recovery") {
   int recovery = 0;
   for (const std::string_view phase : wire::protocol_phases()) {

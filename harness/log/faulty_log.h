@@ -2,8 +2,8 @@
 // it would find it. Never linked by anything that keeps data one wants.
 //
 // Most are decorators around a correct Log; "tail-resurrected" and "fsync-gate" are configurations of it (the
-// fault_* fields of LogOptions). The decorators are deterministic: the same calls go wrong each time. Threading: as
-// Log.
+// fault_* fields of LogOptions). The decorators are deterministic: the same calls go wrong each time.
+// Threading: as Log.
 #pragma once
 
 #include <memory>

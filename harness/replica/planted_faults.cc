@@ -61,9 +61,8 @@ const std::vector<ProtocolFault>& protocol_faults() {
 
 // The configuration under which an engine's fault shows: what loses unflushed batches needs the WAL off.
 std::string_view engine_for(std::string_view fault) {
-  for (const std::string_view name :
-       {"flush-not-atomic", "flush-lies", "close-flushes", "empty-is-fresh", "index-one-low",
-        "flush-error-swallowed", "manifest-sync-failed"}) {
+  for (const std::string_view name : {"flush-not-atomic", "flush-lies", "close-flushes", "empty-is-fresh",
+                                      "index-one-low", "flush-error-swallowed", "manifest-sync-failed"}) {
     if (fault == name) {
       return "rocksdb";
     }
@@ -83,8 +82,7 @@ const std::vector<FaultDescription>& planted_faults() {
     }
     for (const auto& fault : log::log_faults()) {
       list.push_back({std::string(fault.name), "log", std::string(fault.mechanism),
-                      std::string(fault.published_as), "rocksdb", Protocol::in_batch,
-                      fault.needs_io_error});
+                      std::string(fault.published_as), "rocksdb", Protocol::in_batch, fault.needs_io_error});
     }
     for (const ProtocolFault& fault : protocol_faults()) {
       list.push_back({std::string(fault.name), "protocol", std::string(fault.mechanism),

@@ -35,8 +35,8 @@ bool can_happen(const StorageFault& fault, const TraceRecord& record) {
 bool matches(const CallSite& site, const TraceRecord& record) {
   const bool of_class =
       site.file_class == kAnyClass ? !record.informational : site.file_class == record.file_class;
-  return of_class &&
-         (!site.call || *site.call == record.call) && (site.phase.empty() || site.phase == record.phase);
+  return of_class && (!site.call || *site.call == record.call) &&
+         (site.phase.empty() || site.phase == record.phase);
 }
 
 }  // namespace

@@ -39,6 +39,14 @@ void LostPages::before_write(InodeId inode, int file, std::uint64_t offset, std:
   }
 }
 
+void LostPages::written_through(InodeId inode, std::uint64_t offset, std::uint64_t size) {
+  if (const auto at = files_.find(inode); at != files_.end()) {
+    for (std::uint64_t page = offset / kPageBytes; page * kPageBytes < offset + size; ++page) {
+      at->second.dirty.erase(page);
+    }
+  }
+}
+
 void LostPages::synced(InodeId inode) {
   if (const auto at = files_.find(inode); at != files_.end()) {
     at->second.dirty.clear();

@@ -18,6 +18,8 @@ class LostPages {
  public:
   // A write of `size` bytes at `offset` is about to happen. `file` is any descriptor of the inode.
   void before_write(InodeId inode, int file, std::uint64_t offset, std::uint64_t size);
+  // A write that is durable when it returns (O_DSYNC, RWF_DSYNC) was carried out: its pages are on the disk.
+  void written_through(InodeId inode, std::uint64_t offset, std::uint64_t size);
   // A sync of the inode succeeded: what was written is on the disk.
   void synced(InodeId inode);
   // A sync of the inode failed: what was written since the last one is lost, but for what is written again.

@@ -246,6 +246,8 @@ class Tap::Session {
       record.size_after = record.size_before;
     } else if (record.call == StorageCall::sync || record.call == StorageCall::datasync) {
       old_pages_.synced(record.inode);
+    } else if (write && record.write_through) {
+      old_pages_.written_through(record.inode, record.offset, record.length);
     }
     decider_.happened(record);
     return result;

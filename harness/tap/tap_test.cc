@@ -357,6 +357,22 @@ TEST_CASE("after a lost sync a later one succeeds and the pages are gone, but fo
   CHECK(content(directory.path() / "a.dat") == page_of('1') + again + std::string(kPageBytes, '\0'));
 }
 
+TEST_CASE("what was written through is on the disk, whatever sync fails later") {
+  const TempDir directory = make_directory();
+  const TappedRun run = run_tapped(
+      options_for(directory), {fault("lost-sync@any.datasync#1"), fault("kill-before@any.mkdir#1")}, [] {
+        const int through = ::open("a.dat", O_CREAT | O_WRONLY | O_DSYNC, 0600);
+        const int fd = ::open("a.dat", O_WRONLY);
+        MUST(::pwrite(through, page_of('1').data(), kPageBytes, 0) == kPageBytes);
+        MUST(::pwrite(fd, page_of('2').data(), kPageBytes, kPageBytes) == kPageBytes);
+        MUST(::fdatasync(fd) == -1 && errno == EIO);
+        ::mkdir("die", 0700);
+        return 0;
+      });
+  CHECK(run.killed());
+  CHECK(content(directory.path() / "a.dat") == page_of('1') + std::string(kPageBytes, '\0'));
+}
+
 TEST_CASE("a data file that is mapped writable ends the worker with a reason; a volatile one may be") {
   const auto mapped = [](const std::vector<std::string>& volatile_files, int protection) {
     const TempDir directory = make_directory();

@@ -47,10 +47,9 @@ void put_record(const TraceRecord& record, std::string* out) {
   put_u32(out, record.thread);
   put_u32(out, record.process);
   put_u8(out, static_cast<std::uint8_t>(record.call));
-  put_u8(out, static_cast<std::uint8_t>((record.injected ? kInjected : 0) |
-                                        (record.is_directory ? kDirectory : 0) |
-                                        (record.write_through ? kWriteThrough : 0) |
-                                        (record.informational ? kInformational : 0)));
+  put_u8(out, static_cast<std::uint8_t>(
+                  (record.injected ? kInjected : 0) | (record.is_directory ? kDirectory : 0) |
+                  (record.write_through ? kWriteThrough : 0) | (record.informational ? kInformational : 0)));
   put_u32(out, record.error);
   for (const std::uint64_t number :
        {record.inode, record.dir, record.from_dir, record.replaced, record.offset, record.length,

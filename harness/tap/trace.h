@@ -128,8 +128,8 @@ struct Trace {
 std::string describe(const TraceRecord& record);
 
 // What must be equal for two runs to have made the same calls: kind, class, offset, length and error of each
-// record, without times, threads, names and content (engines write clocks and random identifiers), and without
-// informational files. hash64.
+// record, without times, threads, names and content (engines write clocks and random identifiers), and
+// without informational files. hash64.
 std::uint64_t signature(const Trace& trace);
 
 void save_trace(const Trace& trace, std::string* out);

@@ -1,13 +1,16 @@
 # bash completion for chaosgate. scripts/check-docs compares its flags with those of --help.
 
 _chaosgate_flags() {
-  local run_and_replay='--engine --workload --protocol --crash --recrash --no-recrash --maintenance
-    --timer-us-max --fault --segment-bytes --dir --worker --hang-ms --config --json --help'
+  local run_and_replay='--engine --workload --protocol --crash --faults --plan --recrash --no-recrash
+    --maintenance --timer-us-max --fault --segment-bytes --dir --worker --hang-ms --config --help'
   case $1 in
     '') echo --help --version --color ;;
-    run) echo "$run_and_replay" --kills --seed --lanes --results --failures-max --regressions \
+    run) echo "$run_and_replay" --json --tap --print-plan --kills --seed --lanes --results --failures-max --regressions \
       --no-regressions --selftest --no-selftest --at-risk-percent-min --print-config --quiet ;;
-    replay) echo "$run_and_replay" --cycle --lane --repeat --plan-checksum --as-planned ;;
+    replay) echo "$run_and_replay" --json --cycle --lane --repeat --plan-checksum --as-planned ;;
+    trace) echo "$run_and_replay" --cycle --lane --output --as-planned ;;
+    sweep) echo --engine --seed --workload --protocol --fault --segment-bytes --dir --results --worker \
+      --hang-ms --failures-max --config --entries --json --quiet --help ;;
     selftest) echo --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
       --json --quiet --help ;;
     bench) echo --engine --seed --workload --protocol --dir --worker --hang-ms --config --cycles --json \
@@ -24,13 +27,15 @@ _chaosgate_values() {
     --workload) "$program" list workloads 2>/dev/null | grep -v '^ ' ;;
     --fault) "$program" list faults 2>/dev/null | grep -v '^ ' ;;
     --protocol) echo in-batch sidecar both ;;
-    --crash) echo timer step both ;;
+    --crash) echo timer step call timer,step,call ;;
+    --faults) echo kill kill,io ;;
+    --tap) echo auto always off ;;
     --maintenance) echo scheduled free-running both ;;
     --color) echo auto always never ;;
-    --dir | --results | --config | --worker) return 2 ;;
+    --dir | --results | --config | --worker | --plan | --output) return 2 ;;
     --kills | --seed | --seeds | --lanes | --lane | --cycle | --cycles | --repeat | --plan-checksum) ;;
     --timer-us-max | --segment-bytes | --failures-max | --hang-ms | --at-risk-percent-min) ;;
-    --control-kills) ;;
+    --control-kills | --entries) ;;
     *) return 1 ;;
   esac
 }
@@ -41,7 +46,7 @@ _chaosgate() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | replay | selftest | bench | report | list)
+      run | replay | sweep | trace | selftest | bench | report | list)
         command=$word
         break
         ;;
@@ -56,9 +61,9 @@ _chaosgate() {
     mapfile -t COMPREPLY < <(compgen -W "$(_chaosgate_flags "$command")" -- "$current")
   else
     case $command in
-      '') values='run replay selftest bench report list' ;;
+      '') values='run replay sweep trace selftest bench report list' ;;
       list) values='engines workloads faults steps invariants' ;;
-      replay | report)
+      replay | report | trace)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;

@@ -15,7 +15,6 @@ _chaosgate() {
     '--worker[the chaosgate-worker program]:program:_files'
     '--hang-ms[bound of a recovery or a load]:milliseconds:'
     '--config[TOML file with settings]:file:_files -g "*.toml"'
-    '--json[print the result as JSON]'
     '--help[print help]'
   )
   run_and_replay=(
@@ -23,7 +22,9 @@ _chaosgate() {
     '*--engine[engine configuration]:engine:_chaosgate_names engines'
     '--workload[profile of the load]:workload:_chaosgate_names workloads'
     '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)'
-    '--crash[how loads die]:kind:(timer step both)'
+    '--crash[how loads die]:kinds:(timer step call timer,step,call)'
+    '--faults[what happens]:kinds:(kill kill,io)'
+    '--plan[plans to carry out]:file:_files'
     '(--no-recrash)--recrash[kill some recoveries too]'
     '(--recrash)--no-recrash[kill no recovery]'
     '--maintenance[who flushes and compacts]:mode:(scheduled free-running both)'
@@ -36,7 +37,7 @@ _chaosgate() {
     '--help[print help]' \
     '--version[print versions]' \
     '--color[colour]:when:(auto always never)' \
-    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
+    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" sweep\:"die at every storage call" trace\:"the storage calls of a cycle" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
     '*::argument:->command' && ret=0
   [[ $state == command ]] || return ret
 
@@ -44,6 +45,9 @@ _chaosgate() {
     run)
       _arguments $run_and_replay \
         '--kills[confirmed kills for each engine]:number:' \
+        '--tap[when storage calls go through the driver]:when:(auto always off)' \
+        '--print-plan[print what the seed plans]' \
+        '--json[print the result as JSON]' \
         '--seed[64 bits, decimal or hexadecimal]:seed:' \
         '--lanes[data directories worked on in parallel]:number:' \
         '--results[where result directories are kept]:directory:_directories' \
@@ -58,6 +62,7 @@ _chaosgate() {
       ;;
     replay)
       _arguments $run_and_replay \
+        '--json[print the result as JSON]' \
         '--cycle[from a seed\: the cycle to run up to]:number:' \
         '--lane[from a seed\: its lane]:number:' \
         '--repeat[run it so many times]:number:' \
@@ -65,8 +70,31 @@ _chaosgate() {
         '--as-planned[do not pin the cycles before the wanted one]' \
         '1:seed or bundle:_files'
       ;;
+    sweep)
+      _arguments $common \
+        '*--engine[engine configuration]:engine:_chaosgate_names engines' \
+        '--seed[64 bits, decimal or hexadecimal]:seed:' \
+        '--workload[profile of the load]:workload:_chaosgate_names workloads' \
+        '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)' \
+        '--fault[plant this fault]:fault:_chaosgate_names faults' \
+        '--segment-bytes[size at which a log segment is cut]:bytes:' \
+        '--results[where bundles are kept]:directory:_directories' \
+        '--failures-max[an engine ends after so many failing points]:number:' \
+        '--entries[entries of the load]:number:' \
+        '--json[print the result as JSON]' \
+        '--quiet[no progress on stderr]'
+      ;;
+    trace)
+      _arguments $run_and_replay \
+        '--cycle[from a seed\: the cycle]:number:' \
+        '--lane[from a seed\: its lane]:number:' \
+        '--output[write the trace to this file]:file:_files' \
+        '--as-planned[do not pin the cycles before the wanted one]' \
+        '1:seed or trace file:_files'
+      ;;
     selftest)
       _arguments $common \
+        '--json[print the result as JSON]' \
         '--seed[64 bits, decimal or hexadecimal]:seed:' \
         '--kills[most kills for each fault]:number:' \
         '--seeds[so many seeds, counted up from --seed]:number:' \
@@ -76,6 +104,7 @@ _chaosgate() {
       ;;
     bench)
       _arguments $common \
+        '--json[print the result as JSON]' \
         '*--engine[engine configuration]:engine:_chaosgate_names engines' \
         '--seed[64 bits, decimal or hexadecimal]:seed:' \
         '--workload[profile of the load]:workload:_chaosgate_names workloads' \
