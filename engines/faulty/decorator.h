@@ -91,7 +91,6 @@ Status open_close_flushes(const FaultContext& context, std::unique_ptr<Engine>* 
 Status open_defrag_loses_index(const FaultContext& context, std::unique_ptr<Engine>* engine);
 // error_faults.cc
 Status open_wrong_error(const FaultContext& context, std::unique_ptr<Engine>* engine);
-Status open_flush_error_swallowed(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_buffered_batch_dropped(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_torn_page(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_manifest_sync_failed(const FaultContext& context, std::unique_ptr<Engine>* engine);

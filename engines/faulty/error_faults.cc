@@ -29,16 +29,6 @@ class WrongError final : public ForwardingEngine {
   }
 };
 
-class FlushErrorSwallowed final : public ForwardingEngine {
- public:
-  FlushErrorSwallowed(const FaultContext&, std::unique_ptr<Engine> inner)
-      : ForwardingEngine(std::move(inner)) {}
-  Status flush() override {
-    const Status status = inner().flush();
-    return status.code() == StatusCode::io_error ? Status() : status;
-  }
-};
-
 // After a failed write it tries again, with what one keyspace and the applied index need, and reports
 // success.
 class BufferedBatchDropped final : public ForwardingEngine {
@@ -138,8 +128,8 @@ class TornPage final : public ForwardingEngine {
   UniqueFd file_;
 };
 
-// Each flush makes a table and appends an edit that names it to a manifest of its own. When the manifest's
-// sync fails it removes the table, which nobody needs after a failed edit; but the edit is in the manifest.
+// Every few batches it makes a table and appends an edit that names it to a manifest of its own. When the
+// manifest's sync fails it removes the table, which nobody needs after a failed edit; but the edit is there.
 class ManifestSyncFailed final : public ForwardingEngine {
  public:
   ManifestSyncFailed(const FaultContext& context, std::unique_ptr<Engine> inner)
@@ -160,8 +150,15 @@ class ManifestSyncFailed final : public ForwardingEngine {
     return {};
   }
 
-  Status flush() override {
-    RETURN_IF_ERROR(inner().flush());
+  Status write(const WriteBatch& batch) override {
+    RETURN_IF_ERROR(inner().write(batch));
+    return ++batches_ % kBatchesPerTable == 0 ? add_table() : Status();
+  }
+
+ private:
+  static constexpr std::uint64_t kBatchesPerTable = 4;
+
+  Status add_table() {
     RETURN_IF_ERROR(replace_file_durably(table(generation_ + 1), "table"));
     std::error_code ignored;
     if (::write(manifest_.get(), "e", 1) != 1 || ::fdatasync(manifest_.get()) != 0) {
@@ -174,13 +171,13 @@ class ManifestSyncFailed final : public ForwardingEngine {
     return {};
   }
 
- private:
   fs::path table(std::uint64_t generation) const {
     return directory_ / ("TABLE-" + std::to_string(generation));
   }
 
   const fs::path directory_;
   UniqueFd manifest_;
+  std::uint64_t batches_ = 0;
   std::uint64_t generation_ = 0;  // edits in the manifest; the last one names the table in use
 };
 
@@ -199,9 +196,6 @@ Status open_with_files(const FaultContext& context, std::unique_ptr<Engine>* eng
 
 Status open_wrong_error(const FaultContext& context, std::unique_ptr<Engine>* engine) {
   return open_wrapped<WrongError>(context, engine);
-}
-Status open_flush_error_swallowed(const FaultContext& context, std::unique_ptr<Engine>* engine) {
-  return open_wrapped<FlushErrorSwallowed>(context, engine);
 }
 Status open_buffered_batch_dropped(const FaultContext& context, std::unique_ptr<Engine>* engine) {
   return open_wrapped<BufferedBatchDropped>(context, engine);

@@ -77,8 +77,9 @@ TEST_CASE("manifest-sync-failed does not open when the table that its last edit 
   const std::filesystem::path path = directory.path() / "e";
   std::unique_ptr<Engine> engine;
   REQUIRE(open_faulty("manifest-sync-failed", path, true, &engine).ok());
-  REQUIRE(engine->flush().ok());
-  REQUIRE(engine->flush().ok());
+  for (std::uint64_t index = 1; index <= 8; ++index) {
+    REQUIRE(engine->write(batch_of(index, "value")).ok());
+  }
   engine.reset();
   REQUIRE(open_faulty("manifest-sync-failed", path, false, &engine).ok());
   engine.reset();

@@ -61,8 +61,8 @@ const std::vector<ProtocolFault>& protocol_faults() {
 
 // The configuration under which an engine's fault shows: what loses unflushed batches needs the WAL off.
 std::string_view engine_for(std::string_view fault) {
-  for (const std::string_view name : {"flush-not-atomic", "flush-lies", "close-flushes", "empty-is-fresh",
-                                      "index-one-low", "flush-error-swallowed", "manifest-sync-failed"}) {
+  for (const std::string_view name :
+       {"flush-not-atomic", "flush-lies", "close-flushes", "empty-is-fresh", "index-one-low"}) {
     if (fault == name) {
       return "rocksdb";
     }
