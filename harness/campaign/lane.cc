@@ -29,6 +29,9 @@ constexpr std::uint64_t kNsPerUs = 1000;
 // Less room than this and a failure is the machine's, not the engine's.
 constexpr std::uint64_t kRoomMin = 16 << 20;
 
+// A steered load has come to what it was steered to long before, or never will.
+constexpr std::uint32_t kSteeredEntriesMax = 600;
+
 // Terms leave room for every start that can happen before a cycle's load, so that one that is not needed
 // moves no later term. In order of time: the recoveries after the crash before; a new directory; its, or a
 // closed one's, opening.
@@ -131,7 +134,7 @@ crash::CyclePlan Lane::plan(std::uint64_t cycle) const {
   return crash::plan_cycle(allowed, options_.protocol, options_.key.seed, options_.lane, cycle);
 }
 
-crash::CyclePlan Lane::steered(crash::CyclePlan plan) const {
+crash::CyclePlan Lane::steered(crash::CyclePlan plan) {
   if (plan.error) {
     const std::uint64_t number = hash64(to_string(plan));
     coverage_.place(number, &*plan.error);
@@ -147,6 +150,8 @@ crash::CyclePlan Lane::steered(crash::CyclePlan plan) const {
     crash::reach_phase(fault->site.phase, plan.steer, &plan.schedule);
   }
   plan.steer = 0;
+  // A place may have been seen under other maintenance only, and never be reached: give up early.
+  plan.schedule.entries_max = std::min(plan.schedule.entries_max, kSteeredEntriesMax);
   return plan;
 }
 

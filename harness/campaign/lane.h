@@ -101,7 +101,7 @@ class Lane {
 
  private:
   // Steering: the storage calls at which the load dies or fails, and the chore that reaches them.
-  crash::CyclePlan steered(crash::CyclePlan plan) const;
+  crash::CyclePlan steered(crash::CyclePlan plan);
   wire::WorkerOrder order(const crash::CyclePlan& load) const;
   void begin_directory();
   // Makes a new, preloaded data directory. False when something was found.

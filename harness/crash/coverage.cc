@@ -82,9 +82,9 @@ void Coverage::hit(const Cell& cell) {
   ++at->second.hits;
 }
 
-std::optional<tap::StorageFault> Coverage::choose(std::uint64_t steer, bool recovery) const {
-  std::vector<const std::pair<const Cell, Known>*> least;
-  for (const auto& entry : cells_) {
+std::optional<tap::StorageFault> Coverage::choose(std::uint64_t steer, bool recovery) {
+  std::vector<std::pair<const Cell, Known>*> least;
+  for (auto& entry : cells_) {
     if (is_recovery_phase(entry.first.phase) != recovery || entry.first.phase == "end") {
       continue;
     }
@@ -99,7 +99,8 @@ std::optional<tap::StorageFault> Coverage::choose(std::uint64_t steer, bool reco
     return std::nullopt;
   }
   const Rng stream(steer);
-  const auto& [cell, known] = *least.at(stream.fork("cell").below(least.size()));
+  auto& [cell, known] = *least.at(stream.fork("cell").below(least.size()));
+  ++known.hits;
   tap::StorageFault fault;
   fault.action = cell.place == Place::before  ? tap::FaultAction::kill_before
                  : cell.place == Place::after ? tap::FaultAction::kill_after

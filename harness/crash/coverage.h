@@ -46,8 +46,9 @@ class Coverage {
   void hit(const Cell& cell);
 
   // A kill at a call like those seen, in recoveries or in loads, in one of the cells hit least often. nullopt
-  // when nothing was seen.
-  std::optional<tap::StorageFault> choose(std::uint64_t steer, bool recovery) const;
+  // when nothing was seen. A choice counts like a hit: a place that cannot be reached again is not tried for
+  // ever.
+  std::optional<tap::StorageFault> choose(std::uint64_t steer, bool recovery);
 
   // Gives an I/O error that is planned for any class of files one class and phase where such a call was seen
   // in loads, each as likely as any other: syncs of a log would otherwise get nearly all of them. Leaves it
