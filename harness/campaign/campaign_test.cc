@@ -81,14 +81,17 @@ TEST_CASE("an earlier failure is replayed first") {
   Rig rig;
   rig.config.kills = 10;
   fs::create_directories(rig.config.results / "regressions");
-  replace_file(rig.config.results / "regressions" / "lmdb.jsonl",
-               nlohmann::json{{"key", rig.config.key},
-                              {"protocol", "sidecar"},
-                              {"lane", 1},
-                              {"cycle", 2},
-                              {"invariant", "state.prefix"}}
-                       .dump() +
-                   "\n");
+  replace_file(
+      rig.config.results / "regressions" / "lmdb.jsonl",
+      nlohmann::json{{"key", rig.config.key},
+                     {"protocol", "sidecar"},
+                     {"lane", 1},
+                     {"cycle", 2},
+                     {"plan", crash::to_string(crash::plan_cycle(rig.config.key.plan, wire::Protocol::sidecar,
+                                                                 rig.config.key.seed, 1, 2))},
+                     {"invariant", "state.prefix"}}
+              .dump() +
+          "\n");
   const report::CampaignReport report = rig.run();
   CHECK(report.verdict() == report::Verdict::pass);
   CHECK(std::any_of(rig.log.begin(), rig.log.end(), [](const std::string& line) {
