@@ -123,7 +123,7 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
   std::vector<Job> jobs;
   for (report::FaultResult& row : result.faults) {
     jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed,
-                    needs_io_error(row.fault), options.kills_max, &row, nullptr});
+                    tappable && needs_io_error(row.fault), options.kills_max, &row, nullptr});
   }
   for (ControlResult& row : result.controls) {
     jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), "", row.seed, tappable,
