@@ -61,12 +61,17 @@ class ForwardingEngine : public Engine {
   std::unique_ptr<Engine> inner_;
 };
 
-// Opens the correct engine and puts a Fault(context, engine) around it.
+// Opens the correct engine and puts a Fault(context, engine) around it, which is opened too when it has files
+// of its own.
 template <typename Fault>
 Status open_wrapped(const FaultContext& context, std::unique_ptr<Engine>* engine) {
   std::unique_ptr<Engine> inner;
   RETURN_IF_ERROR(open_inner(context, &inner));
-  *engine = std::make_unique<Fault>(context, std::move(inner));
+  auto fault = std::make_unique<Fault>(context, std::move(inner));
+  if constexpr (requires { fault->open(); }) {
+    RETURN_IF_ERROR(fault->open());
+  }
+  *engine = std::move(fault);
   return {};
 }
 

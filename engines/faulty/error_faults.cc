@@ -181,17 +181,6 @@ class ManifestSyncFailed final : public ForwardingEngine {
   std::uint64_t generation_ = 0;  // edits in the manifest; the last one names the table in use
 };
 
-// For faults with files of their own.
-template <typename Fault>
-Status open_with_files(const FaultContext& context, std::unique_ptr<Engine>* engine) {
-  std::unique_ptr<Engine> inner;
-  RETURN_IF_ERROR(open_inner(context, &inner));
-  auto fault = std::make_unique<Fault>(context, std::move(inner));
-  RETURN_IF_ERROR(fault->open());
-  *engine = std::move(fault);
-  return {};
-}
-
 }  // namespace
 
 Status open_wrong_error(const FaultContext& context, std::unique_ptr<Engine>* engine) {
@@ -201,10 +190,10 @@ Status open_buffered_batch_dropped(const FaultContext& context, std::unique_ptr<
   return open_wrapped<BufferedBatchDropped>(context, engine);
 }
 Status open_torn_page(const FaultContext& context, std::unique_ptr<Engine>* engine) {
-  return open_with_files<TornPage>(context, engine);
+  return open_wrapped<TornPage>(context, engine);
 }
 Status open_manifest_sync_failed(const FaultContext& context, std::unique_ptr<Engine>* engine) {
-  return open_with_files<ManifestSyncFailed>(context, engine);
+  return open_wrapped<ManifestSyncFailed>(context, engine);
 }
 
 }  // namespace chaosgate::engines

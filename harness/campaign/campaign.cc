@@ -198,11 +198,9 @@ class EngineRun {
   }
 
   void note_abnormal(const std::string& where, const report::Death& death) {
-    using report::Outcome;
-    const bool abnormal =
-        death.outcome == Outcome::died || death.outcome == Outcome::hung || death.outcome == Outcome::failed;
     // A worker that reported an error in recovery broke an invariant, which says it already.
-    if (abnormal && !death.detail.empty() && section_.abnormal.size() < kAbnormalKept) {
+    if (report::is_abnormal(death.outcome) && !death.detail.empty() &&
+        section_.abnormal.size() < kAbnormalKept) {
       section_.abnormal.push_back(fmt::format("{}: {} while {} ({})", where,
                                               nlohmann::json(death.outcome).get<std::string>(), death.phase,
                                               death.detail));

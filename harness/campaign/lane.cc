@@ -320,8 +320,8 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
       event->violations.push_back(std::move(violation));
     }
   }
-  const bool fine = judge.violations().empty() && judge.abnormal().empty() &&
-                    (outcome == Outcome::killed || outcome == Outcome::missed || outcome == Outcome::refused);
+  const bool fine = judge.violations().empty() && judge.abnormal().empty() && !report::is_abnormal(outcome) &&
+                    outcome != Outcome::stopped;
   if (!fine && outcome != Outcome::stopped) {
     keep_evidence(order, judge);
   }
@@ -397,13 +397,12 @@ bool Lane::load(CycleEvent* event) {
     note_calls(faults, &event->crash);
   }
   event->at_risk = indexes_.synced > indexes_.flushed ? indexes_.synced - indexes_.flushed : 0;
-  const bool fine = driven.outcome == Outcome::killed || driven.outcome == Outcome::missed ||
-                    driven.outcome == Outcome::refused;
-  if (!fine && driven.outcome != Outcome::stopped) {
+  const bool abnormal = report::is_abnormal(driven.outcome);
+  if (abnormal) {
     check_room(options_.directory);
     keep_evidence(ready_order_, RecoveryJudge(*oracle_, ready_order_, indexes_));
   }
-  return fine;
+  return !abnormal && driven.outcome != Outcome::stopped;
 }
 
 bool Lane::prepare() {

@@ -16,14 +16,6 @@ namespace fs = std::filesystem;
 
 using report::Outcome;
 
-namespace {
-
-bool is_abnormal(const report::Death& death) {
-  return death.outcome == Outcome::died || death.outcome == Outcome::hung || death.outcome == Outcome::failed;
-}
-
-}  // namespace
-
 ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopSignal& stop) {
   LaneOptions options;
   options.key = replay.key;
@@ -46,11 +38,11 @@ ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopS
     run.records = lane.take_records();
     run.reached = wanted;
     run.violations = run.event.violations;
-    if (is_abnormal(run.event.crash)) {
+    if (report::is_abnormal(run.event.crash.outcome)) {
       run.abnormal = run.event.crash.detail;
     }
     for (const report::Death& death : run.event.recrashes) {
-      if (is_abnormal(death) && run.violations.empty()) {
+      if (report::is_abnormal(death.outcome) && run.violations.empty()) {
         run.abnormal = death.detail;
       }
     }
@@ -100,8 +92,7 @@ ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::p
         drive_load(parent, timer ? std::optional(plan.timer_us) : std::nullopt, hang_ms, load_faults(plan));
   }
   run.violations = judge.violation_events();
-  if (driven.outcome != Outcome::killed && driven.outcome != Outcome::missed &&
-      driven.outcome != Outcome::stopped && driven.outcome != Outcome::refused && run.violations.empty()) {
+  if (report::is_abnormal(driven.outcome) && run.violations.empty()) {
     run.abnormal = driven.detail.empty() ? judge.abnormal() : driven.detail;
   }
   run.reached = true;

@@ -10,6 +10,7 @@
 
 #include "harness/base/error.h"
 #include "harness/campaign/lane.h"
+#include "harness/tap/decider.h"
 
 namespace chaosgate::campaign {
 
@@ -64,9 +65,7 @@ class Splits {
   std::optional<StorageFault> next(const TraceRecord& record) {
     std::optional<StorageFault> fault;
     for (const std::uint32_t unit : {tap::kSectorBytes, tap::kPageBytes}) {
-      const bool splits = record.call == tap::StorageCall::write &&
-                          (record.offset / unit + 1) * unit < record.offset + record.requested;
-      if (splits) {
+      if (tap::prefix_in_units(record, 1, unit) != 0) {
         fault = kill(FaultAction::kill_inside, ++count_[unit]);
         fault->unit_bytes = unit;
         fault->site.call = tap::StorageCall::write;

@@ -12,6 +12,7 @@
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
+#include "harness/cli/seed_target.h"
 #include "harness/cli/settings.h"
 
 namespace chaosgate::cli {
@@ -21,17 +22,12 @@ using campaign::ReplayRun;
 using report::ExitStatus;
 
 struct Options {
-  explicit Options(CLI::App& app)
-      : settings(app, {"engine", "workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
-                       "timer-us-max", "fault", "segment-bytes", "dir", "worker", "hang-ms"}) {}
+  explicit Options(CLI::App& app) : settings(app, seed_target_keys()) {}
 
   Settings settings;
-  std::string target;
-  std::string cycle;
-  std::string lane = "0";
+  SeedTarget target;  // its seed may be the path of a bundle
   std::string repeat = "1";
   std::string plan_checksum;
-  bool as_planned = false;
   bool json = false;
 };
 
@@ -99,23 +95,7 @@ ExitStatus print(const Outcome& outcome, const std::string& what, bool json,
 
 ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig& config,
                           std::uint64_t repeat, const Globals& globals) {
-  if (config.engines.size() != 1 || options.settings.source("engine") == "default") {
-    throw UsageError("replay of a seed needs --engine with exactly one engine");
-  }
-  if (options.cycle.empty()) {
-    throw UsageError("replay of a seed needs --cycle");
-  }
-  campaign::SeedReplay replay;
-  replay.key = config.key;
-  replay.key.seed = parse_number("seed", options.target, 0, UINT64_MAX);
-  replay.engine = config.engines.front();
-  replay.lane = parse_number("--lane", options.lane, 0, 255);
-  replay.cycle = parse_number("--cycle", options.cycle, 0, 10'000'000);
-  replay.protocol = campaign::lane_protocol(config.protocol, replay.lane);
-  replay.worker = config.worker;
-  replay.hang_ms = config.hang_ms;
-  replay.as_planned = options.as_planned;
-  replay.given = campaign::plans_of_lane(config.plans, replay.lane);
+  const campaign::SeedReplay replay = seed_replay(options.target, options.settings, config, "replay", "seed");
   campaign::CampaignConfig checked = config;
   checked.lanes = 1;
   campaign::validate(checked, campaign::read_hello(config.worker));
@@ -128,7 +108,7 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
     return ExitStatus::untestable;
   }
   const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
-  if (!options.as_planned && replay.cycle > 0 && (replay.key.plan.timer || replay.key.plan.free_running)) {
+  if (!replay.as_planned && replay.cycle > 0 && (replay.key.plan.timer || replay.key.plan.free_running)) {
     log_line(
         "timers and free-running maintenance before the wanted cycle are replaced by step kills and "
         "scheduled "
@@ -165,17 +145,16 @@ ExitStatus replay_by_bundle(const Options& options, const campaign::CampaignConf
   const campaign::WorkDirectory work(config.directory, {"bundle"}, globals.stop);
   const std::filesystem::path image = work.path() / "image";
   std::filesystem::create_directory(image);
-  const campaign::Bundle bundle = campaign::read_bundle(options.target, image);
+  const campaign::Bundle bundle = campaign::read_bundle(options.target.seed, image);
   campaign::CampaignConfig checked = config;
   checked.engines = {bundle.recovery.order.engine};
   checked.key = bundle.key;
   checked.lanes = 1;
   campaign::validate(checked, hello);
-  for (const wire::EngineDescription& engine : hello.engines) {
-    if (engine.name == bundle.recovery.order.engine && engine.version != bundle.engine_version) {
-      log_line(fmt::format("the bundle was made with {} {}, this is {}", engine.name, bundle.engine_version,
-                           engine.version));
-    }
+  const wire::EngineDescription* engine = wire::find_engine(hello, bundle.recovery.order.engine);
+  if (engine != nullptr && engine->version != bundle.engine_version) {
+    log_line(fmt::format("the bundle was made with {} {}, this is {}", engine->name, bundle.engine_version,
+                         engine->version));
   }
   if (bundle.version != campaign::chaosgate_version()) {
     log_line(fmt::format("the bundle was made by chaosgate {}, this is {}", bundle.version,
@@ -202,9 +181,10 @@ ExitStatus run(Options& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
   const std::uint64_t repeat = parse_number("--repeat", options.repeat, 1, 1'000'000);
-  const bool is_number = !options.target.empty() &&
-                         options.target.find_first_not_of("0123456789abcdefABCDEFxX") == std::string::npos &&
-                         !std::filesystem::exists(options.target);
+  const bool is_number =
+      !options.target.seed.empty() &&
+      options.target.seed.find_first_not_of("0123456789abcdefABCDEFxX") == std::string::npos &&
+      !std::filesystem::exists(options.target.seed);
   return is_number ? replay_by_seed(options, config, repeat, globals)
                    : replay_by_bundle(options, config, repeat, globals);
 }
@@ -214,14 +194,14 @@ ExitStatus run(Options& options, const Globals& globals) {
 Command make_replay_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand("replay", "run one failure again, from its seed or from its bundle");
   auto options = std::make_shared<Options>(*app);
-  app->add_option("target", options->target, "a seed, or the path of a bundle")->required();
-  app->add_option("--cycle", options->cycle, "from a seed: the cycle to run up to")->type_name("N");
-  app->add_option("--lane", options->lane, "from a seed: its lane")->type_name("N");
+  app->add_option("target", options->target.seed, "a seed, or the path of a bundle")->required();
+  app->add_option("--cycle", options->target.cycle, "from a seed: the cycle to run up to")->type_name("N");
+  app->add_option("--lane", options->target.lane, "from a seed: its lane")->type_name("N");
   app->add_option("--repeat", options->repeat, "run it N times and say how often it was reproduced")
       ->type_name("N");
   app->add_option("--plan-checksum", options->plan_checksum, "refuse when this build plans something else")
       ->type_name("HEX");
-  app->add_flag("--as-planned", options->as_planned,
+  app->add_flag("--as-planned", options->target.as_planned,
                 "from a seed: run earlier cycles with their timers and free-running maintenance, which no "
                 "seed repeats");
   app->add_flag("--json", options->json, "print the result as JSON");

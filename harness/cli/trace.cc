@@ -9,6 +9,7 @@
 #include "harness/campaign/replay.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
+#include "harness/cli/seed_target.h"
 #include "harness/cli/settings.h"
 #include "harness/tap/trace.h"
 
@@ -18,16 +19,11 @@ namespace {
 using report::ExitStatus;
 
 struct Options {
-  explicit Options(CLI::App& app)
-      : settings(app, {"engine", "workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
-                       "timer-us-max", "fault", "segment-bytes", "dir", "worker", "hang-ms"}) {}
+  explicit Options(CLI::App& app) : settings(app, seed_target_keys()) { target.cycle = "0"; }
 
   Settings settings;
-  std::string target;
-  std::string cycle = "0";
-  std::string lane = "0";
+  SeedTarget target;  // its seed may be the path of a trace file
   std::string output;
-  bool as_planned = false;
 };
 
 void print(const tap::Trace& trace) {
@@ -52,24 +48,12 @@ ExitStatus print_file(const std::string& path) {
 
 ExitStatus run(Options& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
-  if (std::filesystem::exists(options.target)) {
-    return print_file(options.target);
+  if (std::filesystem::exists(options.target.seed)) {
+    return print_file(options.target.seed);
   }
   config.worker = find_worker(config.worker);
-  if (config.engines.size() != 1 || options.settings.source("engine") == "default") {
-    throw UsageError("a trace of a seed needs --engine with exactly one engine");
-  }
-  campaign::SeedReplay replay;
-  replay.key = config.key;
-  replay.key.seed = parse_number("seed or file", options.target, 0, UINT64_MAX);
-  replay.engine = config.engines.front();
-  replay.lane = parse_number("--lane", options.lane, 0, 255);
-  replay.cycle = parse_number("--cycle", options.cycle, 0, 10'000'000);
-  replay.protocol = campaign::lane_protocol(config.protocol, replay.lane);
-  replay.worker = config.worker;
-  replay.hang_ms = config.hang_ms;
-  replay.as_planned = options.as_planned;
-  replay.given = campaign::plans_of_lane(config.plans, replay.lane);
+  campaign::SeedReplay replay =
+      seed_replay(options.target, options.settings, config, "a trace", "seed or file");
   replay.trace = true;
   campaign::CampaignConfig checked = config;
   checked.lanes = 1;
@@ -103,12 +87,12 @@ ExitStatus run(Options& options, const Globals& globals) {
 Command make_trace_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand("trace", "print the storage calls of one cycle, or of a trace file");
   auto options = std::make_shared<Options>(*app);
-  app->add_option("target", options->target, "a seed, or the path of a trace file")->required();
-  app->add_option("--cycle", options->cycle, "from a seed: the cycle (default 0)")->type_name("N");
-  app->add_option("--lane", options->lane, "from a seed: its lane")->type_name("N");
+  app->add_option("target", options->target.seed, "a seed, or the path of a trace file")->required();
+  app->add_option("--cycle", options->target.cycle, "from a seed: the cycle (default 0)")->type_name("N");
+  app->add_option("--lane", options->target.lane, "from a seed: its lane")->type_name("N");
   app->add_option("--output", options->output, "write the trace to this file instead of printing it")
       ->type_name("FILE");
-  app->add_flag("--as-planned", options->as_planned, "do not pin the cycles before; see 'replay'");
+  app->add_flag("--as-planned", options->target.as_planned, "do not pin the cycles before; see 'replay'");
   app->footer(
       "Examples:\n"
       "  chaosgate trace 0x2a --engine lmdb --cycle 3\n"

@@ -7,15 +7,12 @@
 #include <set>
 #include <utility>
 
+#include "harness/tap/decider.h"
+
 namespace chaosgate::crash {
 namespace {
 
 constexpr std::array<std::string_view, 3> kPlaces = {"before", "after", "inside"};
-
-bool reaches_beyond(const tap::TraceRecord& record, std::uint64_t unit) {
-  return record.call == tap::StorageCall::write &&
-         (record.offset / unit + 1) * unit < record.offset + record.requested;
-}
 
 }  // namespace
 
@@ -48,9 +45,9 @@ void Coverage::saw(const std::vector<tap::TraceRecord>& records) {
     cell.place = Place::after;
     ++counts[cell].first;
     cell.place = Place::inside;
-    if (reaches_beyond(record, tap::kSectorBytes)) {
+    if (tap::prefix_in_units(record, 1, tap::kSectorBytes) != 0) {
       auto& [count, unit] = counts[cell];
-      const bool pages = reaches_beyond(record, tap::kPageBytes);
+      const bool pages = tap::prefix_in_units(record, 1, tap::kPageBytes) != 0;
       // Only the writes that the larger unit splits count, once there is one.
       if (pages && unit != tap::kPageBytes) {
         unit = tap::kPageBytes;

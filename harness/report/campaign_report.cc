@@ -15,10 +15,6 @@ std::uint64_t sum(const std::map<std::string, std::uint64_t>& counts) {
                          [](std::uint64_t total, const auto& entry) { return total + entry.second; });
 }
 
-bool is_abnormal(Outcome outcome) {
-  return outcome == Outcome::died || outcome == Outcome::hung || outcome == Outcome::failed;
-}
-
 // "before-log-sync" of "before-log-sync#3".
 std::string planned_step(const std::string& planned) { return planned.substr(0, planned.find('#')); }
 

@@ -158,6 +158,10 @@ void from_json(const nlohmann::json& json, CycleEvent& event) {
   json.at("timings_us").get_to(event.timings);
 }
 
+bool is_abnormal(Outcome outcome) {
+  return outcome == Outcome::died || outcome == Outcome::hung || outcome == Outcome::failed;
+}
+
 std::string position(const Death& death) {
   return fmt::format("{} {}at {}#{} in phase {}: term {} appended {} synced {} applied {} flushed {}",
                      nlohmann::json(death.outcome).get<std::string>(),

@@ -32,6 +32,9 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Outcome, {{Outcome::killed, "killed"},
                                        {Outcome::refused, "refused"},
                                        {Outcome::stopped, "stopped"}})
 
+// Neither ordered nor allowed: it died, hung or failed.
+bool is_abnormal(Outcome outcome);
+
 // One death, ordered or not, and where the flight recorder says the worker was.
 struct Death {
   std::string kind;          // "timer", "step", "call", and for recoveries "recovery-timer", ...

@@ -650,7 +650,6 @@ std::int64_t carry_out(Call* call, std::uint64_t bytes, bool sync_disk, FileTabl
     case StorageCall::unlink:
     case StorageCall::rmdir:
       return carry_out_names(call, files);
-    case StorageCall::map_sync:
     case StorageCall::refused:
       break;
   }

@@ -7,13 +7,6 @@
 namespace chaosgate::tap {
 namespace {
 
-// The first border of units behind the offset, and so many units more; 0 when the write does not reach beyond
-// it.
-std::uint64_t prefix_in_units(const TraceRecord& record, std::uint64_t units, std::uint64_t unit_bytes) {
-  const std::uint64_t border = (record.offset / unit_bytes + units) * unit_bytes;
-  return border < record.offset + record.requested ? border - record.offset : 0;
-}
-
 std::uint64_t short_count(const TraceRecord& record, std::uint32_t permille) {
   return std::max<std::uint64_t>(record.requested * permille / 1000, 1);
 }
@@ -22,7 +15,7 @@ std::uint64_t short_count(const TraceRecord& record, std::uint32_t permille) {
 bool can_happen(const StorageFault& fault, const TraceRecord& record) {
   switch (fault.action) {
     case FaultAction::kill_inside:
-      return record.call == StorageCall::write && prefix_in_units(record, fault.units, fault.unit_bytes) != 0;
+      return prefix_in_units(record, fault.units, fault.unit_bytes) != 0;
     case FaultAction::short_count:
       return record.call == StorageCall::write && record.requested > 1;
     case FaultAction::lost_sync:
@@ -40,6 +33,14 @@ bool matches(const CallSite& site, const TraceRecord& record) {
 }
 
 }  // namespace
+
+std::uint64_t prefix_in_units(const TraceRecord& record, std::uint64_t units, std::uint64_t unit_bytes) {
+  if (record.call != StorageCall::write) {
+    return 0;
+  }
+  const std::uint64_t border = (record.offset / unit_bytes + units) * unit_bytes;
+  return border < record.offset + record.requested ? border - record.offset : 0;
+}
 
 Decider::Decider(std::vector<StorageFault> faults) : faults_(std::move(faults)), seen_(faults_.size(), 0) {}
 

@@ -10,6 +10,11 @@
 
 namespace chaosgate::tap {
 
+// How much of a write is carried out by a kill inside it: up to the first border of units behind its offset,
+// and so many units more. 0 when the write does not reach beyond that, or the call is no write: then no kill
+// can happen inside it.
+std::uint64_t prefix_in_units(const TraceRecord& record, std::uint64_t units, std::uint64_t unit_bytes);
+
 struct Decision {
   enum class Act : std::uint8_t {
     carry_out,  // all of it

@@ -274,7 +274,6 @@ class Tap::Session {
     if (!state_.options.keep_payloads) {
       record.payload = std::string();
     }
-    ++end_.calls;
     state_.trace.records.push_back(std::move(record));
   }
 

@@ -52,7 +52,6 @@ struct TapEnd {
   std::optional<std::size_t> killed_by;    // position in the list of faults
   std::optional<TraceRecord> killed_call;  // the call at which it was killed, without payload
   std::vector<std::size_t> faulted;  // positions in the trace: calls answered with an injected error or count
-  std::uint64_t calls = 0;           // records of this worker
   std::string refusal;               // why the worker was ended without an order, or empty
 };
 

@@ -15,8 +15,8 @@ constexpr std::uint32_t kMagic = 0x72746763;  // "cgtr"
 constexpr std::uint32_t kVersion = 1;
 
 constexpr std::array<std::string_view, kStorageCallCount> kNames = {
-    "create", "write", "truncate", "allocate", "sync",  "datasync", "range-sync", "sync-all",
-    "rename", "link",  "unlink",   "mkdir",    "rmdir", "map-sync", "refused"};
+    "create",   "write",  "truncate", "allocate", "sync",  "datasync", "range-sync",
+    "sync-all", "rename", "link",     "unlink",   "mkdir", "rmdir",    "refused"};
 
 enum Flag : std::uint8_t { kInjected = 1, kDirectory = 2, kWriteThrough = 4, kInformational = 8 };
 
@@ -142,7 +142,6 @@ std::string describe(const TraceRecord& record) {
   switch (record.call) {
     case StorageCall::write:
     case StorageCall::range_sync:
-    case StorageCall::map_sync:
     case StorageCall::allocate:
       what = fmt::format("+{} {}", record.offset, record.length);
       break;

@@ -44,8 +44,7 @@ enum class StorageCall : std::uint8_t {
   unlink,      // of a file
   mkdir,
   rmdir,
-  map_sync,  // msync of a shared mapping
-  refused,   // a call that the tap cannot follow, answered with an error: see `system_call`
+  refused,  // a call that the tap cannot follow, answered with an error: see `system_call`
 };
 inline constexpr std::size_t kStorageCallCount = static_cast<std::size_t>(StorageCall::refused) + 1;
 
@@ -102,7 +101,7 @@ struct TraceRecord {
   std::string path;             // of `inode` at the time, relative to the data directory
   std::string file_class;       // "manifest", "segment", "dir", ...
   std::string phase;            // of the protocol: "log-sync", "flush", ...
-  std::uint64_t offset = 0;     // write, allocate, range_sync, map_sync
+  std::uint64_t offset = 0;     // write, allocate, range_sync
   std::uint64_t length = 0;     // bytes carried out (write), or covered
   std::uint64_t requested = 0;  // bytes asked for (write)
   // Of the file; truncate, write and allocate change it. unlink: what the last name gives back.
