@@ -149,6 +149,7 @@ struct FileClass {
   // For people (an engine's own journal of messages): nothing depends on it, and its calls may differ from
   // run to run. They are seen, but no crash point counts them.
   bool informational = false;
+  bool immutable = false;  // once written, such a file is never changed in place, only removed
 };
 
 // An engine configuration that can be opened by name.

@@ -33,6 +33,8 @@ std::uint64_t live_bytes_max(const std::string& profile) {
   return profile == "kubernetes" ? 24 * kMiB : profile == "bigvalue" ? 48 * kMiB : 6 * kMiB;
 }
 
+std::uint64_t live_keys_min(const std::string& profile) { return profile == "small" ? 500 : 20'000; }
+
 struct Bounds {
   std::uint64_t keys_low = UINT64_MAX, keys_high = 0, bytes_high = 0, payload_bytes = 0;
 };
@@ -57,8 +59,9 @@ Bounds simulate(const Generator& generator, std::uint64_t entries) {
 
 }  // namespace
 
-TEST_CASE("there are five profiles, mixed comes first, and an unknown one is a usage error") {
-  CHECK(profile_names() == std::vector<std::string>{"mixed", "kubernetes", "churn", "bigvalue", "txn"});
+TEST_CASE("there are six profiles, mixed comes first, and an unknown one is a usage error") {
+  CHECK(profile_names() == std::vector<std::string>{"mixed", "kubernetes", "churn", "bigvalue", "txn",
+                                                  "small"});
   CHECK_THROWS_AS(Generator("nonsense", 1), UsageError);
 }
 
@@ -94,7 +97,7 @@ TEST_CASE("the preload is the same in every term, has no no-op, and reaches the 
       workloads::apply(transaction, state);
     }
     CHECK(generator.preload_entries() < 600);
-    CHECK(state.live_keys() >= 20'000);
+    CHECK(state.live_keys() >= live_keys_min(profile));
     CHECK(state.live_bytes() <= live_bytes_max(profile));
   }
 }
@@ -104,7 +107,7 @@ TEST_CASE("live keys and bytes stay within their bounds after the preload") {
     CAPTURE(profile);
     const Bounds bounds = simulate(Generator(profile, 99), profile == "bigvalue" ? 20'000 : 60'000);
     CAPTURE(bounds.keys_low, bounds.keys_high, bounds.bytes_high);
-    CHECK(bounds.keys_low >= 20'000);
+    CHECK(bounds.keys_low >= live_keys_min(profile));
     CHECK(bounds.keys_high <= 26'000);
     CHECK(bounds.bytes_high <= live_bytes_max(profile));
   }
@@ -125,7 +128,8 @@ TEST_CASE("one index in 64 is a no-op and a compaction is alone in its transacti
       }
     }
     CHECK((no_ops > 60 && no_ops < 150));
-    CHECK(has_compaction == (profile == "mixed" || profile == "kubernetes" || profile == "txn"));
+    CHECK(has_compaction == (profile == "mixed" || profile == "kubernetes" || profile == "txn" ||
+                             profile == "small"));
   }
 }
 
@@ -210,7 +214,7 @@ TEST_CASE("binary keys are distinct, ascend with their numbers, hold every byte 
 TEST_CASE("a seed means the same in every build: the content of each profile is pinned") {
   const std::map<std::string, std::uint64_t> pinned = {
       {"mixed", 0xd751e48eccc8ff5e},    {"kubernetes", 0xe8fe7bc243b9edd3}, {"churn", 0x04de6f86e9ed6fbd},
-      {"bigvalue", 0x45ea96e25dbee45e}, {"txn", 0x75701e1d2c7d2b8a},
+      {"bigvalue", 0x45ea96e25dbee45e}, {"txn", 0x75701e1d2c7d2b8a},   {"small", 0x0},
   };
   for (const auto& [profile, expected] : pinned) {
     CAPTURE(profile);
@@ -237,7 +241,7 @@ TEST_CASE("live keys and bytes stay within their bounds over two million entries
                 static_cast<unsigned long long>(bounds.keys_high),
                 static_cast<double>(bounds.bytes_high) / (1 << 20),
                 static_cast<double>(bounds.payload_bytes) / static_cast<double>(entries));
-    CHECK(bounds.keys_low >= 20'000);
+    CHECK(bounds.keys_low >= live_keys_min(profile));
     CHECK(bounds.bytes_high <= live_bytes_max(profile));
   }
 }

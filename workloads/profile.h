@@ -46,6 +46,7 @@ Profile kubernetes_profile();
 Profile churn_profile();
 Profile bigvalue_profile();
 Profile txn_profile();
+Profile small_profile();
 // All of them; the first is the default.
 const std::vector<Profile>& profile_table();
 

@@ -1,15 +1,25 @@
-// Profile "mixed": every kind of operation over three keyspaces. Changing what it draws changes what a seed
-// means; see generator_test.cc.
+// Profile "mixed": every kind of operation over three keyspaces; and "small": the same over few keys, for
+// power cuts, where a state is compared for each of many disk images. Changing what they draw changes what a
+// seed means; see generator_test.cc.
 #include "workloads/profile.h"
 
 namespace chaosgate::workloads {
 namespace {
 
-constexpr BinaryKeys kObjects{19'000};
-constexpr std::uint64_t kLocks = 512;
-constexpr std::uint64_t kHits = 1'500;
-constexpr std::uint64_t kNotes = 1'000;
-constexpr std::uint64_t kItems = 2'000;
+// How many keys of each population there are.
+struct Sizes {
+  BinaryKeys objects;
+  std::uint64_t locks;
+  std::uint64_t hits;
+  std::uint64_t notes;
+  std::uint64_t items;
+
+  constexpr std::uint64_t slots() const { return objects.size + locks + hits + notes + items; }
+};
+
+constexpr Sizes kMixed{{19'000}, 512, 1'500, 1'000, 2'000};
+constexpr Sizes kSmall{{600}, 32, 60, 40, 60};
+
 constexpr std::string_view kLockPrefix = "\xff\xff/lock/";
 
 std::size_t value_bytes(Rng& rng) {
@@ -23,22 +33,24 @@ std::size_t value_bytes(Rng& rng) {
   return 16 + rng.below(185);
 }
 
+template <const Sizes& kSizes>
 void preload(Draw& draw, std::uint64_t slot) {
-  if (take_slot(&slot, kObjects.size)) {
+  if (take_slot(&slot, kSizes.objects.size)) {
     if (preloaded(draw, slot, 80)) {
-      put_binary(draw, kObjects, {slot, value_bytes(draw.rng)});
+      put_binary(draw, kSizes.objects, {slot, value_bytes(draw.rng)});
     }
-  } else if (take_slot(&slot, kLocks)) {
+  } else if (take_slot(&slot, kSizes.locks)) {
     preload_cas(draw, Keyspace::object, kLockPrefix, slot);
-  } else if (take_slot(&slot, kHits)) {
+  } else if (take_slot(&slot, kSizes.hits)) {
     preload_counter(draw, "hits/", slot);
-  } else if (take_slot(&slot, kNotes)) {
+  } else if (take_slot(&slot, kSizes.notes)) {
     put_numbered(draw, Keyspace::counter, "note/", {slot, draw.rng.between(0, 64)});
   } else {
     put_item(draw, {slot, value_bytes(draw.rng)});
   }
 }
 
+template <const Sizes& kSizes>
 void entry(Draw& draw) {
   if (draw.rng.chance(1, 256)) {
     compact_revisions(draw, 100, 300);
@@ -48,28 +60,28 @@ void entry(Draw& draw) {
   for (std::size_t i = 0; i < operations; ++i) {
     switch (draw.rng.weighted({520, 80, 10, 120, 75, 90, 100, 5})) {
       case 0:
-        put_binary(draw, kObjects, {kObjects.pick(draw), value_bytes(draw.rng)});
+        put_binary(draw, kSizes.objects, {kSizes.objects.pick(draw), value_bytes(draw.rng)});
         break;
       case 1:
-        erase_binary(draw, kObjects);
+        erase_binary(draw, kSizes.objects);
         break;
       case 2:
-        erase_binary_range(draw, kObjects);
+        erase_binary_range(draw, kSizes.objects);
         break;
       case 3:
-        draw_increment(draw, "hits/", kHits);
+        draw_increment(draw, "hits/", kSizes.hits);
         break;
       case 4:
-        draw_append(draw, "note/", kNotes);
+        draw_append(draw, "note/", kSizes.notes);
         break;
       case 5:
-        draw_compare_and_set(draw, Keyspace::object, kLockPrefix, kLocks);
+        draw_compare_and_set(draw, Keyspace::object, kLockPrefix, kSizes.locks);
         break;
       case 6:
-        put_item(draw, {draw.rng.below(kItems), value_bytes(draw.rng)});
+        put_item(draw, {draw.rng.below(kSizes.items), value_bytes(draw.rng)});
         break;
       default:
-        erase_numbered(draw, Keyspace::counter, "hits/", draw.rng.below(kHits));
+        erase_numbered(draw, Keyspace::counter, "hits/", draw.rng.below(kSizes.hits));
     }
   }
 }
@@ -78,9 +90,16 @@ void entry(Draw& draw) {
 
 Profile mixed_profile() {
   return {{"mixed", "every kind of operation, 1 to 4 per transaction, small values (the default)"},
-          kObjects.size + kLocks + kHits + kNotes + kItems,
-          preload,
-          entry};
+          kMixed.slots(),
+          preload<kMixed>,
+          entry<kMixed>};
+}
+
+Profile small_profile() {
+  return {{"small", "mixed over 800 keys, for power cuts: many disk images, each compared in full"},
+          kSmall.slots(),
+          preload<kSmall>,
+          entry<kSmall>};
 }
 
 }  // namespace chaosgate::workloads

@@ -299,7 +299,7 @@ EngineConfig base_config() {
   config.contract.flush = Durability::power_cut;
   config.contract.checksums = true;
   config.file_classes = {
-      {"wal", "*.log"},           {"sst", "*.sst"},
+      {"wal", "*.log"},           {"sst", "*.sst", 0, false, true},
       {"manifest", "MANIFEST-*"}, {"options", "OPTIONS-*"},
       {"info", "LOG*", 0, true},  {"lock", "LOCK"},
       {"identity", "IDENTITY"},   {"identity", "000000.dbtmp"},  // becomes IDENTITY by rename

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "harness/base/error.h"
 #include "harness/campaign/lane.h"
@@ -75,6 +76,7 @@ BenchResult run_bench(const CampaignConfig& config, const std::string& engine, w
   result.protocol = wire::to_string(protocol);
   LaneOptions options;
   options.key = config.key;
+  options.key.plan.call = options.key.plan.io = false;
   options.key.plan.recrash = false;
   options.key.plan.free_running = false;
   options.engine = engine;
@@ -87,9 +89,18 @@ BenchResult run_bench(const CampaignConfig& config, const std::string& engine, w
   std::uint64_t entries = 0;
   std::uint64_t operations = 0;
   std::uint64_t live_keys = 0;
+  std::uint64_t tapped_us = 0;
+  std::uint64_t tapped_operations = 0;
   {
     Lane lane(options, &stop);
     lane.run_cycle(false);  // creates and preloads; not measured
+    options.directory = directory / "tapped";
+    options.watch = true;
+    std::optional<Lane> tapped;
+    if (lane.hello().tap_unavailable.empty()) {
+      tapped.emplace(options, &stop);
+      tapped->run_cycle(false);
+    }
     result.driver_rss_first_kib = resident_kib();
     while (totals.size() < cycles) {
       const report::CycleEvent event = lane.run_cycle(false);
@@ -112,6 +123,11 @@ BenchResult run_bench(const CampaignConfig& config, const std::string& engine, w
       sum.kill += t.kill;
       sum.mirror += t.mirror;
       sum.total += t.total;
+      if (tapped) {
+        const report::CycleEvent same = tapped->run_cycle(false);
+        tapped_us += same.timings.load;
+        tapped_operations += same.crash.operations;
+      }
     }
     result.driver_rss_last_kib = resident_kib();
   }
@@ -130,8 +146,12 @@ BenchResult run_bench(const CampaignConfig& config, const std::string& engine, w
                    {"dump after replay", per_cycle(sum.dump_after)},
                    {"reads and probe", per_cycle(sum.checks)},
                    {"compare (overlaps)", per_cycle(sum.compare)}};
-  result.load_ms_per_1000_operations =
-      operations == 0 ? 0 : static_cast<double>(sum.load) / static_cast<double>(operations);
+  // Microseconds an operation are milliseconds a thousand.
+  const auto per_operation = [](std::uint64_t us, std::uint64_t count_of_them) {
+    return count_of_them == 0 ? 0 : static_cast<double>(us) / static_cast<double>(count_of_them);
+  };
+  result.load_ms_per_1000_operations = per_operation(sum.load, operations);
+  result.tapped_load_ms_per_1000_operations = per_operation(tapped_us, tapped_operations);
   result.cycle_ms = per_cycle(sum.total);
   const std::size_t tenth = std::max<std::size_t>(totals.size() / 10, 1);
   result.first_tenth_ms = mean_ms(totals, 0, tenth);

@@ -23,6 +23,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kImagePrefix = "image/";
+constexpr std::string_view kBasePrefix = "base/";
+constexpr const char* kTrace = "trace";
 
 std::string sha256(std::string_view bytes) {
   unsigned char digest[EVP_MAX_MD_SIZE];
@@ -46,8 +48,28 @@ json differences_json(const oracle::Violation& violation) {
           {"detail", oracle::describe(violation)}};
 }
 
+// Every file below `directory`, and a member "<directory>/." for each empty directory.
+void add_tree(const fs::path& directory, std::string_view prefix, Members* members) {
+  if (directory.empty() || !fs::exists(directory)) {
+    return;
+  }
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(directory)) {
+    const std::string name =
+        std::string(prefix) + entry.path().lexically_relative(directory).string();
+    if (entry.is_regular_file()) {
+      std::string content;
+      if (const Status status = read_file(entry.path(), &content); !status.ok()) {
+        throw EnvironmentError(status.message());
+      }
+      members->emplace_back(name, std::move(content));
+    } else if (entry.is_directory() && fs::is_empty(entry.path())) {
+      members->emplace_back(name + "/.", "");
+    }
+  }
+}
+
 // The text of bundle.json. Its own checksum is over the rest of it, as parsed: blanks do not count.
-std::string header(const Bundle& bundle, const Members& members) {
+std::string header(const Bundle& bundle, const Members& members, const PowerCase* power) {
   json hashes = json::object();
   for (const auto& [name, content] : members) {
     hashes[name] = sha256(content);
@@ -76,6 +98,10 @@ std::string header(const Bundle& bundle, const Members& members) {
                  {"after_error", crash.after_error}}},
                {"violations", violations},
                {"members", hashes}};
+  if (power != nullptr) {
+    head["power_cut"] = {{"image", disk::to_string(power->spec)},
+                         {"profile", disk::to_string(power->profile)}};
+  }
   // Bytes that are not UTF-8 (keys, engines' messages) must not differ between writing and reading.
   head = json::parse(head.dump(-1, ' ', false, json::error_handler_t::replace));
   head["sha256"] = sha256(head.dump());
@@ -192,6 +218,11 @@ Bundle parse(const fs::path& path, Members& members) {
         bundle.recovery.belief = std::move(content);
       } else if (name == "events.jsonl") {
         bundle.event = json::parse(content).get<report::CycleEvent>();
+      } else if (name == kTrace) {
+        bundle.power.emplace();
+        if (const Status status = tap::load_trace(content, &bundle.power->trace); !status.ok()) {
+          throw UsageError(fmt::format("{}: the trace cannot be read: {}", path.string(), status.message()));
+        }
       }
     }
     if (!expected.empty()) {
@@ -227,6 +258,16 @@ Bundle parse(const fs::path& path, Members& members) {
       bundle.recovery.violations.push_back(
           {*invariant, violation.at("explanation"), {}, violation.at("difference_count")});
     }
+    if (bundle.power) {
+      const json& power = head.at("power_cut");
+      Status status = disk::parse_spec(power.at("image").get<std::string>(), &bundle.power->spec);
+      if (status.ok()) {
+        status = disk::parse_profile(power.at("profile").get<std::string>(), &bundle.power->profile);
+      }
+      if (!status.ok()) {
+        throw UsageError(fmt::format("{}: the power cut cannot be read: {}", path.string(), status.message()));
+      }
+    }
     return bundle;
   } catch (const json::exception& error) {
     throw UsageError(fmt::format("{}: bundle.json is damaged: {}", path.string(), error.what()));
@@ -235,7 +276,8 @@ Bundle parse(const fs::path& path, Members& members) {
 
 }  // namespace
 
-void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& output, const fs::path& path) {
+void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& output, const fs::path& path,
+                  const PowerCase* power) {
   Members members;
   std::string explanation = fmt::format("{} {} cycle {} of lane {}\n{}\n\n", bundle.recovery.order.engine,
                                         bundle.engine_version, bundle.cycle, bundle.lane, bundle.event.plan);
@@ -254,17 +296,12 @@ void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& o
   }
   members.emplace_back("worker.output", std::move(printed));
   members.emplace_back("belief", bundle.recovery.belief);
-  if (!image.empty() && fs::exists(image)) {
-    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(image)) {
-      if (entry.is_regular_file()) {
-        std::string content;
-        if (const Status status = read_file(entry.path(), &content); !status.ok()) {
-          throw EnvironmentError(status.message());
-        }
-        members.emplace_back(std::string(kImagePrefix) + entry.path().lexically_relative(image).string(),
-                             std::move(content));
-      }
-    }
+  add_tree(image, kImagePrefix, &members);
+  if (power != nullptr) {
+    std::string trace;
+    tap::save_trace(power->trace, &trace);
+    members.emplace_back(kTrace, std::move(trace));
+    add_tree(power->base, kBasePrefix, &members);
   }
   fs::path temporary = path;
   temporary += ".tmp";
@@ -276,7 +313,7 @@ void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& o
       throw EnvironmentError(
           fmt::format("create {}: {}", temporary.string(), archive_error_string(to.get())));
     }
-    add_member(to.get(), "bundle.json", header(bundle, members));
+    add_member(to.get(), "bundle.json", header(bundle, members, power));
     for (const auto& [name, content] : members) {
       add_member(to.get(), name, content);
     }
@@ -287,19 +324,31 @@ void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& o
   fs::rename(temporary, path);
 }
 
-Bundle read_bundle(const fs::path& path, const fs::path& directory) {
+Bundle read_bundle(const fs::path& path, const fs::path& directory, const fs::path& base) {
   const fs::path file = fs::is_directory(path) ? path / "bundle.tar.zst" : path;
   if (!fs::is_regular_file(file)) {
     throw UsageError(fmt::format("there is no bundle {}", file.string()));
   }
   Members members = read_members(file);
   Bundle bundle = parse(file, members);
-  for (const auto& [name, content] : members) {
-    if (name.starts_with(kImagePrefix)) {
-      const fs::path target = directory / name.substr(kImagePrefix.size());
+  const auto unpack = [](std::string_view prefix, const std::string& name, const std::string& content,
+                         const fs::path& to) {
+    if (name.starts_with(prefix)) {
+      const fs::path target = to / name.substr(prefix.size());
       fs::create_directories(target.parent_path());
-      replace_file(target, content);
+      if (!name.ends_with("/.")) {
+        replace_file(target, content);
+      }
     }
+  };
+  for (const auto& [name, content] : members) {
+    unpack(kImagePrefix, name, content, directory);
+    if (!base.empty()) {
+      unpack(kBasePrefix, name, content, base);
+    }
+  }
+  if (bundle.power) {
+    bundle.power->base = base;
   }
   return bundle;
 }

@@ -8,20 +8,35 @@
 //   worker.output    what the workers printed
 //   belief           the oracle's belief before the recovery (oracle/oracle.h)
 //   image/...        the data directory as it was before the recovery
+// and, after a power cut, what the image was made from:
+//   trace            the recorded storage calls (harness/tap/trace.h)
+//   base/...         the data directory that the trace began with
 // Reading verifies all of it before anything is used.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "harness/campaign/config.h"
 #include "harness/campaign/recovery.h"
+#include "harness/disk/image_spec.h"
+#include "harness/disk/profile.h"
 #include "harness/report/event.h"
+#include "harness/tap/trace.h"
 
 namespace chaosgate::campaign {
 
-inline constexpr int kBundleFormatVersion = 2;
+inline constexpr int kBundleFormatVersion = 3;
+
+// What a disk image was made from.
+struct PowerCase {
+  tap::Trace trace;
+  std::filesystem::path base;  // the content that the trace began with
+  disk::ImageSpec spec;
+  disk::Profile profile;  // under which it was found
+};
 
 struct Bundle {
   std::string version;  // of the chaosgate that wrote it
@@ -35,15 +50,18 @@ struct Bundle {
   crash::CyclePlan plan;  // of the cycle, as it was carried out
   RecoveryCase recovery;
   report::CycleEvent event;
+  std::optional<PowerCase> power;  // as read; its base only when a directory was given for it
 };
 
 // Writes `<path>`; `image` may be empty (no data directory), `output` too. Throws EnvironmentError.
 void write_bundle(const Bundle& bundle, const std::filesystem::path& image,
-                  const std::filesystem::path& output, const std::filesystem::path& path);
+                  const std::filesystem::path& output, const std::filesystem::path& path,
+                  const PowerCase* power = nullptr);
 
-// Reads a bundle and unpacks its image into `directory`, which must exist and be empty. Throws UsageError
-// when the file is not a bundle, is truncated or damaged, or has another format version; `directory` then
-// holds nothing.
-Bundle read_bundle(const std::filesystem::path& path, const std::filesystem::path& directory);
+// Reads a bundle and unpacks its image into `directory` and, when `base` is not empty, what its trace began
+// with into that; both must exist and be empty. Throws UsageError when the file is not a bundle, is truncated
+// or damaged, or has another format version; the directories then hold nothing.
+Bundle read_bundle(const std::filesystem::path& path, const std::filesystem::path& directory,
+                   const std::filesystem::path& base = {});
 
 }  // namespace chaosgate::campaign

@@ -17,6 +17,7 @@
 #include "harness/base/file.h"
 #include "harness/campaign/bundle.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/power_campaign.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/self_test.h"
 #include "harness/campaign/tap_setup.h"
@@ -34,9 +35,10 @@ using report::EngineSection;
 
 namespace {
 
-// Below this many kills for each step, a step that was never hit can be chance, and does not make the
-// campaign inconclusive; the report names it all the same.
+// Below this many kills for each step, or each class of files, one that was never hit can be chance, and does
+// not make the campaign inconclusive; the report names it all the same.
 constexpr std::uint64_t kKillsPerStep = 30;
+constexpr std::uint64_t kKillsPerClass = 60;
 constexpr std::size_t kAbnormalKept = 10;
 constexpr std::size_t kViolationsKept = 20;
 
@@ -50,6 +52,22 @@ std::string abnormal_detail(const CycleEvent& event) {
   return fmt::format("{}: {}", nlohmann::json(death.outcome).get<std::string>(), death.detail);
 }
 
+std::vector<std::string> kinds_expected(const crash::PlanOptions& plan) {
+  std::vector<std::string> kinds;
+  const auto add = [&](bool allowed, const char* kind, bool in_recovery) {
+    if (allowed) {
+      kinds.emplace_back(kind);
+      if (in_recovery && plan.recrash) {
+        kinds.push_back(fmt::format("recovery-{}", kind));
+      }
+    }
+  };
+  add(plan.timer, "timer", true);
+  add(plan.step, "step", true);
+  add(plan.call, "call", true);
+  return kinds;
+}
+
 // Everything the lanes of one engine share.
 class EngineRun {
  public:
@@ -60,7 +78,7 @@ class EngineRun {
     section_.version = engine.version;
     section_.commit_survives = engine.commit_survives;
     section_.flush_survives = engine.flush_survives;
-    section_.kills_wanted = config.kills;
+    section_.kills_wanted = config.kill ? config.kills : 0;
     section_.tally.engine = engine.name;
     std::set<std::string> steps;
     for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
@@ -81,14 +99,29 @@ class EngineRun {
       }
     }
     section_.steps_expected.assign(steps.begin(), steps.end());
+    classes_ = file_classes(engine).size();
+    section_.kinds_expected = kinds_expected(config.key.plan);
   }
 
   // Throws what a lane threw.
   EngineSection run() {
     const auto begin = std::chrono::steady_clock::now();
-    if (config_.replay_regressions && config_.key.fault.empty()) {
+    if (config_.kill && config_.replay_regressions && config_.key.fault.empty()) {
       in_thread([this] { replay_regressions(); });
     }
+    if (config_.kill) {
+      kill_lanes();
+    }
+    if (config_.power && !ended()) {
+      take_power(run_power(config_, engine_, work_, stop_, output_));
+    }
+    section_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    judge_strength();
+    return section_;
+  }
+
+ private:
+  void kill_lanes() {
     std::vector<std::thread> threads;
     for (std::uint64_t lane = 0; lane < config_.lanes; ++lane) {
       threads.emplace_back([this, lane] {
@@ -107,12 +140,20 @@ class EngineRun {
     if (error_) {
       std::rethrow_exception(error_);
     }
-    section_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    judge_strength();
-    return section_;
   }
 
- private:
+  void take_power(PowerResult result) {
+    section_.power = std::move(result.tally);
+    for (auto& [where, violation] : result.violations) {
+      if (first_command_.empty()) {
+        first_command_ = violation.command;
+      }
+      section_.violations.emplace_back(std::move(where), std::move(violation));
+    }
+    section_.violation_count += std::max<std::uint64_t>(section_.power->violations(), result.violations.size());
+    section_.inconclusive = std::move(result.inconclusive);
+  }
+
   LaneOptions lane_options(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane) const {
     LaneOptions options;
     options.key = key;
@@ -262,7 +303,7 @@ class EngineRun {
   // What makes a run without findings prove too little.
   void judge_strength() {
     const report::EngineTally& tally = section_.tally;
-    if (stop_.requested() || failures_ >= config_.failures_max) {
+    if (stop_.requested() || failures_ >= config_.failures_max || !config_.kill) {
       return;
     }
     if (tally.kills < config_.kills) {
@@ -280,6 +321,21 @@ class EngineRun {
         }
       }
     }
+    if (config_.kills >= kKillsPerClass * section_.kinds_expected.size() && config_.plans.empty()) {
+      for (const std::string& kind : section_.kinds_expected) {
+        if (!tally.kills_by_kind.contains(kind)) {
+          section_.inconclusive.push_back(fmt::format("no {} kill landed", kind));
+        }
+      }
+    }
+    if (config_.key.plan.call) {
+      for (const std::string& file_class : tally.zero_classes()) {
+        if (config_.kills >= kKillsPerClass * classes_) {
+          section_.inconclusive.push_back(
+              fmt::format("no kill landed at a storage call of class {}", file_class));
+        }
+      }
+    }
   }
 
  public:
@@ -293,6 +349,7 @@ class EngineRun {
   StopSignal& stop_;
   CampaignOutput& output_;
   report::EventLog& events_;
+  std::uint64_t classes_ = 0;  // of the engine's files, and of ours
   std::mutex mutex_;  // guards what follows
   EngineSection section_;
   std::string first_command_;
@@ -334,15 +391,26 @@ fs::path make_result_directory(const CampaignConfig& config) {
       fmt::format("--results {}: cannot create {}: {}", config.results.string(), base, error.message()));
 }
 
-std::vector<std::string> not_tested(const CampaignConfig& config, const std::string& work_kind) {
-  std::vector<std::string> list = {
-      "power cuts: a SIGKILL leaves the page cache alive, so missing fsyncs and unsynced directories do not "
-      "show"};
+// `no_tap`: why storage calls could not be seen, or empty.
+std::vector<std::string> not_tested(const CampaignConfig& config, const std::string& work_kind,
+                                    const std::string& no_tap) {
+  const std::string why = no_tap.empty() ? "" : fmt::format(" ({})", no_tap);
+  std::vector<std::string> list;
+  if (!config.power) {
+    list.push_back(
+        "power cuts: a SIGKILL leaves the page cache alive, so missing fsyncs and unsynced directories do "
+        "not show" +
+        why);
+  }
+  if (!config.kill) {
+    list.emplace_back("kills: none were planned, but one of each load that was recorded");
+    return list;
+  }
   if (!config.key.plan.call) {
-    list.push_back("kills at storage calls, before, after and inside each");
+    list.push_back("kills at storage calls, before, after and inside each" + why);
   }
   if (!config.key.plan.io) {
-    list.push_back("I/O errors and full disks");
+    list.push_back("I/O errors and full disks" + why);
   }
   if (work_kind == "tmpfs") {
     list.push_back("a real disk: the work directory was on tmpfs, which a SIGKILL cannot tell from one");
@@ -364,18 +432,24 @@ std::vector<std::string> not_tested(const CampaignConfig& config, const std::str
 
 // What is left when storage calls cannot be seen. Throws UsageError when nothing is, or when it was asked
 // for.
-CampaignConfig without_tap(CampaignConfig config, const std::string& reason, CampaignReport* report) {
+CampaignConfig without_tap(CampaignConfig config, const std::string& reason) {
   crash::PlanOptions& plan = config.key.plan;
-  const bool needed = config.tap == TapUse::always || (!plan.timer && !plan.step) || !config.plans.empty();
+  const bool needed = config.tap == TapUse::always || (!plan.timer && !plan.step) || !config.plans.empty() ||
+                      (config.power && !config.kill);
   if (needed) {
     throw UsageError("storage calls cannot be seen here: " + reason);
   }
-  if (plan.call || plan.io) {
-    report->not_tested.push_back("kills at storage calls and I/O errors: " + reason);
-  }
   plan.call = false;
   plan.io = false;
+  config.power = false;
   return config;
+}
+
+// "1000 kills and 500 disk images".
+std::string work_text(const CampaignConfig& config) {
+  const std::string kills = config.kill ? fmt::format("{} kills", config.kills) : "";
+  const std::string images = config.power ? fmt::format("{} disk images", config.images) : "";
+  return kills + (kills.empty() || images.empty() ? "" : " and ") + images;
 }
 
 std::string campaign_checksum(const CampaignConfig& config) {
@@ -445,14 +519,19 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
   if (std::set(config.engines.begin(), config.engines.end()).size() != config.engines.size()) {
     throw UsageError("--engine: an engine is named twice");
   }
-  if (config.kills == 0) {
+  if (config.kill && config.kills == 0) {
     throw UsageError("--kills 0: at least one kill is needed");
   }
-  if (config.lanes == 0 || config.lanes > config.kills) {
+  if (config.power && config.images == 0) {
+    throw UsageError("--images 0: at least one disk image is needed");
+  }
+  if (config.lanes == 0 || (config.kill && config.lanes > config.kills)) {
     throw UsageError(fmt::format("--lanes {}: must be between 1 and the number of kills ({})", config.lanes,
                                  config.kills));
   }
-  workloads::Generator(config.key.workload, config.key.seed);  // throws for an unknown workload
+  // These throw for an unknown workload.
+  workloads::Generator(config.key.workload, config.key.seed);
+  workloads::Generator(config.power_workload, config.key.seed);
   for (const crash::CyclePlan& plan : config.plans) {
     for (const std::string& engine : config.engines) {
       check_classes(plan, find_engine(hello, engine));
@@ -471,7 +550,7 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   validate(given, hello);
   CampaignReport report;
   const std::string no_tap = given.tap == TapUse::off ? "--tap off" : hello.tap_unavailable;
-  const CampaignConfig config = no_tap.empty() ? given : without_tap(given, no_tap, &report);
+  const CampaignConfig config = no_tap.empty() ? given : without_tap(given, no_tap);
   const WorkDirectory work(config.directory, config.engines, &stop);
   output.directory = make_result_directory(config);
   const auto begin = std::chrono::steady_clock::now();
@@ -482,15 +561,15 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   report.plan_checksum = campaign_checksum(config);
   report.started = utc_now("%Y-%m-%dT%H:%M:%SZ");
   report.work_directory_kind = work.kind();
-  for (std::string& line : not_tested(config, work.kind())) {
+  for (std::string& line : not_tested(config, work.kind(), no_tap)) {
     report.not_tested.push_back(std::move(line));
   }
   set_check_context(
       fmt::format("seed {} engines {}", seed_text(config.key.seed), fmt::join(config.engines, "+")));
 
   output.log(fmt::format(
-      "seed {}, plan {}, engines {}, {} kills each; the same seed repeats operations and plans",
-      seed_text(config.key.seed), report.plan_checksum, fmt::join(config.engines, "+"), config.kills));
+      "seed {}, plan {}, engines {}, {} each; the same seed repeats operations and plans",
+      seed_text(config.key.seed), report.plan_checksum, fmt::join(config.engines, "+"), work_text(config)));
   report::EventLog events(output.directory / "events.jsonl");
   try {
     for (const std::string& name : config.engines) {

@@ -49,6 +49,22 @@ void from_json(const nlohmann::json& json, PlanKey& key) {
   json.at("timer_us_max").get_to(key.plan.timer_us_max);
 }
 
+wire::WorkerOrder worker_order(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
+                               const crash::CyclePlan& plan, const std::filesystem::path& data) {
+  wire::WorkerOrder order;
+  order.directory = data.string();
+  order.engine = engine;
+  order.fault = key.fault;
+  order.workload = key.workload;
+  order.seed = key.seed;
+  order.protocol = protocol;
+  order.segment_bytes = key.segment_bytes;
+  order.free_running = plan.free_running;
+  order.stock_tuning = plan.stock_tuning;
+  order.schedule = plan.schedule;
+  return order;
+}
+
 std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane,
                             std::uint64_t cycles) {
   std::string text = nlohmann::json(key).dump();

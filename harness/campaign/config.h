@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "harness/crash/plan.h"
+#include "harness/disk/profile.h"
 #include "harness/wire/order.h"
 
 namespace chaosgate::campaign {
@@ -26,6 +27,10 @@ struct PlanKey {
 
 void to_json(nlohmann::json& json, const PlanKey& key);
 void from_json(const nlohmann::json& json, PlanKey& key);
+
+// What all orders of one data directory have in common, for a worker that will run the load of `plan`.
+wire::WorkerOrder worker_order(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
+                               const crash::CyclePlan& plan, const std::filesystem::path& data);
 
 // hash64 over the plans of cycles [0, cycles) of a lane and over a sample of the workload's entries.
 std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane,
@@ -56,7 +61,13 @@ wire::Protocol lane_protocol(ProtocolChoice choice, std::uint64_t lane);
 struct CampaignConfig {
   PlanKey key;
   std::vector<std::string> engines;
-  std::uint64_t kills = 1000;  // for each engine
+  bool kill = true;            // kill workers ...
+  std::uint64_t kills = 1000;  // ... so often, for each engine
+  bool power = false;          // judge disk images from power cuts ...
+  std::uint64_t images = 1000;  // ... so many, for each engine
+  std::uint64_t loads_max = 0;  // from at most so many loads; 0: as many as it takes
+  disk::Profile profile = disk::named_profile("strict");
+  std::string power_workload = "small";  // instead of key.workload
   std::uint32_t lanes = 2;
   ProtocolChoice protocol = ProtocolChoice::both;
   TapUse tap = TapUse::automatic;

@@ -1,7 +1,6 @@
 #include "harness/campaign/lane.h"
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 
@@ -12,6 +11,7 @@
 #include "harness/campaign/drive.h"
 #include "harness/campaign/tap_setup.h"
 #include "harness/campaign/versions.h"
+#include "harness/campaign/work_directory.h"
 
 namespace chaosgate::campaign {
 
@@ -26,23 +26,8 @@ using wire::Phase;
 namespace {
 
 constexpr std::uint64_t kNsPerUs = 1000;
-// Less room than this and a failure is the machine's, not the engine's.
-constexpr std::uint64_t kRoomMin = 16 << 20;
-
 // A steered load has come to what it was steered to long before, or never will.
 constexpr std::uint32_t kSteeredEntriesMax = 600;
-
-// Terms leave room for every start that can happen before a cycle's load, so that one that is not needed
-// moves no later term. In order of time: the recoveries after the crash before; a new directory; its, or a
-// closed one's, opening.
-constexpr std::uint64_t kRecoveries = crash::kRecrashesMax + 1;
-constexpr std::uint64_t kStartsPerCycle = kRecoveries + 2;
-
-std::uint64_t recovery_term(std::uint64_t cycle, std::uint64_t attempt) {
-  return 1 + cycle * kStartsPerCycle + attempt;
-}
-std::uint64_t create_term(std::uint64_t cycle) { return recovery_term(cycle, kRecoveries); }
-std::uint64_t opening_term(std::uint64_t cycle) { return recovery_term(cycle, kRecoveries + 1); }
 
 fs::path make_directory(const fs::path& path) {
   std::error_code error;
@@ -97,16 +82,14 @@ Death describe_death(const FlightRecorder& recorder, std::string kind, std::stri
   return death;
 }
 
-// A full work directory is the environment's failure, never a finding.
-void check_room(const fs::path& directory) {
-  struct statvfs info {};
-  if (::statvfs(directory.c_str(), &info) == 0 && info.f_bavail * info.f_frsize < kRoomMin) {
-    throw EnvironmentError(fmt::format("the work directory {} is full ({} KiB left)", directory.string(),
-                                       info.f_bavail * info.f_frsize / 1024));
-  }
-}
-
 }  // namespace
+
+std::uint64_t recovery_term(std::uint64_t cycle, std::uint64_t attempt) {
+  constexpr std::uint64_t kStartsPerCycle = kRecoveriesMax + 2;
+  return 1 + cycle * kStartsPerCycle + attempt;
+}
+std::uint64_t create_term(std::uint64_t cycle) { return recovery_term(cycle, kRecoveriesMax); }
+std::uint64_t opening_term(std::uint64_t cycle) { return recovery_term(cycle, kRecoveriesMax + 1); }
 
 Lane::Lane(const LaneOptions& options, StopSignal* stop)
     : options_(options),
@@ -155,20 +138,8 @@ crash::CyclePlan Lane::steered(crash::CyclePlan plan) {
   return plan;
 }
 
-// What all orders have in common, for a worker that will run `load`.
 wire::WorkerOrder Lane::order(const crash::CyclePlan& load) const {
-  wire::WorkerOrder order;
-  order.directory = data_.string();
-  order.engine = options_.engine;
-  order.fault = options_.key.fault;
-  order.workload = options_.key.workload;
-  order.seed = options_.key.seed;
-  order.protocol = options_.protocol;
-  order.segment_bytes = options_.key.segment_bytes;
-  order.free_running = load.free_running;
-  order.stock_tuning = load.stock_tuning;
-  order.schedule = load.schedule;
-  return order;
+  return worker_order(options_.key, options_.engine, options_.protocol, load, data_);
 }
 
 void Lane::begin_directory() {
@@ -249,7 +220,10 @@ bool Lane::attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash
   if (order.tap) {
     // Anew for each worker, unless all are tapped: others have changed names since the last.
     if (tap_ == nullptr || !options_.watch) {
-      tap_ = std::make_unique<tap::Tap>(tap_options(*engine_, data_));
+      tap::TapOptions tap = tap_options(*engine_, data_);
+      tap.keep_payloads = options_.keep_payloads;
+      tap.sync_disk = !options_.keep_payloads;
+      tap_ = std::make_unique<tap::Tap>(std::move(tap));
     }
     tapped.tap = tap_.get();
     if (recrash != nullptr && recrash->call) {
@@ -425,6 +399,14 @@ LaneState Lane::keep_state(const fs::path& image) const {
   return state;
 }
 
+tap::Trace Lane::take_trace() {
+  CHECK(tap_ != nullptr);
+  tap::Trace trace{tap_->trace().base, take_records(), {}};
+  trace.last = {indexes_.appended, indexes_.synced, indexes_.applied, parent_.recorder().flushed,
+                parent_.recorder().term};
+  return trace;
+}
+
 void Lane::go_back(const LaneState& state, crash::CyclePlan plan) {
   abandon_directory();
   begin_directory();
@@ -435,6 +417,7 @@ void Lane::go_back(const LaneState& state, crash::CyclePlan plan) {
   indexes_ = state.indexes;
   cycle_ = state.cycle;
   options_.given = {{cycle_, std::move(plan)}};
+  records_.clear();
 }
 
 Bundle Lane::bundle(const CycleEvent& event) const {

@@ -32,6 +32,14 @@
 
 namespace chaosgate::campaign {
 
+// Terms leave room for every start that can happen before a cycle's load, so that one that is not needed
+// moves no later term. In order of time: the recoveries after the crash before, at most kRecoveriesMax; a new
+// directory; its, or a closed one's, opening.
+inline constexpr std::uint64_t kRecoveriesMax = crash::kRecrashesMax + 1;
+std::uint64_t recovery_term(std::uint64_t cycle, std::uint64_t attempt);
+std::uint64_t create_term(std::uint64_t cycle);
+std::uint64_t opening_term(std::uint64_t cycle);
+
 struct LaneOptions {
   PlanKey key;
   std::string engine;
@@ -48,6 +56,8 @@ struct LaneOptions {
   std::map<std::uint64_t, crash::CyclePlan> given;
   bool watch = false;         // tap every worker, to say at which storage call timers and steps struck
   bool keep_records = false;  // of the tap, for take_records(). REQUIRES: watch
+  // With the bytes of each write, for disk images; nothing is synced then. REQUIRES: keep_records
+  bool keep_payloads = false;
 };
 
 // Where a lane can be put back to: a data directory that was closed cleanly, and what is believed of it.
@@ -75,11 +85,13 @@ class Lane {
   bool prepare();
   // Copies the data directory to `image`, which must not exist. REQUIRES: it was closed cleanly.
   LaneState keep_state(const std::filesystem::path& image) const;
-  // Puts the data directory, what is believed of it, and the number of the next cycle back, and gives that
-  // cycle a plan.
+  // Puts the data directory, what is believed of it, and the number of the next cycle back, forgets what the
+  // tap saw, and gives that cycle a plan.
   void go_back(const LaneState& state, crash::CyclePlan plan);
   // What the tap saw since the last call.
   std::vector<tap::TraceRecord> take_records() { return std::exchange(records_, {}); }
+  // The same with what was there at the begin. REQUIRES: none were taken since go_back().
+  tap::Trace take_trace();
   // The last cycle's failure. REQUIRES: evidence().
   Bundle bundle(const report::CycleEvent& event) const;
 

@@ -94,6 +94,45 @@ TEST_CASE("with step kills and scheduled maintenance a seed crashes at the same 
   }
 }
 
+TEST_CASE("a seed gives the same storage calls and dies at the same one of them twenty times of twenty") {
+  struct Seen {
+    std::vector<std::uint64_t> signatures;  // of each cycle's calls
+    std::vector<std::string> deaths;
+    int killed = 0;
+    bool operator==(const Seen&) const = default;
+  };
+  constexpr int kCycles = 6;
+  const auto run = [](LaneOptions options) {
+    const TempDir directory = make_directory();
+    options.directory = directory.path() / "lane";
+    Lane lane(options, nullptr);
+    Seen seen;
+    for (int i = 0; i < kCycles; ++i) {
+      const CycleEvent event = lane.run_cycle(i + 1 == kCycles);
+      REQUIRE((event.crash.outcome == Outcome::killed || event.crash.outcome == Outcome::missed));
+      seen.signatures.push_back(tap::signature({{}, lane.take_records(), {}}));
+      seen.deaths.push_back(event.crash.cell + " " + report::position(event.crash));
+      seen.killed += event.crash.outcome == Outcome::killed ? 1 : 0;
+    }
+    return seen;
+  };
+  for (const char* engine : {"rocksdb", "lmdb"}) {
+    INFO(engine);
+    const TempDir directory = make_directory();
+    LaneOptions options = options_for(engine, wire::Protocol::sidecar, directory);
+    options.key.plan.timer = options.key.plan.step = options.key.plan.free_running = false;
+    options.key.seed = 79;
+    options.keep_images = false;
+    options.watch = options.keep_records = true;
+    const Seen first = run(options);
+    CHECK(std::set(first.signatures.begin(), first.signatures.end()).size() == kCycles);
+    CHECK(first.killed >= kCycles / 2);
+    for (int again = 1; again < 20; ++again) {
+      CHECK(run(options) == first);
+    }
+  }
+}
+
 namespace {
 
 void check_bundle_replays(const Lane& lane, const CycleEvent& event) {

@@ -6,9 +6,9 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/drive.h"
+#include "harness/campaign/image_judge.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/tap_setup.h"
-#include "workloads/generator.h"
 
 namespace chaosgate::campaign {
 
@@ -62,38 +62,29 @@ ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::p
   } else {
     copy_tree(image, data);
   }
-  const workloads::Generator generator(bundle.key.workload, bundle.key.seed);
-  std::unique_ptr<oracle::Oracle> oracle;
-  if (const Status status = oracle::Oracle::load(bundle.recovery.belief, generator, &oracle); !status.ok()) {
-    throw UsageError("the bundle's belief cannot be read: " + status.to_string());
-  }
-  // The recovery is judged to its end: an ordered death in the middle of it would only hide what follows.
   const bool load_failed = bundle.recovery.violations.empty();
-  wire::WorkerOrder order = bundle.recovery.order;
-  order.directory = data.string();
-  order.recovery_crash.clear();
-  order.load = load_failed && order.load;
-  oracle->begin_term(order.term);
-  RecoveryJudge judge(*oracle, order, bundle.recovery.crash);
+  RecoveryCase recovery = bundle.recovery;
+  recovery.order.load = load_failed && recovery.order.load;
   std::unique_ptr<tap::Tap> tap;
-  WorkerParent parent(worker, directory / "worker.output", &stop);
-  if (order.load && load_needs_tap(bundle.plan)) {
-    const wire::EngineDescription* engine = wire::find_engine(parent.hello(), order.engine);
+  ImageJudge judge(worker, directory / "worker.output", bundle.key.workload, bundle.key.seed, hang_ms, &stop);
+  if (recovery.order.load && load_needs_tap(bundle.plan)) {
+    const wire::EngineDescription* engine =
+        wire::find_engine(judge.parent().hello(), recovery.order.engine);
     CHECK(engine != nullptr);
     tap = std::make_unique<tap::Tap>(tap_options(*engine, data));
   }
-  order.tap = tap != nullptr;
-  Driven driven = drive_recovery(parent, judge, RecoveryEnd::ready, 0, hang_ms, {tap.get(), {}});
+  const ImageJudge::Verdict verdict = judge.judge(recovery, data, tap.get());
   ReplayRun run;
-  if (driven.ready) {
+  run.violations = verdict.events;
+  run.abnormal = verdict.abnormal;
+  if (verdict.driven.ready) {
     const crash::CyclePlan& plan = bundle.plan;
     const bool timer = plan.kind == crash::CrashKind::timer;
-    driven =
-        drive_load(parent, timer ? std::optional(plan.timer_us) : std::nullopt, hang_ms, load_faults(plan));
-  }
-  run.violations = judge.violation_events();
-  if (report::is_abnormal(driven.outcome) && run.violations.empty()) {
-    run.abnormal = driven.detail.empty() ? judge.abnormal() : driven.detail;
+    const Driven driven = drive_load(judge.parent(), timer ? std::optional(plan.timer_us) : std::nullopt,
+                                     hang_ms, load_faults(plan));
+    if (report::is_abnormal(driven.outcome) && run.violations.empty()) {
+      run.abnormal = driven.detail;
+    }
   }
   run.reached = true;
   std::error_code ignored;

@@ -174,7 +174,6 @@ class Sweep {
     crash::CyclePlan plan = base_plan(options_);
     plan.call = fault;
     lane.go_back(start_, plan);
-    lane.take_records();
     lane.run_cycle(true);
     std::vector<TraceRecord> wanted;
     bool load_seen = false;

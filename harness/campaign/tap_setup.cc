@@ -1,6 +1,7 @@
 #include "harness/campaign/tap_setup.h"
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 
 #include <algorithm>
 
@@ -56,6 +57,14 @@ std::vector<std::string> file_classes(const wire::EngineDescription& engine) {
     }
   }
   return names;
+}
+
+bool is_immutable(const wire::EngineDescription& engine, const std::string& path) {
+  return std::any_of(engine.file_classes.begin(), engine.file_classes.end(),
+                     [&](const wire::FileClassDescription& file_class) {
+                       return file_class.immutable &&
+                              ::fnmatch(("engine/" + file_class.pattern).c_str(), path.c_str(), 0) == 0;
+                     });
 }
 
 void check_classes(const crash::CyclePlan& plan, const wire::EngineDescription& engine) {

@@ -18,6 +18,9 @@ tap::TapOptions tap_options(const wire::EngineDescription& engine, const std::fi
 // The classes that a call site may name: ours, the engine's, "dir", "other" and "any".
 std::vector<std::string> file_classes(const wire::EngineDescription& engine);
 
+// Whether this file of the data directory, once written, is never changed in place.
+bool is_immutable(const wire::EngineDescription& engine, const std::string& path);
+
 // Throws UsageError when a fault of the plan names a class that the engine does not have.
 void check_classes(const crash::CyclePlan& plan, const wire::EngineDescription& engine);
 

@@ -201,4 +201,12 @@ WorkDirectory::~WorkDirectory() {
   }
 }
 
+void check_room(const fs::path& directory) {
+  constexpr std::uint64_t kRoomMin = 16 << 20;
+  if (const std::uint64_t left = room(directory); left < kRoomMin) {
+    throw EnvironmentError(
+        fmt::format("the work directory {} is full ({} KiB left)", directory.string(), left / 1024));
+  }
+}
+
 }  // namespace chaosgate::campaign

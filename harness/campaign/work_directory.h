@@ -17,6 +17,10 @@
 
 namespace chaosgate::campaign {
 
+// Throws EnvironmentError when hardly any room is left: a full work directory is the environment's failure,
+// never a finding.
+void check_room(const std::filesystem::path& directory);
+
 class WorkDirectory {
  public:
   // Throws UsageError when `named` cannot be used, EnvironmentError when the storage is full. `stop` may be

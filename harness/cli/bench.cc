@@ -37,6 +37,8 @@ nlohmann::json to_json(const campaign::BenchResult& result) {
           {"live_keys", result.live_keys},
           {"phases_ms", object(result.phases)},
           {"load_ms_per_1000_operations", result.load_ms_per_1000_operations},
+          {"tapped_load_ms_per_1000_operations", result.tapped_load_ms_per_1000_operations},
+          {"tap_ratio", result.tap_ratio()},
           {"cycle_ms", result.cycle_ms},
           {"floor_ms", result.floor_ms},
           {"floor_phases_ms", object(result.floor_phases)},
@@ -54,6 +56,10 @@ void print(const campaign::BenchResult& result) {
     fmt::print("  {:<24} {:>8.2f} ms\n", name, ms);
   }
   fmt::print("  {:<24} {:>8.2f} ms per 1,000 operations\n", "load", result.load_ms_per_1000_operations);
+  if (result.tap_ratio() > 0) {
+    fmt::print("  {:<24} {:>8.2f} ms per 1,000 operations, {:.2f} times\n", "load under the tap",
+               result.tapped_load_ms_per_1000_operations, result.tap_ratio());
+  }
   fmt::print("  {:<24} {:>8.2f} ms   first tenth {:.2f}, last tenth {:.2f}\n", "cycle", result.cycle_ms,
              result.first_tenth_ms, result.last_tenth_ms);
   fmt::print("  {:<24} {:>8.2f} ms  ", "floor", result.floor_ms);

@@ -24,6 +24,9 @@ struct Options {
                        "protocol",
                        "crash",
                        "faults",
+                       "images",
+                       "loads",
+                       "profile",
                        "tap",
                        "plan",
                        "recrash",
@@ -75,8 +78,9 @@ report::ExitStatus run(Options& options, const Globals& globals) {
     return report::ExitStatus::pass;
   }
   config.worker = find_worker(config.worker);
-  if (options.settings.source("lanes") == "default" && config.kills > 0) {
-    config.lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(config.lanes, config.kills));
+  const std::uint64_t work = config.kill ? config.kills : config.images;
+  if (options.settings.source("lanes") == "default" && work > 0) {
+    config.lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(config.lanes, work));
   }
   const bool interactive = !options.quiet;
   report::Progress progress(interactive);
@@ -123,7 +127,8 @@ Command make_run_command(CLI::App& parent, Globals& globals) {
       "Examples:\n"
       "  chaosgate run --engine lmdb --kills 1000\n"
       "  chaosgate run --engine rocksdb --engine lmdb --kills 100 --seed 0x2a --selftest\n"
-      "  chaosgate run --engine rocksdb --crash step --maintenance scheduled   # repeats exactly\n\n"
+      "  chaosgate run --engine rocksdb --crash step --maintenance scheduled   # repeats exactly\n"
+      "  chaosgate run --engine lmdb --faults power --images 1000 --profile ext4-ordered\n\n"
       "Exit status: 0 pass, 1 violation, 2 usage, 3 inconclusive, 4 nothing ran, 70 internal error,\n"
       "130 or 143 interrupted.");
   return {app, [options, &globals] { return run(*options, globals); }};

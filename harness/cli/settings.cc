@@ -132,7 +132,10 @@ const std::vector<Setting>& declared() {
           [](CampaignConfig& c, std::uint64_t v) { c.lanes = static_cast<std::uint32_t>(v); },
           [](const CampaignConfig& c) { return c.lanes; }),
       {"workload", "NAME", "profile of the load; see 'chaosgate list workloads'",
-       [](CampaignConfig& config, const std::string& text) { config.key.workload = text; },
+       [](CampaignConfig& config, const std::string& text) {
+         config.key.workload = text;
+         config.power_workload = text;
+       },
        [](const CampaignConfig& config) { return config.key.workload; }},
       {"protocol", "NAME", "durable-index protocol: in-batch, sidecar, or both (lanes alternate)",
        [](CampaignConfig& config, const std::string& text) {
@@ -152,15 +155,42 @@ const std::vector<Setting>& declared() {
          set_flags("crash", text, {{"timer", &plan.timer}, {"step", &plan.step}, {"call", &plan.call}});
        },
        [](const CampaignConfig& config) { return campaign::crash_kinds_text(config.key.plan); }},
-      {"faults", "KINDS", "what happens: kill, or kill,io for I/O errors and full disks besides",
+      {"faults", "KINDS",
+       "what happens: kill, power (cuts), io (I/O errors and full disks besides kills), or several with commas",
        [](CampaignConfig& config, const std::string& text) {
-         bool kill = false;
-         set_flags("faults", text, {{"kill", &kill}, {"io", &config.key.plan.io}});
-         if (!kill) {
-           refuse("faults", text, "kill among them: a load ends by a kill, whatever happens before");
+         set_flags("faults", text,
+                   {{"kill", &config.kill}, {"io", &config.key.plan.io}, {"power", &config.power}});
+         if (config.key.plan.io && !config.kill) {
+           refuse("faults", text, "kill among them: a load with I/O errors ends by a kill");
          }
        },
-       [](const CampaignConfig& config) { return std::string(config.key.plan.io ? "kill,io" : "kill"); }},
+       [](const CampaignConfig& config) {
+         std::vector<std::string> kinds;
+         for (const auto& [on, name] : {std::pair{config.kill, "kill"}, std::pair{config.key.plan.io, "io"},
+                                        std::pair{config.power, "power"}}) {
+           if (on) {
+             kinds.emplace_back(name);
+           }
+         }
+         return fmt::format("{}", fmt::join(kinds, ","));
+       }},
+      number(
+          "images", "N", "power cuts: disk images to judge, for each engine", 0, 100'000'000,
+          [](CampaignConfig& c, std::uint64_t v) { c.images = v; },
+          [](const CampaignConfig& c) { return c.images; }),
+      number(
+          "loads", "N", "power cuts: record at most so many loads; 0: as many as it takes", 0, 1'000'000,
+          [](CampaignConfig& c, std::uint64_t v) { c.loads_max = v; },
+          [](const CampaignConfig& c) { return c.loads_max; }),
+      {"profile", "PROFILE",
+       "power cuts: what the file system promises; strict, ext4-writeback, xfs, ext4-ordered, btrfs, prefix, "
+       "with +flag or -flag",
+       [](CampaignConfig& config, const std::string& text) {
+         if (const Status status = disk::parse_profile(text, &config.profile); !status.ok()) {
+           throw UsageError(fmt::format("profile '{}': {}", text, status.message()));
+         }
+       },
+       [](const CampaignConfig& config) { return disk::to_string(config.profile); }},
       {"tap", "WHEN", "storage calls go through the driver: auto (where a plan needs it), always, or off",
        [](CampaignConfig& config, const std::string& text) {
          for (const campaign::TapUse use :

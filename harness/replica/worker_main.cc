@@ -45,18 +45,21 @@ wire::Hello make_hello() {
     const auto survives = [](engines::Durability durability) {
       return std::string(engines::to_string(durability));
     };
-    hello.engines.push_back({config.name,
-                             config.family,
-                             config.summary,
-                             config.version,
-                             survives(config.contract.commit),
-                             survives(config.contract.flush),
-                             config.contract.commit >= engines::Durability::process_crash,
-                             config.contract.volatile_files,
-                             {}});
+    wire::EngineDescription& engine = hello.engines.emplace_back();
+    engine.name = config.name;
+    engine.family = config.family;
+    engine.summary = config.summary;
+    engine.version = config.version;
+    engine.commit_survives = survives(config.contract.commit);
+    engine.flush_survives = survives(config.contract.flush);
+    engine.commit_survives_kill = config.contract.commit >= engines::Durability::process_crash;
+    engine.commit_survives_power_cut = config.contract.commit >= engines::Durability::power_cut;
+    engine.flush_survives_power_cut = config.contract.flush >= engines::Durability::power_cut;
+    engine.opens_after_power_cut = config.contract.opens_after_power_cut;
+    engine.volatile_files = config.contract.volatile_files;
     for (const engines::FileClass& file_class : config.file_classes) {
-      hello.engines.back().file_classes.push_back(
-          {file_class.name, file_class.pattern, file_class.bytes_end, file_class.informational});
+      engine.file_classes.push_back({file_class.name, file_class.pattern, file_class.bytes_end,
+                                     file_class.informational, file_class.immutable});
     }
   }
   hello.faults = planted_faults();

@@ -167,6 +167,21 @@ std::vector<std::string> EngineTally::zero_cells() const {
   return cells;
 }
 
+std::vector<std::string> EngineTally::zero_classes() const {
+  const auto class_of = [](const std::string& cell) {  // "after sst.datasync/flush"
+    const std::size_t begin = cell.find(' ') + 1;
+    return cell.substr(begin, cell.find('.', begin) - begin);
+  };
+  std::set<std::string> classes;
+  for (const std::string& cell : cells_seen) {
+    classes.insert(class_of(cell));
+  }
+  for (const auto& [cell, count] : kills_by_cell) {
+    classes.erase(class_of(cell));
+  }
+  return {classes.begin(), classes.end()};
+}
+
 std::vector<EngineTally> tally_events(const std::vector<CycleEvent>& events) {
   std::vector<EngineTally> tallies;
   for (const CycleEvent& event : events) {
@@ -196,7 +211,7 @@ Verdict EngineSection::verdict() const {
   if (abnormal_found() > 0) {
     return Verdict::abnormal_death;
   }
-  if (tally.kills == 0) {
+  if (tally.kills == 0 && (!power || power->judged == 0)) {
     return Verdict::nothing_ran;
   }
   return reasons().empty() ? Verdict::pass : Verdict::inconclusive;
@@ -209,7 +224,10 @@ std::vector<std::string> EngineSection::reasons() const {
   if (violations_found() > 0 || abnormal_found() > 0) {
     return {};  // a finding is conclusive, however few kills it took
   }
-  if (tally.kills == 0) {
+  if (power && power->judged == 0) {
+    return {"no disk image was judged"};
+  }
+  if (tally.kills == 0 && (!power || kills_wanted > 0)) {
     return {"no kill was confirmed"};
   }
   if (tally.kills < kills_wanted) {
@@ -223,6 +241,11 @@ std::vector<std::string> EngineSection::never_hit() const {
   std::copy_if(steps_expected.begin(), steps_expected.end(), std::back_inserter(steps),
                [this](const std::string& step) { return count_of(tally.kills_by_step, step) == 0; });
   return steps;
+}
+
+std::string tries_text(const FaultResult& result) {
+  return plural(result.found ? result.kills_until_found : result.kills,
+                result.by_power_cut ? "disk image" : "kill");
 }
 
 std::uint64_t CampaignReport::kills() const {
@@ -251,7 +274,10 @@ Verdict CampaignReport::verdict() const {
   if (interrupted) {
     return Verdict::interrupted;
   }
-  if (kills() == 0 && !self_test_ran) {
+  const bool images = std::any_of(engines.begin(), engines.end(), [](const EngineSection& section) {
+    return section.power && section.power->judged > 0;
+  });
+  if (kills() == 0 && !images && !self_test_ran) {
     return Verdict::nothing_ran;
   }
   const bool doubt = any(Verdict::inconclusive) || any(Verdict::nothing_ran) || !reasons().empty();
@@ -274,7 +300,10 @@ std::vector<std::string> CampaignReport::reasons() const {
         [&result](const std::string& reason) { return reason.find(result.fault) != std::string::npos; });
     if (!result.found && !said) {
       all.push_back("the planted fault " + result.fault + " was not found in " +
-                    plural(result.kills, "kill") + " (" + result.engine + ", " + result.protocol + ", seed " +
+                    tries_text(result) +
+                    (result.profile.empty() ? "" : ", but under profile " + result.profile + " instead of " +
+                                                       result.profile_expected) +
+                    " (" + result.engine + ", " + result.protocol + ", seed " +
                     seed_text(result.seed) + ")");
     }
   }

@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "harness/report/event.h"
+#include "harness/report/power_tally.h"
 
 namespace chaosgate::report {
 
@@ -102,6 +104,8 @@ struct EngineTally {
   double upper_bound() const;
   std::uint64_t violation_count() const;        // of all invariants
   std::vector<std::string> zero_cells() const;  // seen, and no kill landed there
+  // Classes of files whose storage calls were seen, and no kill landed at one.
+  std::vector<std::string> zero_classes() const;
 
   bool operator==(const EngineTally&) const = default;
 };
@@ -119,8 +123,10 @@ struct EngineSection {
   std::uint64_t kills_wanted = 0;
   std::vector<std::string>
       steps_expected;  // every step that could be hit; those with no kill are the zero cells
+  std::vector<std::string> kinds_expected;  // the kinds of kill that were planned, as in kills_by_kind
   std::vector<std::string> inconclusive;  // why this engine's part proves too little; empty when it does not
   EngineTally tally;
+  std::optional<PowerTally> power;  // power cuts, when they were asked for
   std::vector<std::pair<std::string, ViolationEvent>>
       violations;  // (where: "lane 0 cycle 17", what), first ones
   std::uint64_t violation_count = 0;
@@ -151,7 +157,14 @@ struct FaultResult {
   std::string invariant;  // the first one broken
   std::uint64_t kills_until_found = 0;
   std::uint64_t kills = 0;  // tried
+  // A fault that only power cuts show: then the counts are of disk images.
+  bool by_power_cut = false;
+  std::string profile;           // the weakest under which it was found
+  std::string profile_expected;  // found under another one, it counts as not found
 };
+
+// "12 kills", "340 disk images".
+std::string tries_text(const FaultResult& result);
 
 struct SettingLine {
   std::string key;

@@ -66,12 +66,23 @@ std::string escape(std::string_view bytes, bool controls) {
 }
 
 std::string pass_sentence(const CampaignReport& report) {
+  std::uint64_t images = 0;
+  for (const EngineSection& section : report.engines) {
+    images += section.power ? section.power->judged : 0;
+  }
+  std::vector<std::string> after;
+  if (report.kills() > 0) {
+    after.push_back("after " + plural(report.kills(), "kill"));
+  }
+  if (images > 0) {
+    after.push_back("from " + plural(images, "disk image"));
+  }
   const std::string recoveries =
-      "every recovery after " + plural(report.kills(), "kill") + " brought back the expected state";
+      "every recovery " + joined(after, " and ") + " brought back the expected state";
   const std::string faults = report.self_test.size() == 1
                                  ? "the planted fault was found"
                                  : "all " + plural(report.self_test.size(), "planted fault") + " were found";
-  if (report.kills() == 0) {
+  if (after.empty()) {
     return faults;
   }
   return report.self_test.empty() ? recoveries : recoveries + "; " + faults;
@@ -290,6 +301,27 @@ std::vector<CellRow> cell_rows(const EngineTally& tally) {
     list.push_back(std::move(row));
   }
   return list;
+}
+
+std::string skipped_text(const PowerTally& power) {
+  StrategyTally sum;
+  for (const auto& [name, tally] : power.strategies) {
+    sum.duplicate += tally.duplicate;
+    sum.grouped += tally.grouped;
+    sum.illegal += tally.illegal;
+  }
+  return fmt::format("{} as the same image, {} as much like others, {} as not legal", thousands(sum.duplicate),
+                     thousands(sum.grouped), thousands(sum.illegal));
+}
+
+std::string speed_text(const PowerTally& power) {
+  const std::uint64_t total =
+      power.record_us + power.explore_us + power.build_us + power.recover_us + power.explain_us;
+  return fmt::format(
+      "{:.0f} images a second and core; recovering {}, choosing {}, building {}, recording {}, explaining {}",
+      power.images_per_second_and_core(), percentage(power.recover_us, total),
+      percentage(power.explore_us, total), percentage(power.build_us, total),
+      percentage(power.record_us, total), percentage(power.explain_us, total));
 }
 
 }  // namespace chaosgate::report

@@ -72,4 +72,9 @@ struct CellRow {
 };
 std::vector<CellRow> cell_rows(const EngineTally& tally);
 
+// "1,204 as the same image, 530 as much like others, 12 as not legal"
+std::string skipped_text(const PowerTally& power);
+// "212 images a second and core; recovering 71 %, building 12 %, ..."
+std::string speed_text(const PowerTally& power);
+
 }  // namespace chaosgate::report

@@ -313,17 +313,45 @@ std::string checks(const CampaignReport& report) {
   return any ? "<h2>Invariants</h2>\n" + table.take() : "";
 }
 
+std::string power_cuts(const CampaignReport& report) {
+  Table strategies({"engine", "strategy", "#judged", "#same image", "#much like others", "#not legal"});
+  Table findings({"engine", "invariant", "#images", "weakest profile", "promised", "cause"});
+  std::string about;
+  bool any = false;
+  for (const EngineSection& section : report.engines) {
+    if (!section.power) {
+      continue;
+    }
+    const PowerTally& power = *section.power;
+    about += fmt::format("<p>{}: {} judged under profile {}, from {}. {}.</p>\n", html(section.engine),
+                         plural(power.judged, "disk image"), html(power.profile), plural(power.loads, "load"),
+                         speed_text(power));
+    for (const auto& [name, tally] : power.strategies) {
+      strategies.row({html(section.engine), html(name), thousands(tally.judged), thousands(tally.duplicate),
+                      thousands(tally.grouped), thousands(tally.illegal)});
+    }
+    for (const PowerFinding& finding : power.findings) {
+      any = true;
+      findings.row({html(section.engine), html(finding.invariant), thousands(finding.images),
+                    html(finding.profile), finding.promised ? "<b class=\"bad\">yes</b>" : "no",
+                    html(finding.cause)});
+    }
+  }
+  return about.empty() ? ""
+                       : "<h2>Power cuts</h2>\n" + about + strategies.take() + (any ? findings.take() : "");
+}
+
 std::string self_test(const CampaignReport& report) {
   if (report.self_test.empty()) {
     return {};
   }
-  Table table({"planted fault", "layer", "engine", "protocol", "seed", "result", "#kills", "published as"});
+  Table table({"planted fault", "layer", "engine", "protocol", "seed", "result", "after", "published as"});
   for (const FaultResult& result : report.self_test) {
     table.row({html(result.fault), html(result.layer), html(result.engine), html(result.protocol),
                seed_text(result.seed),
                result.found ? "<span class=\"good\">" + html(result.invariant) + "</span>"
                             : "<b class=\"doubt\">not found</b>",
-               thousands(result.found ? result.kills_until_found : result.kills), html(result.published_as)});
+               html(tries_text(result)), html(result.published_as)});
   }
   return "<h2>Planted faults</h2>\n" + table.take();
 }
@@ -350,7 +378,7 @@ std::string render_html(const CampaignReport& report) {
       "<title>chaosgate: {}</title>\n<style>{}</style>\n</head>\n<body>\n",
       words(report.verdict()), kStyle);
   out += head(report) + verdicts(report) + violations(report) + reasons(report) + coverage(report) +
-         timings(report) + checks(report) + self_test(report);
+         power_cuts(report) + timings(report) + checks(report) + self_test(report);
   if (!report.not_tested.empty()) {
     out += "<h2>Not tested</h2>\n" + list(report.not_tested);
   }

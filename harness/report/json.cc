@@ -75,6 +75,54 @@ Json violations(const EngineSection& section) {
           {"first", first}};
 }
 
+Json power(const PowerTally& power) {
+  Json strategies = Json::object();
+  for (const auto& [name, tally] : power.strategies) {
+    strategies[name] = {{"judged", tally.judged},
+                        {"skipped_as_the_same_image", tally.duplicate},
+                        {"skipped_as_much_like_others", tally.grouped},
+                        {"skipped_as_not_legal", tally.illegal}};
+  }
+  Json cuts = Json::object();
+  for (const auto& [kind, coverage] : power.cuts) {
+    cuts[kind] = {{"seen", coverage.seen}, {"cut_behind", coverage.cut}};
+  }
+  Json findings = Json::array();
+  for (const PowerFinding& finding : power.findings) {
+    findings.push_back({{"invariant", finding.invariant},
+                        {"cause", valid_utf8(finding.cause)},
+                        {"weakest_profile", finding.profile},
+                        {"explanation", valid_utf8(finding.explanation)},
+                        {"detail", valid_utf8(finding.detail)},
+                        {"images", finding.images},
+                        {"promised", finding.promised},
+                        {"bundle", valid_utf8(finding.bundle)},
+                        {"command", valid_utf8(finding.command)}});
+  }
+  return {{"profile", power.profile},
+          {"images_wanted", power.wanted},
+          {"images_judged", power.judged},
+          {"images_exhausted", power.exhausted},
+          {"images_in_recovery", power.in_recovery},
+          {"images_failed", power.failed},
+          {"failed_by_weakest_profile", power.failed_by_profile},
+          {"recoveries_distinct", power.recoveries_distinct},
+          {"loads", power.loads},
+          {"storage_calls", power.calls},
+          {"strategies", strategies},
+          {"cuts", cuts},
+          {"checks", power.checks},
+          {"findings", findings},
+          {"images_per_second_and_core", power.images_per_second_and_core()},
+          {"seconds", power.seconds},
+          {"threads", power.threads},
+          {"record_us", power.record_us},
+          {"explore_us", power.explore_us},
+          {"build_us", power.build_us},
+          {"recover_us", power.recover_us},
+          {"explain_us", power.explain_us}};
+}
+
 Json engine(const EngineSection& section) {
   const EngineTally& tally = section.tally;
   const bool bounded = section.violations_found() == 0 && tally.kills > 0;
@@ -102,6 +150,7 @@ Json engine(const EngineSection& section) {
   json["replay_entries"] = percentiles(tally.replay_entries);
   json["recovery_us"] = percentiles(tally.recovery_us);
   json["cycle_us"] = percentiles(tally.cycle_us);
+  json["power_cuts"] = section.power ? power(*section.power) : Json();
   return json;
 }
 
@@ -115,7 +164,9 @@ Json fault(const FaultResult& result) {
           {"found", result.found},
           {"invariant", result.found ? Json(result.invariant) : Json()},
           {"kills_until_found", result.found ? Json(result.kills_until_found) : Json()},
-          {"kills", result.kills}};
+          {"kills", result.kills},
+          {"by_power_cut", result.by_power_cut},
+          {"weakest_profile", result.profile.empty() ? Json() : Json(result.profile)}};
 }
 
 }  // namespace

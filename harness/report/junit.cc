@@ -3,6 +3,7 @@
 // hold; `error`: the harness failed or a worker died unasked; `skipped`: it proves too little.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <pugixml.hpp>
 #include <set>
 #include <sstream>
@@ -102,6 +103,9 @@ void write_kind(Suite& suite, const EngineSection& section, std::string_view kin
     suite.error(name, "abnormal death",
                 fmt::format("{} that nobody ordered where a {} kill was planned",
                             plural(abnormal, "worker death"), kind));
+  } else if (std::find(section.kinds_expected.begin(), section.kinds_expected.end(), kind) ==
+             section.kinds_expected.end()) {
+    suite.skip(name, "none was planned");
   } else if (kills == 0) {
     suite.skip(name, fmt::format("no {} kill was confirmed", kind));
   } else if (!section.reasons().empty()) {

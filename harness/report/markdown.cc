@@ -180,19 +180,42 @@ std::string coverage_block(const EngineSection& section) {
   return out + "\n</details>\n\n";
 }
 
+std::string power_block(const EngineSection& section) {
+  if (!section.power) {
+    return {};
+  }
+  const PowerTally& power = *section.power;
+  std::string out = fmt::format(
+      "### {}: power cuts\n\n{} judged under profile {}, from {}; skipped: {}. {}.\n\n",
+      plain(section.engine), plural(power.judged, "disk image"), plain(power.profile),
+      plural(power.loads, "load"), skipped_text(power), speed_text(power));
+  if (power.exhausted) {
+    out += fmt::format("{} were asked for; there are no more.\n\n", thousands(power.wanted));
+  }
+  if (power.findings.empty()) {
+    return out;
+  }
+  out += "| invariant | images | weakest profile | promised | cause |\n|---|--:|---|---|---|\n";
+  for (const PowerFinding& finding : power.findings) {
+    out += fmt::format("| {} | {} | {} | {} | {} |\n", plain(finding.invariant), thousands(finding.images),
+                       plain(finding.profile), finding.promised ? "yes" : "no", plain(finding.cause));
+  }
+  return out + "\n";
+}
+
 std::string self_test_block(const CampaignReport& report) {
   if (report.self_test.empty()) {
     return {};
   }
   std::string out =
-      "### Planted faults\n\n| fault | layer | engine | protocol | seed | found | invariant | after kills |\n"
-      "|---|---|---|---|---|---|---|--:|\n";
+      "### Planted faults\n\n| fault | layer | engine | protocol | seed | found | invariant | after |\n"
+      "|---|---|---|---|---|---|---|---|\n";
   for (const FaultResult& result : report.self_test) {
     out +=
         fmt::format("| {} | {} | {} | {} | `{}` | {} | {} | {} |\n", plain(result.fault), plain(result.layer),
                     plain(result.engine), plain(result.protocol), seed_text(result.seed),
                     result.found ? "found" : "**not found**", plain(result.invariant),
-                    thousands(result.found ? result.kills_until_found : result.kills));
+                    tries_text(result));
   }
   return out + "\n";
 }
@@ -219,6 +242,7 @@ std::vector<std::string> blocks(const CampaignReport& report) {
   }
   for (const EngineSection& section : report.engines) {
     all.push_back(coverage_block(section));
+    all.push_back(power_block(section));
   }
   all.push_back(self_test_block(report));
   if (!report.not_tested.empty()) {

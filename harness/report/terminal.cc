@@ -263,6 +263,37 @@ void write_cells(Page& page, const EngineTally& tally) {
   page.sentences("never hit:", zero, Ink::doubtful);
 }
 
+void write_power(Page& page, const PowerTally& power) {
+  page.sentence("power cuts", fmt::format("{} judged under profile {}, from {} with {}; {} of them from cuts "
+                                          "during recovery; recoveries went {} ways",
+                                          plural(power.judged, "disk image"), power.profile,
+                                          plural(power.loads, "load"), plural(power.calls, "storage call"),
+                                          thousands(power.in_recovery), thousands(power.recoveries_distinct)));
+  if (power.exhausted) {
+    page.sentence("", fmt::format("{} were asked for; there are no more", thousands(power.wanted)),
+                  Ink::doubtful);
+  }
+  std::vector<std::string> strategies;
+  for (const auto& [name, tally] : power.strategies) {
+    strategies.push_back(fmt::format("{} {}", name, thousands(tally.judged)));
+  }
+  page.labelled("  by strategy", strategies, "   ");
+  page.sentence("  skipped", skipped_text(power));
+  std::vector<std::string> cuts;
+  for (const auto& [kind, coverage] : power.cuts) {
+    cuts.push_back(fmt::format("{} {}/{}", kind, thousands(coverage.cut), thousands(coverage.seen)));
+  }
+  page.labelled("  cut behind", cuts, "   ");
+  page.sentence("  speed", speed_text(power));
+  for (const PowerFinding& finding : power.findings) {
+    page.sentence(finding.promised ? "  broken" : "  not promised",
+                  printable_line(fmt::format("{} in {}, weakest profile {}: {}", finding.invariant,
+                                             plural(finding.images, "image"), finding.profile,
+                                             finding.cause)),
+                  finding.promised ? Ink::bad : Ink::doubtful);
+  }
+}
+
 void write_engine(Page& page, const EngineSection& section) {
   const EngineTally& tally = section.tally;
   std::string title = engine_title(section);
@@ -278,14 +309,24 @@ void write_engine(Page& page, const EngineSection& section) {
       kinds.push_back(fmt::format("{} {}", kind, thousands(count)));
     }
   }
-  page.labelled("kills by kind", kinds, "   ");
-  write_steps(page, section);
+  if (tally.kills > 0 || section.kills_wanted > 0) {
+    page.labelled("kills by kind", kinds, "   ");
+    write_steps(page, section);
+  }
   write_cells(page, tally);
   if (tally.errors > 0) {
     page.sentence("I/O errors", fmt::format("{} happened as ordered; {} gave up after one, as they may",
                                             thousands(tally.errors), plural(tally.refused, "worker")));
   }
+  if (section.power) {
+    write_power(page, *section.power);
+  }
   const Distribution& replay = tally.replay_entries;
+  if (replay.count() == 0) {
+    page.sentences("inconclusive", section.reasons(), Ink::doubtful);
+    page.line();
+    return;
+  }
   page.sentence("replay", fmt::format("p50 {}, p99 {}, max {} entries", thousands(replay.percentile(50)),
                                       thousands(replay.percentile(99)), thousands(replay.max())));
   page.sentences("inconclusive", section.reasons(), Ink::doubtful);
@@ -309,8 +350,9 @@ void write_self_test(Page& page, const CampaignReport& report) {
     const std::string where =
         fmt::format("{} {}, seed {}", result.engine, result.protocol, seed_text(result.seed));
     const std::string what =
-        result.found ? fmt::format("{} after {}", result.invariant, plural(result.kills_until_found, "kill"))
-                     : fmt::format("not found in {}", plural(result.kills, "kill"));
+        result.found ? fmt::format("{} after {}{}", result.invariant, tries_text(result),
+                                   result.by_power_cut ? ", profile " + result.profile : "")
+                     : fmt::format("not found in {}", tries_text(result));
     page.line(fmt::format("  {}  {}  {}", padded(printable_line(result.fault), width, false),
                           page.ink(result.found ? Ink::good : Ink::doubtful, what),
                           page.ink(Ink::dim, printable_line(where))));

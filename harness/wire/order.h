@@ -95,8 +95,9 @@ struct FileClassDescription {
   std::string pattern;
   std::uint64_t bytes_end = 0;
   bool informational = false;
+  bool immutable = false;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileClassDescription, name, pattern, bytes_end, informational)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileClassDescription, name, pattern, bytes_end, informational, immutable)
 
 // What the worker program was built with. The driver knows nothing of engines but this.
 struct EngineDescription {
@@ -107,11 +108,16 @@ struct EngineDescription {
   std::string commit_survives;  // "nothing", "process crash", "power cut"
   std::string flush_survives;
   bool commit_survives_kill = false;
+  bool commit_survives_power_cut = false;
+  bool flush_survives_power_cut = false;
+  bool opens_after_power_cut = false;
   std::vector<std::string> volatile_files;  // relative to the engine's directory
   std::vector<FileClassDescription> file_classes;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EngineDescription, name, family, summary, version, commit_survives,
-                                   flush_survives, commit_survives_kill, volatile_files, file_classes)
+                                   flush_survives, commit_survives_kill, commit_survives_power_cut,
+                                   flush_survives_power_cut, opens_after_power_cut, volatile_files,
+                                   file_classes)
 
 struct FaultDescription {
   std::string name;
@@ -121,9 +127,10 @@ struct FaultDescription {
   std::string engine;  // the configuration that shows it
   Protocol protocol = Protocol::in_batch;
   bool needs_io_error = false;  // kills alone do not show it
+  std::string power_profile;    // shown by power cuts only, and under this weakest profile; else empty
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol,
-                                   needs_io_error)
+                                   needs_io_error, power_profile)
 
 struct Hello {
   std::string version;

@@ -1,0 +1,32 @@
+#include "harness/campaign/image_judge.h"
+
+#include "harness/base/error.h"
+
+namespace chaosgate::campaign {
+
+ImageJudge::Verdict ImageJudge::judge(const RecoveryCase& recovery, const std::filesystem::path& data,
+                                      tap::Tap* tap) {
+  Verdict verdict;
+  if (const Status status = oracle::Oracle::load(recovery.belief, generator_, &verdict.oracle);
+      !status.ok()) {
+    throw UsageError("the bundle's belief cannot be read: " + status.to_string());
+  }
+  wire::WorkerOrder order = recovery.order;
+  order.directory = data.string();
+  order.recovery_crash.clear();
+  order.tap = tap != nullptr;
+  verdict.oracle->begin_term(order.term);
+  RecoveryJudge judge(*verdict.oracle, order, recovery.crash);
+  verdict.driven = drive_recovery(parent_, judge, RecoveryEnd::ready, 0, hang_ms_, {tap, {}});
+  verdict.violations = judge.violations();
+  verdict.events = judge.violation_events();
+  verdict.checked = judge.checked();
+  if (verdict.violations.empty()) {
+    verdict.abnormal = !judge.abnormal().empty()                        ? judge.abnormal()
+                       : report::is_abnormal(verdict.driven.outcome)    ? verdict.driven.detail
+                                                                        : "";
+  }
+  return verdict;
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,170 @@
+#include "harness/campaign/power_campaign.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "harness/base/file.h"
+#include "harness/campaign/bundle.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+class PowerRun {
+ public:
+  PowerRun(const CampaignConfig& config, const wire::EngineDescription& engine, const fs::path& work,
+           StopSignal& stop, CampaignOutput& output)
+      : config_(config), engine_(engine), work_(work), stop_(stop), output_(output) {}
+
+  PowerResult run() {
+    const auto begin = std::chrono::steady_clock::now();
+    const std::uint64_t lanes = std::min<std::uint64_t>(config_.lanes, config_.images);
+    std::vector<std::thread> threads;
+    for (std::uint64_t lane = 0; lane < lanes; ++lane) {
+      threads.emplace_back([this, lane, lanes] {
+        try {
+          run_lane(lane, share(config_.images, lane, lanes), share(config_.loads_max, lane, lanes));
+        } catch (...) {
+          const std::lock_guard lock(mutex_);
+          error_ = error_ ? error_ : std::current_exception();
+          ended_ = true;
+        }
+      });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+    report::PowerTally& tally = result_.tally;
+    tally.wanted = config_.images;
+    tally.threads = static_cast<std::uint32_t>(lanes);
+    tally.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    if (!ended_ && !stop_.requested() && tally.judged < tally.wanted) {
+      tally.exhausted = config_.loads_max > 0;
+      if (tally.exhausted) {
+        output_.log(fmt::format("{}: {} images were asked for; {} loads have {}, all judged", engine_.name,
+                                tally.wanted, tally.loads, tally.judged));
+      } else if (result_.violations.empty()) {
+        result_.inconclusive.push_back(
+            fmt::format("{} of {} disk images were judged", tally.judged, tally.wanted));
+      }
+    }
+    if (tally.in_recovery == 0 && tally.judged >= kImagesForStrength && result_.violations.empty()) {
+      result_.inconclusive.emplace_back("no power cut during a recovery was judged");
+    }
+    for (const auto& [kind, coverage] : tally.cuts) {
+      if (coverage.seen > 0 && coverage.cut == 0 && tally.judged >= kImagesForStrength &&
+          result_.violations.empty()) {
+        result_.inconclusive.push_back(fmt::format("no power cut came right behind a {}", kind));
+      }
+    }
+    return std::move(result_);
+  }
+
+ private:
+  static constexpr std::uint64_t kImagesForStrength = 300;
+
+  static std::uint64_t share(std::uint64_t all, std::uint64_t lane, std::uint64_t lanes) {
+    return all / lanes + (lane < all % lanes ? 1 : 0);
+  }
+
+  // `loads`: at most so many; 0: as many as it takes.
+  void run_lane(std::uint64_t number, std::uint64_t images, std::uint64_t loads) {
+    if (config_.loads_max > 0 && loads == 0) {
+      return;
+    }
+    PowerOptions options;
+    options.key = config_.key;
+    options.key.workload = config_.power_workload;
+    options.engine = engine_.name;
+    options.protocol = lane_protocol(config_.protocol, number);
+    options.lane = number;
+    options.profile = config_.profile;
+    options.images_per_load = config_.loads_max > 0 ? UINT64_MAX : options.images_per_load;
+    options.failures_max = config_.failures_max;
+    options.directory = work_ / fmt::format("power-{}", number);
+    options.worker = config_.worker;
+    options.hang_ms = config_.hang_ms;
+    PowerLane lane(options, &stop_);
+    std::uint64_t load = 0;
+    lane.on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
+      keep(lane, failure, number, load, finding);
+    };
+    lane.on_image = [&] {
+      const std::lock_guard lock(mutex_);
+      ++judged_;
+      if (output_.progress != nullptr) {
+        output_.progress->update({engine_.name + " power cuts", judged_, config_.images,
+                                  static_cast<std::uint64_t>(result_.violations.size())});
+      }
+    };
+    bool more = true;
+    for (; more && (loads == 0 || load < loads) && lane.tally().judged < images && !ended(); ++load) {
+      more = lane.run_load(images - lane.tally().judged);
+    }
+    const std::lock_guard lock(mutex_);
+    if (lane.broken_by_kill()) {
+      for (const report::ViolationEvent& violation : lane.broken_by_kill()->violations) {
+        result_.violations.emplace_back(fmt::format("lane {} load {}, after a kill", number, load), violation);
+      }
+    }
+    result_.tally.add(lane.tally());
+    ended_ = ended_ || !more;
+  }
+
+  bool ended() {
+    const std::lock_guard lock(mutex_);
+    return ended_ || stop_.requested();
+  }
+
+  void keep(const PowerLane& lane, const PowerFailure& failure, std::uint64_t number, std::uint64_t load,
+            report::PowerFinding* finding) {
+    const std::lock_guard lock(mutex_);
+    const std::string id = fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name,
+                                       seed_text(config_.key.seed), number, load, kept_++);
+    const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
+    fs::create_directories((output_.directory / relative).parent_path());
+    write_bundle(lane.bundle(failure), failure.image, {}, output_.directory / relative, &failure.power);
+    finding->bundle = relative.string();
+    finding->command = fmt::format("chaosgate replay {}", (output_.directory / relative).string());
+    output_.log(fmt::format("{}: power cut, lane {} load {}: {}{}: {} (weakest profile {}): {}", engine_.name,
+                            number, load, finding->promised ? "" : "not promised: ", finding->invariant,
+                            finding->explanation, finding->profile, finding->cause));
+    if (finding->promised) {
+      result_.violations.emplace_back(
+          fmt::format("power cut, lane {} load {}, weakest profile {}", number, load, finding->profile),
+          report::ViolationEvent{finding->invariant, finding->cause + ": " + finding->explanation,
+                                 finding->detail, finding->bundle, finding->command});
+    }
+  }
+
+  const CampaignConfig& config_;
+  const wire::EngineDescription& engine_;
+  const fs::path& work_;
+  StopSignal& stop_;
+  CampaignOutput& output_;
+  std::mutex mutex_;  // guards what follows
+  PowerResult result_;
+  std::uint64_t judged_ = 0;
+  std::uint64_t kept_ = 0;
+  bool ended_ = false;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+PowerResult run_power(const CampaignConfig& config, const wire::EngineDescription& engine,
+                      const fs::path& work, StopSignal& stop, CampaignOutput& output) {
+  return PowerRun(config, engine, work, stop, output).run();
+}
+
+}  // namespace chaosgate::campaign

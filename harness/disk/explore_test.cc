@@ -1,0 +1,354 @@
+// The explorer finds published bugs on traces of them, and the minimiser says what they are.
+
+#include "harness/disk/explore.h"
+
+#include <functional>
+#include <optional>
+#include <set>
+
+#include "harness/base/test.h"
+#include "harness/disk/minimize.h"
+#include "harness/disk/trace_builder.h"
+
+using namespace chaosgate;
+using namespace chaosgate::disk;
+
+namespace {
+
+using Files = std::map<std::string, std::string>;
+// Whether a recovery from these files would be wrong, given what had been acknowledged.
+using Fails = std::function<bool(const Files&, const tap::TraceIndexes&)>;
+
+const std::string kPage(4096, 'p');
+
+struct Bug {
+  std::string name;
+  TraceBuilder trace;
+  Fails fails;
+  std::string weakest;
+  std::string explanation;  // of the image minimised under that profile
+};
+
+Bug rename_without_dirsync() {
+  TraceBuilder t;
+  t.create("snap.tmp").append("snap.tmp", "S").fsync("snap.tmp").rename("snap.tmp", "snap").acknowledge(1);
+  return {"rename-without-dirsync", t,
+          [](const Files& files, const tap::TraceIndexes& known) {
+            return known.synced == 1 && !files.contains("snap");
+          },
+          "prefix",
+          "rename snap.tmp -> snap (snap, record 3) was lost: it was acknowledged (synced index 1) but not "
+          "durable"};
+}
+
+Bug rollover_hole() {
+  TraceBuilder t;
+  t.base_file("log-1", kPage).append("log-1", "one").create("log-2").append("log-2", "two").fsync("log-2");
+  return {
+      "rollover-hole", t,
+      [](const Files& files, const tap::TraceIndexes&) {
+        return files.contains("log-2") && files.at("log-2") == "two" && files.at("log-1") != kPage + "one";
+      },
+      "btrfs",
+      "size 4096 -> 4099 of log-1 (log, record 0) was lost while create of log-2 (log, record 1) survived"};
+}
+
+Bug current_before_manifest() {
+  TraceBuilder t;
+  t.base_file("current", "1").create("manifest-2").append("manifest-2", "M").create("current.tmp");
+  t.append("current.tmp", "2").fsync("current.tmp").rename("current.tmp", "current").fsync("");
+  return {"current-before-manifest", t,
+          [](const Files& files, const tap::TraceIndexes&) {
+            return files.contains("current") && files.at("current") == "2" &&
+                   (!files.contains("manifest-2") || files.at("manifest-2") != "M");
+          },
+          "btrfs",
+          "size 0 -> 1 of manifest-2 (manifest, record 1) was lost while rename current.tmp -> current"
+          " (current, record 5) survived"};
+}
+
+Bug unlink_before_durable() {
+  TraceBuilder t;
+  t.base_file("old", "O").create("new.tmp").append("new.tmp", "N").fsync("new.tmp");
+  t.rename("new.tmp", "new").unlink("old");
+  return {"unlink-before-durable", t,
+          [](const Files& files, const tap::TraceIndexes&) {
+            return !files.contains("old") && !files.contains("new");
+          },
+          "btrfs",
+          "rename new.tmp -> new (new, record 3) was lost while unlink of old (old, record 4) survived"};
+}
+
+Bug appends_reorder() {
+  TraceBuilder t;
+  t.base_file("log", kPage).append("log", std::string(4096, '1')).append("log", std::string(4096, '2'));
+  return {"appends-reorder", t,
+          [](const Files& files, const tap::TraceIndexes&) {
+            const std::string& log = files.at("log");
+            return log.size() == 3 * 4096 && log.back() == '2' && log[4096] != '1';
+          },
+          "xfs",
+          "write of bytes 4096..8191 of log (log, record 0) was lost while size 8192 -> 12288 of log"
+          " (log, record 1) survived"};
+}
+
+Bug torn_page() {
+  TraceBuilder t;
+  t.base_file("db", kPage).write("db", 0, std::string(4096, 'n')).fsync("db");
+  return {
+      "torn-page", t,
+      [](const Files& files, const tap::TraceIndexes&) {
+        return files.at("db").front() != files.at("db").back();
+      },
+      "prefix",
+      "write of bytes 0..4095 of db (db, record 0) was torn (only bytes 0..511 of the page arrived): nothing"
+      " that came later survived either"};
+}
+
+Bug meta_before_data() {
+  TraceBuilder t;
+  t.base_file("db", kPage + kPage)
+      .write("db", 4096, std::string(4096, 'd'))
+      .write("db", 0, std::string(4096, 'm'));
+  t.fsync("db");
+  return {"meta-before-data", t,
+          [](const Files& files, const tap::TraceIndexes&) {
+            return files.at("db").front() == 'm' && files.at("db").back() == 'p';
+          },
+          "btrfs",
+          "write of bytes 4096..8191 of db (db, record 0) was lost while write of bytes 0..4095 of db"
+          " (db, record 1) survived"};
+}
+
+Bug dir_never_synced() {
+  TraceBuilder t;
+  t.create("log.tmp").rename("log.tmp", "log").append("log", "1").fsync("log").acknowledge(1);
+  return {"dir-never-synced", t,
+          [](const Files& files, const tap::TraceIndexes& known) {
+            return known.synced == 1 && !files.contains("log");
+          },
+          "strict",
+          "rename log.tmp -> log (log, record 1) was lost while size 0 -> 1 of log (log, record 2) survived"};
+}
+
+std::vector<Bug> all_bugs() {
+  return {rename_without_dirsync(), rollover_hole(), current_before_manifest(), unlink_before_durable(),
+          appends_reorder(),        torn_page(),     meta_before_data(),        dir_never_synced()};
+}
+
+struct Found {
+  ImageSpec spec;
+  int images = 0;
+};
+
+bool fails(const Workload& workload, const Fails& judge, const ImageSpec& spec) {
+  return judge(workload.imager->files(spec), workload.history->indexes_at(spec.cut));
+}
+
+std::optional<Found> find(const Workload& workload, const Order& order, const Fails& judge, int images_max) {
+  Explorer explorer(order, workload.imager.get(), Rng(1));
+  for (int images = 1; images <= images_max; ++images) {
+    const std::optional<Candidate> candidate = explorer.next();
+    if (!candidate) {
+      return std::nullopt;
+    }
+    REQUIRE(order.check(candidate->spec).ok());
+    if (fails(workload, judge, candidate->spec)) {
+      return Found{candidate->spec, images};
+    }
+  }
+  return std::nullopt;
+}
+
+// A busy trace: segments that are written, synced and removed around the bug.
+TraceBuilder busy(int rounds) {
+  TraceBuilder t;
+  t.base_file("sst-0", kPage);
+  for (int i = 1; i <= rounds; ++i) {
+    const std::string name = "sst-" + std::to_string(i);
+    t.create(name).append(name, kPage).append(name, std::to_string(i)).fsync(name).fsync("");
+    t.acknowledge(static_cast<std::uint64_t>(i)).unlink("sst-" + std::to_string(i - 1));
+  }
+  return t;
+}
+
+}  // namespace
+
+TEST_CASE("published bugs are found within 40 images, under the weakest profile that has them") {
+  for (const Bug& bug : all_bugs()) {
+    INFO(bug.name);
+    const Workload workload(bug.trace);
+    std::optional<std::string> weakest;
+    for (const std::string& profile : profile_names()) {
+      const Order order(*workload.history, named_profile(profile));
+      const std::optional<Found> found = find(workload, order, bug.fails, 40);
+      if (!found) {
+        continue;
+      }
+      weakest = weakest ? weakest : profile;
+      if (*weakest == profile) {
+        CHECK(Ladder(*workload.history).weakest_profile(found->spec) == profile);
+        const Minimized small = minimize(
+            order, found->spec, [&](const ImageSpec& spec) { return fails(workload, bug.fails, spec); });
+        CHECK(small.minimal);
+        CHECK(fails(workload, bug.fails, small.spec));
+        CHECK(explain(*workload.history, small.spec) == bug.explanation);
+      }
+    }
+    CHECK(weakest == bug.weakest);
+    const Order strict(*workload.history, named_profile("strict"));
+    CHECK(find(workload, strict, bug.fails, 40).has_value());
+  }
+}
+
+TEST_CASE("a protocol that syncs everything in time has no failing image under any profile") {
+  TraceBuilder t;
+  t.base_file("current", "1").create("manifest-2").append("manifest-2", "M").fsync("manifest-2").fsync("");
+  t.create("current.tmp").append("current.tmp", "2").fsync("current.tmp").rename("current.tmp", "current");
+  t.fsync("").acknowledge(1);
+  const Workload workload(t);
+  const Fails judge = [](const Files& files, const tap::TraceIndexes& known) {
+    const std::string current = files.contains("current") ? files.at("current") : "";
+    return (current == "2" && (!files.contains("manifest-2") || files.at("manifest-2") != "M")) ||
+           (known.synced == 1 && current != "2");
+  };
+  for (const std::string& profile : profile_names()) {
+    const Order order(*workload.history, named_profile(profile));
+    CHECK_FALSE(find(workload, order, judge, 10000).has_value());
+  }
+}
+
+TEST_CASE("300 images of a trace of 1200 records come from every strategy and from all over the trace") {
+  const Workload workload(busy(200));
+  REQUIRE(workload.end() == 1200);
+  const Order order(*workload.history, named_profile("ext4-writeback"));
+  Explorer explorer(order, workload.imager.get(), Rng(3));
+  std::set<std::uint64_t> hashes;
+  std::array<int, 4> quarters = {};
+  for (int i = 0; i < 300; ++i) {
+    const std::optional<Candidate> candidate = explorer.next();
+    REQUIRE(candidate);
+    REQUIRE(order.check(candidate->spec).ok());
+    hashes.insert(candidate->hash);
+    ++quarters[std::min<std::size_t>(3, candidate->spec.cut / 300)];
+  }
+  CHECK(hashes.size() == 300);
+  for (std::size_t i = 0; i < kStrategyCount; ++i) {
+    INFO(to_string(static_cast<Strategy>(i)));
+    CHECK(explorer.counts(static_cast<Strategy>(i)).yielded >= 3);
+  }
+  for (const int images : quarters) {
+    CHECK(images > 30);
+  }
+  CHECK(explorer.counts(Strategy::tear).grouped > 0);
+}
+
+TEST_CASE("one bug in a long trace is found within 300 images") {
+  TraceBuilder t = busy(40);
+  t.create("manifest-2").append("manifest-2", "M").create("current.tmp").append("current.tmp", "2");
+  t.fsync("current.tmp").rename("current.tmp", "current").fsync("");
+  const Workload workload(t);
+  const Order order(*workload.history, named_profile("btrfs"));
+  const std::optional<Found> found = find(workload, order, current_before_manifest().fails, 300);
+  REQUIRE(found);
+}
+
+TEST_CASE("an explorer yields each image once, the same ones for the same seed, and then ends") {
+  const Bug bug = unlink_before_durable();
+  const Workload workload(bug.trace);
+  const Order order(*workload.history, named_profile("strict"));
+  const auto run = [&](std::uint64_t seed) {
+    Explorer explorer(order, workload.imager.get(), Rng(seed));
+    std::vector<std::string> specs;
+    while (const std::optional<Candidate> candidate = explorer.next()) {
+      CHECK_FALSE(candidate->description.empty());
+      specs.push_back(to_string(candidate->spec));
+    }
+    return specs;
+  };
+  const std::vector<std::string> first = run(5);
+  CHECK(first == run(5));
+  CHECK(first != run(6));
+  // What is legal at all, over all cuts, bounds it; random sets reach nearly all of it.
+  std::set<std::uint64_t> possible;
+  for (std::uint64_t cut = 0; cut <= workload.end(); ++cut) {
+    for (const ImageSpec& spec : enumerate_all(order, workload.imager.get(), cut)) {
+      possible.insert(workload.imager->hash(spec));
+    }
+  }
+  CHECK(first.size() <= possible.size());
+  CHECK(first.size() >= possible.size() - 1);
+}
+
+TEST_CASE("looks alike, tried enough: representatives bound the places of a group") {
+  const Workload workload(busy(50));
+  const Order order(*workload.history, named_profile("strict"));
+  const auto tears = [&](std::uint32_t representatives) {
+    Explorer explorer(order, workload.imager.get(), Rng(1),
+                      {.representatives_max = representatives, .weights = {0, 0, 0, 0, 0, 1, 0}});
+    std::uint64_t images = 0;
+    while (explorer.next()) {
+      ++images;
+    }
+    CHECK(explorer.counts(Strategy::tear).yielded == images);
+    CHECK(explorer.counts(Strategy::drop_all).yielded == 0);
+    CHECK((explorer.counts(Strategy::tear).grouped > 0) == (representatives < 1000));
+    return images;
+  };
+  CHECK(tears(1) < tears(3));
+  CHECK(tears(3) < tears(1000));
+}
+
+TEST_CASE("a novel image brings its neighbours forward") {
+  const Workload workload(busy(100));
+  const Order order(*workload.history, named_profile("strict"));
+  const auto near = [&](bool novel) {
+    Explorer explorer(order, workload.imager.get(), Rng(1));
+    explorer.feedback({.cut = 333, .dropped = {}}, novel);
+    int count = 0;
+    for (int i = 0; i < 16; ++i) {
+      const std::uint64_t cut = explorer.next()->spec.cut;
+      count += cut >= 332 && cut <= 334 ? 1 : 0;
+    }
+    return count;
+  };
+  CHECK(near(true) >= 3);
+  CHECK(near(false) == 0);
+}
+
+TEST_CASE("a profile that forbids tears counts them as illegal") {
+  const Workload workload(torn_page().trace);
+  const Order order(*workload.history, named_profile("btrfs"));
+  Explorer explorer(order, workload.imager.get(), Rng(1));
+  while (explorer.next()) {
+  }
+  CHECK(explorer.counts(Strategy::tear).illegal > 0);
+}
+
+TEST_CASE("an image that fails without a loss is explained by where the power failed") {
+  TraceBuilder t;
+  t.base_file("a", "A").unlink("a").create("b").fsync("");
+  const Workload workload(t);
+  const Order order(*workload.history, named_profile("strict"));
+  const auto empty = [&](const ImageSpec& spec) { return workload.imager->files(spec).empty(); };
+  const Minimized small = minimize(order, {.cut = 2, .dropped = {1}}, empty);
+  CHECK(to_string(small.spec) == "cut=2 dropped=1");
+  CHECK(explain(*workload.history, small.spec).find("create of b (b, record 1) was lost") == 0);
+  const Minimized earlier = minimize(order, {.cut = 1}, empty);
+  CHECK(explain(*workload.history, earlier.spec) ==
+        "nothing was lost: the power failed after unlink of a (record 0), and what follows it had not begun");
+}
+
+TEST_CASE("a minimiser that may not test much says that it is not done") {
+  const Workload workload(rollover_hole().trace);
+  const Order order(*workload.history, named_profile("strict"));
+  ImageSpec spec{.cut = 4, .dropped = order.pending(4)};
+  REQUIRE(spec.dropped.size() > 2);
+  const Minimized small =
+      minimize(order, spec, [](const ImageSpec& s) { return !s.dropped.empty(); }, {.tests_max = 1});
+  CHECK_FALSE(small.minimal);
+  CHECK(small.tests == 1);
+  const Minimized done = minimize(order, spec, [](const ImageSpec& s) { return !s.dropped.empty(); });
+  CHECK(done.minimal);
+  CHECK(done.spec.dropped.size() == 1);
+}

@@ -1,0 +1,204 @@
+#include "harness/disk/minimize.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace chaosgate::disk {
+namespace {
+
+using Element = std::vector<OpId>;  // what is put back together
+
+class Minimizer {
+ public:
+  Minimizer(const Order& order, const ImageSpec& failing, const std::function<bool(const ImageSpec&)>& fails,
+            MinimizeOptions options)
+      : order_(order), fails_(fails), options_(options), best_(failing) {}
+
+  Minimized run() {
+    if (!accept({.cut = best_.cut})) {
+      reduce([&](OpId op) { return order_.history().ops()[op].record; });
+      reduce([](OpId op) { return op; });
+    }
+    if (best_.fill == Fill::garbage) {
+      ImageSpec zero = best_;
+      zero.fill = Fill::zero;
+      accept(zero);
+    }
+    if (move_cut()) {
+      reduce([](OpId op) { return op; });
+    }
+    return {best_, tests_, !out_of_tests_};
+  }
+
+ private:
+  // Takes the spec as the new best if it is legal and fails.
+  bool accept(const ImageSpec& spec) {
+    if (spec == best_ || !order_.check(spec).ok()) {
+      return false;
+    }
+    const auto known = verdicts_.find(to_string(spec));
+    bool failed = known != verdicts_.end() && known->second;
+    if (known == verdicts_.end()) {
+      if (tests_ >= options_.tests_max) {
+        out_of_tests_ = true;
+        return false;
+      }
+      ++tests_;
+      failed = verdicts_[to_string(spec)] = fails_(spec);
+    }
+    if (failed) {
+      best_ = spec;
+    }
+    return failed;
+  }
+
+  template <typename KeyOf>
+  std::vector<Element> elements(KeyOf key_of) const {
+    std::map<std::uint32_t, Element> by_key;
+    for (const OpId op : best_.dropped) {
+      by_key[key_of(op)].push_back(op);
+    }
+    for (const Tear& tear : best_.torn) {
+      by_key[key_of(tear.op)].push_back(tear.op);
+    }
+    std::vector<Element> all;
+    for (auto& [key, element] : by_key) {
+      all.push_back(std::move(element));
+    }
+    return all;
+  }
+
+  // Puts back runs of elements, halving the length of the run until single ones cannot be put back either.
+  template <typename KeyOf>
+  void reduce(KeyOf key_of) {
+    std::size_t run = elements(key_of).size();
+    while (run > 0 && !out_of_tests_) {
+      bool progress = false;
+      for (std::size_t at = 0; at < elements(key_of).size() && !out_of_tests_;) {
+        if (put_back(elements(key_of), at, run)) {
+          progress = true;
+        } else {
+          at += run;
+        }
+      }
+      if (run == 1 && progress) {
+        continue;
+      }
+      run = run == 1 ? 0 : (run + 1) / 2;
+    }
+  }
+
+  bool put_back(const std::vector<Element>& all, std::size_t at, std::size_t run) {
+    Element back;
+    for (std::size_t i = at; i < std::min(all.size(), at + run); ++i) {
+      back.insert(back.end(), all[i].begin(), all[i].end());
+    }
+    const auto is_back = [&](OpId op) { return std::find(back.begin(), back.end(), op) != back.end(); };
+    ImageSpec next = best_;
+    std::erase_if(next.dropped, is_back);
+    std::erase_if(next.torn, [&](const Tear& tear) { return is_back(tear.op); });
+    order_.close_by_dropping(&next);
+    const bool smaller = next.dropped.size() + next.torn.size() < best_.dropped.size() + best_.torn.size();
+    return smaller && accept(next);
+  }
+
+  // Bisects for an earlier cut that still fails; what was lost stays lost. Whether there was one.
+  bool move_cut() {
+    const std::uint64_t before = best_.cut;
+    std::uint64_t low = 0;
+    for (const OpId op : best_.dropped) {
+      low = std::max<std::uint64_t>(low, order_.history().ops()[op].record + 1);
+    }
+    for (const Tear& tear : best_.torn) {
+      low = std::max<std::uint64_t>(low, order_.history().ops()[tear.op].record + 1);
+    }
+    for (std::uint64_t high = best_.cut; low < high && !out_of_tests_;) {
+      ImageSpec earlier = best_;
+      earlier.cut = low + (high - low) / 2;
+      if (accept(earlier)) {
+        high = earlier.cut;
+      } else {
+        low = earlier.cut + 1;
+      }
+    }
+    return best_.cut != before;
+  }
+
+  const Order& order_;
+  const std::function<bool(const ImageSpec&)>& fails_;
+  const MinimizeOptions options_;
+  ImageSpec best_;
+  std::map<std::string, bool> verdicts_;
+  std::uint32_t tests_ = 0;
+  bool out_of_tests_ = false;
+};
+
+// How much an operation that survived says: a rename makes things visible, an unlink takes the old ones away.
+int weight(const History& history, OpId op) {
+  if (!history.ops()[op].is_name()) {
+    return 1;
+  }
+  switch (history.record_of(op).call) {
+    case tap::StorageCall::rename:
+      return 4;
+    case tap::StorageCall::unlink:
+      return 3;
+    default:
+      return 2;
+  }
+}
+
+// What came after the loss and is there: the weightiest, and of these the nearest.
+std::optional<OpId> survivor_of(const History& history, const ImageSpec& spec, OpId lost) {
+  std::optional<OpId> best;
+  for (OpId op = history.group(history.ops()[lost].record).last; op < history.ops_before(spec.cut); ++op) {
+    if (!spec.drops(op) && (!best || weight(history, op) > weight(history, *best))) {
+      best = op;
+    }
+  }
+  return best;
+}
+
+std::string describe_bytes(const Tear& tear) {
+  std::string text;
+  for (const PageRange& range : tear.kept) {
+    text += fmt::format("{}{}..{}", text.empty() ? "" : ", ", range.begin, range.end - 1);
+  }
+  return text;
+}
+
+}  // namespace
+
+Minimized minimize(const Order& order, const ImageSpec& failing,
+                   const std::function<bool(const ImageSpec&)>& fails, MinimizeOptions options) {
+  return Minimizer(order, failing, fails, options).run();
+}
+
+std::string explain(const History& history, const ImageSpec& spec) {
+  if (spec.dropped.empty() && spec.torn.empty()) {
+    if (spec.cut == 0) {
+      return "nothing was carried out, and nothing was lost";
+    }
+    return fmt::format("nothing was lost: the power failed after {}, and what follows it had not begun",
+                       describe_call(history, spec.cut - 1));
+  }
+  const bool torn_first =
+      spec.dropped.empty() || (!spec.torn.empty() && spec.torn.front().op < spec.dropped.front());
+  const OpId lost = torn_first ? spec.torn.front().op : spec.dropped.front();
+  const std::string what = torn_first
+                               ? fmt::format("{} was torn (only bytes {} of the page arrived)",
+                                             describe(history, lost), describe_bytes(spec.torn.front()))
+                               : fmt::format("{} was lost", describe(history, lost));
+  if (const std::optional<OpId> survivor = survivor_of(history, spec, lost)) {
+    return fmt::format("{} while {} survived", what, describe(history, *survivor));
+  }
+  const std::uint64_t synced = history.indexes_at(spec.cut).synced;
+  return synced == 0 ? fmt::format("{}: nothing that came later survived either", what)
+                     : fmt::format("{}: it was acknowledged (synced index {}) but not durable", what, synced);
+}
+
+}  // namespace chaosgate::disk

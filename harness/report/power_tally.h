@@ -1,0 +1,84 @@
+// PowerTally is what the disk images of one engine showed: how many were built and judged, where they came
+// from, and what was wrong, by cause. Plain data; not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace chaosgate::report {
+
+// How one strategy of the exploration did.
+struct StrategyTally {
+  std::uint64_t judged = 0;
+  std::uint64_t duplicate = 0;  // skipped: the same image had been judged
+  std::uint64_t grouped = 0;    // skipped: enough calls that look alike had been tried
+  std::uint64_t illegal = 0;    // the profile allows nothing of the kind
+
+  bool operator==(const StrategyTally&) const = default;
+};
+
+// Calls of a kind that a power cut may come after.
+struct CutCoverage {
+  std::uint64_t seen = 0;
+  std::uint64_t cut = 0;  // with an image of the moment right behind it
+
+  bool operator==(const CutCoverage&) const = default;
+};
+
+// Failing images that have one cause.
+struct PowerFinding {
+  std::string invariant;    // the first that does not hold, or "abnormal death"
+  std::string cause;        // one sentence: what was lost while something later survived
+  std::string profile;      // the weakest under which one of the images is legal
+  std::string explanation;  // of the first image
+  std::string detail;       // several lines
+  std::uint64_t images = 0;
+  bool promised = true;  // false: the engine's contract says that this may happen
+  std::string bundle;    // of the first image, relative to the result directory, or empty
+  std::string command;   // reproduces it
+
+  bool operator==(const PowerFinding&) const = default;
+};
+
+struct PowerTally {
+  std::string profile;           // that was explored
+  std::uint64_t wanted = 0;      // images
+  std::uint64_t loads = 0;       // recorded
+  std::uint64_t calls = 0;       // storage calls in their traces
+  std::uint64_t judged = 0;      // distinct images, recovered and compared in full
+  std::uint64_t in_recovery = 0;  // of those, from a power cut during a recovery
+  std::uint64_t failed = 0;      // of those, with a violation or an abnormal death
+  std::uint64_t recoveries_distinct = 0;  // sequences of storage calls that recoveries made
+  bool exhausted = false;  // fewer than wanted, and there are no more
+  std::map<std::string, StrategyTally> strategies;
+  std::map<std::string, CutCoverage> cuts;               // "sync", "rename", "unlink"
+  std::map<std::string, std::uint64_t> failed_by_profile;  // by the weakest profile that allows the image
+  std::map<std::string, std::uint64_t> checks;           // invariant -> how often it was checked
+  std::vector<PowerFinding> findings;
+  // Where the time went, microseconds of all threads.
+  std::uint64_t record_us = 0;   // loads, with their kill and recovery
+  std::uint64_t explore_us = 0;  // choosing images, with their hashes
+  std::uint64_t build_us = 0;
+  std::uint64_t recover_us = 0;  // workers, with what is compared meanwhile
+  std::uint64_t explain_us = 0;  // of failures
+  double seconds = 0;            // wall clock
+  std::uint32_t threads = 1;
+
+  double images_per_second_and_core() const {
+    return seconds > 0 ? static_cast<double>(judged) / seconds / threads : 0;
+  }
+  std::uint64_t violations() const {  // images that broke a promise
+    std::uint64_t count = 0;
+    for (const PowerFinding& finding : findings) {
+      count += finding.promised ? finding.images : 0;
+    }
+    return count;
+  }
+  void add(const PowerTally& other);
+
+  bool operator==(const PowerTally&) const = default;
+};
+
+}  // namespace chaosgate::report
