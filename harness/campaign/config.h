@@ -66,7 +66,7 @@ struct CampaignConfig {
   bool power = false;          // judge disk images from power cuts ...
   std::uint64_t images = 1000;  // ... so many, for each engine
   std::uint64_t loads_max = 0;  // from at most so many loads; 0: as many as it takes
-  disk::Profile profile = disk::named_profile("strict");
+  disk::Profile profile = disk::named_profile("ext4-ordered");
   std::string power_workload = "small";  // instead of key.workload
   std::uint32_t lanes = 2;
   ProtocolChoice protocol = ProtocolChoice::both;

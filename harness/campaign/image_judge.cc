@@ -5,7 +5,7 @@
 namespace chaosgate::campaign {
 
 ImageJudge::Verdict ImageJudge::judge(const RecoveryCase& recovery, const std::filesystem::path& data,
-                                      tap::Tap* tap) {
+                                      tap::Tap* tap, bool keep) {
   Verdict verdict;
   if (const Status status = oracle::Oracle::load(recovery.belief, generator_, &verdict.oracle);
       !status.ok()) {
@@ -18,6 +18,10 @@ ImageJudge::Verdict ImageJudge::judge(const RecoveryCase& recovery, const std::f
   verdict.oracle->begin_term(order.term);
   RecoveryJudge judge(*verdict.oracle, order, recovery.crash);
   verdict.driven = drive_recovery(parent_, judge, RecoveryEnd::ready, 0, hang_ms_, {tap, {}});
+  if (verdict.driven.ready && !keep) {
+    parent_.kill();
+    parent_.reap();
+  }
   verdict.violations = judge.violations();
   verdict.events = judge.violation_events();
   verdict.checked = judge.checked();

@@ -39,9 +39,10 @@ class ImageJudge {
   };
 
   // Recovers in `data`, which changes, in place of the order's directory. The order's own crash points are
-  // left out: they would only hide what follows. The worker's calls go through `tap`, if there is one. Throws
+  // left out: they would only hide what follows. A worker that is ready to load is killed, unless `keep`. The worker's calls go through `tap`, if there is one. Throws
   // UsageError when the belief cannot be read.
-  Verdict judge(const RecoveryCase& recovery, const std::filesystem::path& data, tap::Tap* tap = nullptr);
+  Verdict judge(const RecoveryCase& recovery, const std::filesystem::path& data, tap::Tap* tap = nullptr,
+                bool keep = false);
 
   WorkerParent& parent() { return parent_; }
 

@@ -387,6 +387,12 @@ bool Lane::prepare() {
   return fine;
 }
 
+std::string Lane::belief_before_recovery() const {
+  std::string belief;
+  oracle_->save(&belief);
+  return belief;
+}
+
 LaneState Lane::keep_state(const fs::path& image) const {
   CHECK(!ready_ && !data_.empty());
   LaneState state;

@@ -83,6 +83,9 @@ class Lane {
   // Makes a data directory, preloads and closes it. False, and evidence(), when something was found.
   // REQUIRES: no cycle was run.
   bool prepare();
+  // What was believed when the last recovery began. REQUIRES: one was run, and keep_state() was not called
+  // since.
+  std::string belief_before_recovery() const;
   // Copies the data directory to `image`, which must not exist. REQUIRES: it was closed cleanly.
   LaneState keep_state(const std::filesystem::path& image) const;
   // Puts the data directory, what is believed of it, and the number of the next cycle back, forgets what the

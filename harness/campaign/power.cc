@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
+#include <map>
 #include <utility>
 
 #include "harness/base/check.h"
@@ -32,7 +32,8 @@ constexpr std::uint32_t kDepthMax = 2;  // levels of power cuts during recovery
 // Recoveries that are recorded and explored in turn, of the images of one trace, and images of each.
 constexpr std::uint64_t kRecoveriesExplored[kDepthMax] = {3, 1};
 constexpr std::uint64_t kRecoveryImages[kDepthMax] = {10, 5};
-constexpr std::uint32_t kExplainTests = 150;
+constexpr std::uint64_t kSegmentBytesMax = 5 << 10;
+constexpr std::uint32_t kExplainTests = 100;
 
 constexpr std::string_view kAbnormal = "abnormal death";
 
@@ -78,32 +79,36 @@ disk::ImagerOptions imager_options(const wire::EngineDescription& engine, const 
 
 }  // namespace
 
-std::string weakest_profile(const History& history, const ImageSpec& spec, const disk::Profile& otherwise) {
-  for (const std::string& name : disk::profile_names()) {
-    if (Order(history, disk::named_profile(name)).check(spec).ok()) {
-      return name;
-    }
-  }
-  return disk::to_string(otherwise);
-}
+// The order of one profile on a history, and those of the named profiles, made when they are asked for.
+class PowerLane::Orders {
+ public:
+  Orders(const History& history, const disk::Profile& profile)
+      : history_(history), profile_(profile), explored_(history, profile) {}
 
-std::string without_numbers(std::string_view sentence) {
-  std::string out;
-  for (const char c : sentence) {
-    if (std::isdigit(static_cast<unsigned char>(c)) == 0) {
-      out += c;
-    } else if (out.empty() || out.back() != 'N') {
-      out += 'N';
+  const Order& explored() const { return explored_; }
+  // The weakest of the named profiles that allows the image, or else the one that is explored.
+  std::string weakest(const ImageSpec& spec) {
+    for (const std::string& name : disk::profile_names()) {
+      const auto named = named_.try_emplace(name, history_, disk::named_profile(name)).first;
+      if (named->second.check(spec).ok()) {
+        return name;
+      }
     }
+    return disk::to_string(profile_);
   }
-  return out;
-}
+
+ private:
+  const History& history_;
+  const disk::Profile profile_;
+  Order explored_;
+  std::map<std::string, Order> named_;
+};
 
 // A trace, and what must hold after a power cut in it.
 struct PowerLane::Experiment {
   tap::Trace trace;
   fs::path base;
-  std::string belief;            // of an oracle that knows all terms of the trace
+  std::string belief;            // after the load of the trace; its other workers proposed nothing
   oracle::CrashIndexes indexes;  // what had to hold at its begin
   std::uint64_t cycle = 0;
   std::uint64_t attempt = 0;     // of the recovery from its images, see recovery_term()
@@ -117,6 +122,8 @@ PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
   if (!fs::create_directory(options_.directory, error)) {
     throw_errno("create " + options_.directory.string(), error ? error.value() : EEXIST);
   }
+  // Small, so that a short load cuts a few.
+  options_.key.segment_bytes = std::min<std::uint64_t>(options_.key.segment_bytes, kSegmentBytesMax);
   LaneOptions lane;
   lane.key = options_.key;
   lane.engine = options_.engine;
@@ -153,11 +160,7 @@ fs::path PowerLane::fresh(const std::string& name) const {
 }
 
 bool PowerLane::enough() const {
-  std::uint64_t promised = 0;
-  for (const PowerFinding& finding : tally_.findings) {
-    promised += finding.promised ? 1 : 0;
-  }
-  return promised >= options_.failures_max || (stop_ != nullptr && stop_->requested());
+  return (options_.stop_at_first && tally_.violations() > 0) || (stop_ != nullptr && stop_->requested());
 }
 
 crash::CyclePlan PowerLane::draw_plan() const {
@@ -174,11 +177,11 @@ crash::CyclePlan PowerLane::draw_plan() const {
   plan.stock_tuning = stream.fork("tuning").chance(1, 8);
   Rng rates = stream.fork("rates");
   wire::Schedule& schedule = plan.schedule;
-  schedule.sync_group_max = static_cast<std::uint32_t>(rates.log_between(1, 12));
+  schedule.sync_group_max = static_cast<std::uint32_t>(rates.log_between(2, 24));
   schedule.apply_group_max = static_cast<std::uint32_t>(rates.log_between(1, 12));
   schedule.flush_one_in = static_cast<std::uint32_t>(rates.between(8, 40));
   schedule.truncate_one_in = static_cast<std::uint32_t>(rates.between(8, 40));
-  schedule.compact_one_in = static_cast<std::uint32_t>(rates.between(30, 120));
+  schedule.compact_one_in = static_cast<std::uint32_t>(rates.between(15, 90));
   schedule.checkpoint_one_in = static_cast<std::uint32_t>(rates.between(60, 240));
   schedule.entries_max = static_cast<std::uint32_t>(rates.between(20, 80));
   plan.flush_after_replay = stream.fork("flush").chance(1, 2);
@@ -211,14 +214,7 @@ std::optional<PowerLane::Experiment> PowerLane::record() {
   experiment.indexes = start_.indexes;
   experiment.cycle = start_.cycle + 1;
   experiment.attempt = 1;
-  const workloads::Generator generator(options_.key.workload, options_.key.seed);
-  std::unique_ptr<oracle::Oracle> oracle;
-  const Status status = oracle::Oracle::load(start_.belief, generator, &oracle);
-  CHECK(status.ok(), "a belief that was just saved: {}", status.to_string());
-  oracle->begin_term(opening_term(start_.cycle));
-  oracle->begin_term(recovery_term(experiment.cycle, 0));
-  oracle->mark();
-  oracle->save(&experiment.belief);
+  experiment.belief = lane_->belief_before_recovery();
   ++tally_.loads;
   tally_.calls += experiment.trace.records.size();
   return experiment;
@@ -253,6 +249,8 @@ RecoveryCase PowerLane::recovery_case(const Experiment& experiment, const Histor
   order.check_reopen = checks.chance(1, 8);
   order.flush_after_replay = checks.chance(1, 2);
   order.reads = 8;
+  // One that waits for a load is killed then, which is quicker than a clean end.
+  order.load = !checks.chance(1, 4);
   return recovery;
 }
 
@@ -261,7 +259,7 @@ void PowerLane::explore(const Experiment& experiment, std::uint64_t images, std:
   if (const Status status = History::create(experiment.trace, &history); !status.ok()) {
     throw EnvironmentError("the recorded storage calls cannot be modelled: " + status.message());
   }
-  const Order order(*history, options_.profile);
+  Orders orders(*history, options_.profile);
   Imager imager(*history, experiment.base, imager_options(lane_->engine(), options_.directory / "store"));
   disk::ExplorerOptions how;
   if (depth > 0) {
@@ -270,7 +268,7 @@ void PowerLane::explore(const Experiment& experiment, std::uint64_t images, std:
   std::optional<Explorer> explorer;
   {
     const Stopwatch watch(&tally_.explore_us);
-    explorer.emplace(order, &imager, rng_.fork("explore").fork(loads_ * (kDepthMax + 1) + depth), how);
+    explorer.emplace(orders.explored(), &imager, rng_.fork("explore").fork(loads_ * (kDepthMax + 1) + depth), how);
   }
   std::vector<bool> was_cut(history->records().size() + 1);
   std::vector<ImageSpec> fine;  // images that came through
@@ -321,7 +319,7 @@ void PowerLane::explore(const Experiment& experiment, std::uint64_t images, std:
     explorer->feedback(candidate->spec, novel);
     if (verdict.failed()) {
       check_room(options_.directory);
-      fail(experiment, order, imager, candidate->spec, verdict, candidate->description);
+      fail(experiment, orders, imager, candidate->spec, verdict, candidate->description);
     } else {
       fine.push_back(candidate->spec);
       if (depth == 0 && choice.chance(1, fine.size())) {
@@ -361,20 +359,19 @@ void PowerLane::explore(const Experiment& experiment, std::uint64_t images, std:
   for (std::uint64_t i = 0; i < kRecoveriesExplored[depth] && !fine.empty() && !enough(); ++i) {
     const ImageSpec& spec = fine[which.below(fine.size())];
     if (const std::optional<Experiment> inner =
-            record_recovery(experiment, spec, imager, fmt::format("recovery-{}", depth))) {
+            record_recovery(experiment, orders, imager, spec, fmt::format("recovery-{}", depth))) {
       explore(*inner, kRecoveryImages[depth], depth + 1);
     }
   }
 }
 
 // The recovery from an image that came through, once more, with its storage calls taken down.
-std::optional<PowerLane::Experiment> PowerLane::record_recovery(const Experiment& from, const ImageSpec& spec,
-                                                                Imager& imager, const std::string& name) {
+std::optional<PowerLane::Experiment> PowerLane::record_recovery(const Experiment& from, Orders& orders,
+                                                                Imager& imager, const ImageSpec& spec,
+                                                                const std::string& name) {
   const Stopwatch watch(&tally_.record_us);
-  std::unique_ptr<const History> history;
-  const Status status = History::create(from.trace, &history);
-  CHECK(status.ok());
-  RecoveryCase recovery = recovery_case(from, *history, spec);
+  RecoveryCase recovery = recovery_case(from, orders.explored().history(), spec);
+  recovery.order.load = false;  // its clean end belongs to it
   Experiment inner;
   inner.base = fresh(name);
   fs::create_directory(inner.base);
@@ -392,18 +389,12 @@ std::optional<PowerLane::Experiment> PowerLane::record_recovery(const Experiment
   inner.trace = tap.take_trace();
   const wire::FlightRecorder& recorder = judge_->parent().recorder();
   inner.trace.last = {recorder.appended, recorder.synced, recorder.applied, recorder.flushed, recorder.term};
-  const workloads::Generator generator(options_.key.workload, options_.key.seed);
-  std::unique_ptr<oracle::Oracle> oracle;
-  const Status loaded = oracle::Oracle::load(from.belief, generator, &oracle);
-  CHECK(loaded.ok());
-  oracle->begin_term(recovery.order.term);
-  oracle->mark();
-  oracle->save(&inner.belief);
+  inner.belief = from.belief;  // a recovery proposes nothing
   inner.indexes = recovery.crash;
   inner.cycle = from.cycle;
   inner.attempt = from.attempt + 1;
   inner.plan = from.plan;
-  inner.weakest = weakest_profile(*history, spec, options_.profile);
+  inner.weakest = orders.weakest(spec);
   return inner;
 }
 
@@ -417,24 +408,19 @@ bool PowerLane::is_promised(const ImageJudge::Verdict& verdict) const {
   });
 }
 
-void PowerLane::fail(const Experiment& experiment, const Order& order, Imager& imager, const ImageSpec& spec,
+void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& imager, const ImageSpec& spec,
                      const ImageJudge::Verdict& verdict, const std::string& description) {
   const Stopwatch watch(&tally_.explain_us);
-  const History& history = order.history();
+  const History& history = orders.explored().history();
   ++tally_.failed;
   PowerFinding finding;
   finding.invariant = first_broken(verdict);
   finding.promised = is_promised(verdict);
   finding.images = 1;
+  finding.cause = "one of further images, not reduced to their causes";
   ImageSpec reduced = spec;
-  const auto known = [&] {
-    return std::find_if(tally_.findings.begin(), tally_.findings.end(), [&](const PowerFinding& each) {
-      return each.invariant == finding.invariant && each.promised == finding.promised &&
-             without_numbers(each.cause) == without_numbers(finding.cause);
-    });
-  };
-  finding.cause = disk::explain(history, spec);
-  if (tally_.findings.size() < options_.explained_max && known() == tally_.findings.end()) {
+  if (explained_ < options_.explained_max) {
+    ++explained_;
     const auto fails = [&](const ImageSpec& tried) {
       const fs::path data = fresh("explain");
       fs::create_directory(data);
@@ -442,27 +428,23 @@ void PowerLane::fail(const Experiment& experiment, const Order& order, Imager& i
       const ImageJudge::Verdict again = judge_->judge(recovery_case(experiment, history, tried), data);
       return again.failed() && first_broken(again) == finding.invariant;
     };
-    reduced = disk::minimize(order, spec, fails, {.tests_max = kExplainTests}).spec;
+    reduced = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
     finding.cause = disk::explain(history, reduced);
   }
-  finding.profile = weakest_profile(history, reduced, options_.profile);
-  const auto rank = [](const std::string& name) {
-    const std::vector<std::string>& names = disk::profile_names();
-    return std::find(names.begin(), names.end(), name) - names.begin();
-  };
-  if (!experiment.weakest.empty() && rank(experiment.weakest) > rank(finding.profile)) {
-    finding.profile = experiment.weakest;
+  finding.profile = orders.weakest(reduced);
+  if (!experiment.weakest.empty() &&
+      report::weaker_profile(experiment.weakest, finding.profile) == finding.profile) {
+    finding.profile = experiment.weakest;  // the image that led here was not legal under a weaker one
   }
   ++tally_.failed_by_profile[finding.profile];
-  if (const auto same = known(); same != tally_.findings.end()) {
-    ++same->images;
-    if (rank(finding.profile) < rank(same->profile)) {
-      same->profile = finding.profile;
-    }
+  const std::size_t before = tally_.findings.size();
+  const std::size_t at = static_cast<std::size_t>(&tally_.add(finding) - tally_.findings.data());
+  if (tally_.findings.size() == before) {
     return;
   }
   PowerFailure failure;
   failure.recovery = recovery_case(experiment, history, reduced);
+  failure.recovery.order.load = false;
   failure.power = {experiment.trace, experiment.base, reduced, options_.profile};
   failure.plan = experiment.plan;
   failure.image = fresh("failed");
@@ -498,7 +480,7 @@ void PowerLane::fail(const Experiment& experiment, const Order& order, Imager& i
   if (on_failure) {
     on_failure(failure, &finding);
   }
-  tally_.findings.push_back(std::move(finding));
+  tally_.findings[at] = std::move(finding);
 }
 
 Bundle PowerLane::bundle(const PowerFailure& failure) const {

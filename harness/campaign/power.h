@@ -36,8 +36,8 @@ struct PowerOptions {
   std::uint64_t lane = 0;
   disk::Profile profile = disk::named_profile("strict");
   std::uint64_t images_per_load = 250;
-  std::uint32_t failures_max = 3;   // different findings, after which run() ends
-  std::uint32_t explained_max = 8;  // of those, reduced to their cause
+  bool stop_at_first = false;        // broken promise
+  std::uint32_t explained_max = 24;  // failing images that are reduced to their cause
   bool in_recovery = true;          // power cuts during recovery
   std::filesystem::path directory;  // made by the lane, must not exist; removed with it
   std::filesystem::path worker;
@@ -80,17 +80,19 @@ class PowerLane {
 
  private:
   struct Experiment;
+  class Orders;
 
   crash::CyclePlan draw_plan() const;
   bool prepare();
   std::optional<Experiment> record();
   void explore(const Experiment& experiment, std::uint64_t images, std::uint32_t depth);
-  std::optional<Experiment> record_recovery(const Experiment& from, const disk::ImageSpec& spec,
-                                            disk::Imager& imager, const std::string& name);
+  std::optional<Experiment> record_recovery(const Experiment& from, Orders& orders,
+                                            disk::Imager& imager, const disk::ImageSpec& spec,
+                                            const std::string& name);
   RecoveryCase recovery_case(const Experiment& experiment, const disk::History& history,
                              const disk::ImageSpec& spec) const;
-  void fail(const Experiment& experiment, const disk::Order& order, disk::Imager& imager,
-            const disk::ImageSpec& spec, const ImageJudge::Verdict& verdict, const std::string& description);
+  void fail(const Experiment& experiment, Orders& orders, disk::Imager& imager, const disk::ImageSpec& spec,
+            const ImageJudge::Verdict& verdict, const std::string& description);
   bool is_promised(const ImageJudge::Verdict& verdict) const;
   std::filesystem::path fresh(const std::string& name) const;
   bool enough() const;
@@ -102,18 +104,12 @@ class PowerLane {
   Rng rng_;
   LaneState start_;
   std::uint64_t loads_ = 0;
+  std::uint32_t explained_ = 0;
   std::set<std::uint64_t> recoveries_;  // signatures of what recoveries did
   std::set<std::uint64_t> images_;      // hashes of all that were judged
   std::optional<LaneState> next_;       // where an image's recovery ended
   report::PowerTally tally_;
   std::optional<report::CycleEvent> broken_by_kill_;
 };
-
-// The weakest of the named profiles that allows the image; `otherwise` when none does.
-std::string weakest_profile(const disk::History& history, const disk::ImageSpec& spec,
-                            const disk::Profile& otherwise);
-
-// Numbers replaced by N: failures with the same cause differ in nothing else.
-std::string without_numbers(std::string_view sentence);
 
 }  // namespace chaosgate::campaign

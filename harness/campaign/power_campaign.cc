@@ -90,7 +90,6 @@ class PowerRun {
     options.lane = number;
     options.profile = config_.profile;
     options.images_per_load = config_.loads_max > 0 ? UINT64_MAX : options.images_per_load;
-    options.failures_max = config_.failures_max;
     options.directory = work_ / fmt::format("power-{}", number);
     options.worker = config_.worker;
     options.hang_ms = config_.hang_ms;

@@ -73,7 +73,7 @@ ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::p
     CHECK(engine != nullptr);
     tap = std::make_unique<tap::Tap>(tap_options(*engine, data));
   }
-  const ImageJudge::Verdict verdict = judge.judge(recovery, data, tap.get());
+  const ImageJudge::Verdict verdict = judge.judge(recovery, data, tap.get(), true);
   ReplayRun run;
   run.violations = verdict.events;
   run.abnormal = verdict.abnormal;

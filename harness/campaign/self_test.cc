@@ -10,6 +10,7 @@
 
 #include "harness/base/error.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/power.h"
 
 namespace chaosgate::campaign {
 namespace {
@@ -24,6 +25,7 @@ struct Job {
   std::uint64_t kills_max;
   report::FaultResult* found = nullptr;
   ControlResult* control = nullptr;
+  std::vector<std::string> profiles = {};  // of a fault that power cuts show
 };
 
 std::string finding(const report::CycleEvent& event) {
@@ -33,6 +35,50 @@ std::string finding(const report::CycleEvent& event) {
   }
   const report::Death& death = event.recrashes.empty() ? event.crash : event.recrashes.back();
   return fmt::format("cycle {}: {}", event.cycle, death.detail);
+}
+
+// Explores the profiles one after the other, from the one that allows the fewest images: the first that shows
+// the fault is the weakest.
+void run_power_job(const Job& job, const SelfTestOptions& options, const std::filesystem::path& directory,
+                   StopSignal& stop) {
+  report::FaultResult& row = *job.found;
+  for (const std::string& name : job.profiles) {
+    PowerOptions power;
+    if (const Status status = disk::parse_profile(name, &power.profile); !status.ok()) {
+      throw UsageError(fmt::format("planted fault {}: {}", job.fault, status.message()));
+    }
+    power.key.seed = job.seed;
+    power.key.fault = job.fault;
+    power.key.workload = "small";
+    power.engine = job.engine;
+    power.protocol = job.protocol;
+    power.stop_at_first = true;
+    power.images_per_load = 100;  // many loads: what a fault needs happens in few of them
+    power.explained_max = 0;
+    power.in_recovery = false;
+    power.directory = directory;
+    power.worker = options.worker;
+    power.hang_ms = options.hang_ms;
+    PowerLane lane(power, &stop);
+    for (bool more = true; more && lane.tally().judged < options.images_max;) {
+      more = lane.run_load(options.images_max - lane.tally().judged);
+    }
+    row.kills += lane.tally().judged;
+    if (stop.requested()) {
+      return;
+    }
+    if (lane.broken_by_kill()) {
+      row.invariant = "after a kill alone: " + finding(*lane.broken_by_kill());
+      return;
+    }
+    if (!lane.tally().findings.empty()) {
+      row.invariant = lane.tally().findings.front().invariant;
+      row.profile = name;
+      row.found = row.profile == row.profile_expected;
+      row.kills_until_found = row.kills;
+      return;
+    }
+  }
 }
 
 void run_job(const Job& job, const SelfTestOptions& options, bool tappable,
@@ -102,6 +148,8 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
       row.protocol = wire::to_string(fault.protocol);
       row.published_as = fault.published_as;
       row.seed = seed;
+      row.by_power_cut = !fault.power_profiles.empty();
+      row.profile_expected = row.by_power_cut ? fault.power_profiles.back() : "";
       result.faults.push_back(std::move(row));
     }
   }
@@ -115,15 +163,15 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
     }
   }
   const bool tappable = hello.tap_unavailable.empty();
-  const auto needs_io_error = [&](const std::string& name) {
-    return std::any_of(hello.faults.begin(), hello.faults.end(), [&](const wire::FaultDescription& fault) {
-      return fault.name == name && fault.needs_io_error;
-    });
+  const auto described = [&](const std::string& name) {
+    return *std::find_if(hello.faults.begin(), hello.faults.end(),
+                         [&](const wire::FaultDescription& fault) { return fault.name == name; });
   };
   std::vector<Job> jobs;
   for (report::FaultResult& row : result.faults) {
     jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed,
-                    tappable && needs_io_error(row.fault), options.kills_max, &row, nullptr});
+                    tappable && described(row.fault).needs_io_error, options.kills_max, &row, nullptr,
+                    described(row.fault).power_profiles});
   }
   for (ControlResult& row : result.controls) {
     jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), "", row.seed, tappable,
@@ -148,7 +196,13 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
         }
       }
       try {
-        run_job(jobs[mine], options, tappable, directory / fmt::format("self-test-{}", mine), stop);
+        const std::filesystem::path place = directory / fmt::format("self-test-{}", mine);
+        const Job& job = jobs[mine];
+        if (job.found != nullptr && job.found->by_power_cut) {
+          run_power_job(job, options, place, stop);
+        } else {
+          run_job(job, options, tappable, place, stop);
+        }
         const std::lock_guard lock(mutex);
         unexpected += jobs[mine].control != nullptr ? jobs[mine].control->findings.size() : 0;
       } catch (...) {

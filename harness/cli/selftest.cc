@@ -10,6 +10,7 @@
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
+#include "harness/report/facts.h"
 
 namespace chaosgate::cli {
 namespace {
@@ -39,7 +40,9 @@ void print_json(const campaign::SelfTestResult& result) {
                       {"found", row.found},
                       {"invariant", row.invariant},
                       {"kills_until_found", row.kills_until_found},
-                      {"kills", row.kills}});
+                      {"kills", row.kills},
+                      {"by_power_cut", row.by_power_cut},
+                      {"weakest_profile", row.profile}});
   }
   nlohmann::json controls = nlohmann::json::array();
   for (const campaign::ControlResult& row : result.controls) {
@@ -53,16 +56,29 @@ void print_json(const campaign::SelfTestResult& result) {
 }
 
 void print_table(const campaign::SelfTestResult& result) {
-  fmt::print("{:<26} {:<9} {:<12} {:<9} {:<18} {:<16} {:>8}\n", "planted fault", "layer", "engine",
-             "protocol", "seed", "invariant", "kills");
+  const auto line = [](const std::string& fault, const std::string& layer, const std::string& engine,
+                       const std::string& protocol, std::uint64_t seed, const std::string& outcome,
+                       const std::string& after) {
+    fmt::print("{:<26} {:<11} {:<12} {:<9} {:<10} {:<16} {}\n", fault, layer, engine, protocol,
+               campaign::seed_text(seed), outcome, after);
+  };
+  fmt::print("{:<26} {:<11} {:<12} {:<9} {:<10} {:<16} {}\n", "planted fault", "layer", "engine", "protocol",
+             "seed", "invariant", "after");
   for (const report::FaultResult& row : result.faults) {
-    fmt::print("{:<26} {:<9} {:<12} {:<9} {:<18} {:<16} {:>8}\n", row.fault, row.layer, row.engine,
-               row.protocol, campaign::seed_text(row.seed), row.found ? row.invariant : "NOT FOUND",
-               row.found ? row.kills_until_found : row.kills);
+    std::string after = report::tries_text(row);
+    if (!row.found && !row.invariant.empty()) {
+      after += " (" + row.invariant + ")";
+    }
+    if (!row.profile.empty()) {
+      after += ", profile " + row.profile +
+               (row.profile == row.profile_expected ? "" : " instead of " + row.profile_expected);
+    }
+    line(row.fault, row.layer, row.engine, row.protocol, row.seed, row.found ? row.invariant : "NOT FOUND",
+         after);
   }
   for (const campaign::ControlResult& row : result.controls) {
-    fmt::print("{:<26} {:<9} {:<12} {:<9} {:<18} {:<16} {:>8}\n", "none", "-", row.engine, row.protocol,
-               campaign::seed_text(row.seed), row.findings.empty() ? "clean" : "NOT CLEAN", row.kills);
+    line("none", "-", row.engine, row.protocol, row.seed, row.findings.empty() ? "clean" : "NOT CLEAN",
+         report::plural(row.kills, "kill"));
     for (const std::string& finding : row.findings) {
       fmt::print("  {}\n", finding);
     }

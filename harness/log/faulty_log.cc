@@ -14,6 +14,11 @@ constexpr std::string_view kTruncateTooEarly = "truncate-too-early";
 constexpr std::string_view kStaleEntry = "stale-entry";
 constexpr std::string_view kTailResurrected = "tail-resurrected";
 constexpr std::string_view kFsyncGate = "fsync-gate";
+constexpr std::string_view kRolloverHole = "rollover-hole";
+constexpr std::string_view kAppendsReorder = "appends-reorder";
+constexpr std::string_view kRecoveredTail = "recovered-tail-unsynced";
+// A part of a fault, see harness/replica/planted_faults.cc.
+constexpr std::string_view kTailCutTooFar = "tail-cut-too-far";
 
 // Passes everything on; a fault overrides what it breaks.
 class LogDecorator : public Log {
@@ -165,6 +170,12 @@ const std::vector<LogFaultInfo>& log_faults() {
        "RocksDB#12918 and others: recycled or preallocated segments"},
       {kFsyncGate, "a failed fsync is tried again, and its success believed, though the pages are gone",
        "Can applications recover from fsync failures? (ATC 2020); PostgreSQL 2018", true},
+      {kRolloverHole, "a full segment is not synced when a new one starts", "LevelDB#193; RocksDB#13169", false,
+       "btrfs"},
+      {kAppendsReorder, "a group's last record is written through, those appended before it are not synced",
+       "etcd#6378; RocksDB#12489", false, "xfs"},
+      {kRecoveredTail, "what recovery finds in the log counts as durable, and is not synced again",
+       "own; after a kill the page cache answers, after a power cut it does not", false, "prefix"},
   };
   return faults;
 }
@@ -177,6 +188,10 @@ void configure_log_fault(std::string_view fault, LogOptions* options) {
   if (fault == kFsyncGate) {
     options->fault_retry_sync = true;
   }
+  options->fault_unsynced_rollover = fault == kRolloverHole;
+  options->fault_sync_last_only = fault == kAppendsReorder;
+  options->fault_trust_tail = fault == kRecoveredTail;
+  options->fault_cut_damage = fault == kTailCutTooFar;
 }
 
 std::unique_ptr<Log> wrap_log(std::string_view fault, std::unique_ptr<Log> log) {

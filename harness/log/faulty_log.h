@@ -19,6 +19,8 @@ struct LogFaultInfo {
   std::string_view mechanism;
   std::string_view published_as;
   bool needs_io_error = false;  // only an I/O error shows it; kills do not
+  // Only a power cut shows it, under this weakest profile of the persistence model; else empty.
+  std::string_view power_profile;
 };
 
 // Every planted fault of the log, decorators and configurations.

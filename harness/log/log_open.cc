@@ -101,6 +101,7 @@ class Opening {
     SegmentRules rules;
     rules.fault_skip_chain = options_.fault_skip_chain;
     rules.fault_keep_tail_bytes = options_.fault_keep_tail_bytes;
+    rules.fault_cut_damage = options_.fault_cut_damage;
     if (i + 1 < files_.size()) {
       const SegmentFile& next = files_[i + 1];
       if (next.sequence != file.sequence + 1) {
@@ -174,7 +175,7 @@ class Opening {
     const Segment& last = state->segments.back();
     const std::uint64_t first_unproven = std::max(last_.last_synced + 1, last.first_index());
     std::uint64_t begin = last.end_offset;
-    if (first_unproven < last.next_index()) {
+    if (first_unproven < last.next_index() && !options_.fault_trust_tail) {
       begin = last.offsets[first_unproven - last.first_index()];
     }
     const int fd = state->file.get();
@@ -183,6 +184,9 @@ class Opening {
     }
     RETURN_IF_ERROR(
         write_all(fd, std::string_view(bytes_).substr(begin, last.end_offset - begin), last.name()));
+    if (options_.fault_trust_tail) {
+      return {};
+    }
     if (::fsync(fd) != 0) {
       return Status::io_error("fsync " + last.name(), errno);
     }

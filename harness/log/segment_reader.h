@@ -32,6 +32,7 @@ struct SegmentRules {
   std::optional<std::uint64_t> sealed_at;
   bool fault_skip_chain = false;       // LogOptions
   bool fault_keep_tail_bytes = false;  // LogOptions
+  bool fault_cut_damage = false;       // LogOptions
 };
 
 struct SegmentContent {

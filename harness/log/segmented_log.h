@@ -62,6 +62,7 @@ class SegmentedLog final : public Log {
   // Remembers a failure: from now on everything is refused with it.
   Status fail(Status status);
   Status write_buffer();
+  Status write_last_through();
   Status cut();
   Status remove_segment(const Segment& segment);
   // The bytes [begin, end) of a segment, from its file and, for the last one, the buffer.

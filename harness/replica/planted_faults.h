@@ -20,6 +20,8 @@ struct PlantedFault {
   bool capture_after_flush = false;     // the durable index is captured when the flush has returned
   bool persist_before_flush = false;    // ... and persisted before the flush began
   bool accept_missing_tail = false;     // an applied index beyond the log's end is accepted
+  std::string_view forgotten_syncs;     // of these files, below the data directory; see forgotten_syncs.h
+  bool empty_main_deletes_log = false;  // an engine whose main file is empty is taken for a new one
 };
 
 // Every planted fault, with the configuration that shows it.

@@ -9,6 +9,7 @@
 #include "harness/base/coding.h"
 #include "harness/base/error.h"
 #include "harness/log/faulty_log.h"
+#include "harness/replica/forgotten_syncs.h"
 #include "workloads/state_machine.h"
 
 namespace chaosgate::replica {
@@ -29,6 +30,7 @@ Replica::Replica(const wire::WorkerOrder& order, StepSink& steps, wire::FlightRe
   if (config_ == nullptr) {
     throw UsageError(fmt::format("unknown engine '{}'", order.engine));
   }
+  forget_syncs(fault_.forgotten_syncs.empty() ? "" : order.directory + std::string(fault_.forgotten_syncs));
 }
 
 log::LogOptions Replica::log_options() const {
@@ -72,7 +74,25 @@ Status Replica::create() {
   return open_engine_store(true);
 }
 
+// Planted fault: what looks empty is taken for new, and its log for a leftover.
+Status Replica::start_over_when_empty() {
+  std::error_code error;
+  if (std::filesystem::file_size(directory_ / "engine" / "data.mdb", error) != 0 || error) {
+    return {};
+  }
+  std::filesystem::remove_all(directory_ / "log", error);
+  std::filesystem::remove_all(directory_ / "engine", error);
+  RETURN_IF_ERROR(create());
+  state_.reset();
+  engine_.reset();
+  log_.reset();
+  return {};
+}
+
 Status Replica::open_log() {
+  if (fault_.empty_main_deletes_log) {
+    RETURN_IF_ERROR(start_over_when_empty());
+  }
   RETURN_IF_ERROR(log::open_log(directory_ / "log", log_options(), steps_, &log_));
   log_ = log::wrap_log(fault_.log, std::move(log_));
   return {};

@@ -80,6 +80,7 @@ class Replica {
   log::LogOptions log_options() const;
   engines::EngineOptions engine_options() const;
   Status open_engine_store(bool create);
+  Status start_over_when_empty();
   Status read_indexes();
   // Writes the batch collected so far, with the applied index `index` in it.
   Status write_batch(BatchState& state, std::uint64_t index);

@@ -65,24 +65,35 @@ std::string escape(std::string_view bytes, bool controls) {
   return out;
 }
 
-std::string pass_sentence(const CampaignReport& report) {
+std::uint64_t images_judged(const CampaignReport& report) {
   std::uint64_t images = 0;
   for (const EngineSection& section : report.engines) {
     images += section.power ? section.power->judged : 0;
   }
-  std::vector<std::string> after;
-  if (report.kills() > 0) {
-    after.push_back("after " + plural(report.kills(), "kill"));
+  return images;
+}
+
+// "1,000 kills", "600 disk images from power cuts", or both.
+std::string tried_text(const CampaignReport& report) {
+  const std::uint64_t images = images_judged(report);
+  std::vector<std::string> parts;
+  if (report.kills() > 0 || images == 0) {
+    parts.push_back(plural(report.kills(), "kill"));
   }
   if (images > 0) {
-    after.push_back("from " + plural(images, "disk image"));
+    parts.push_back(plural(images, "disk image") + " from power cuts");
   }
+  return joined(parts, " and ");
+}
+
+std::string pass_sentence(const CampaignReport& report) {
+  const bool any = report.kills() > 0 || images_judged(report) > 0;
   const std::string recoveries =
-      "every recovery " + joined(after, " and ") + " brought back the expected state";
+      "every recovery after " + tried_text(report) + " brought back the expected state";
   const std::string faults = report.self_test.size() == 1
                                  ? "the planted fault was found"
                                  : "all " + plural(report.self_test.size(), "planted fault") + " were found";
-  if (after.empty()) {
+  if (!any) {
     return faults;
   }
   return report.self_test.empty() ? recoveries : recoveries + "; " + faults;
@@ -222,7 +233,7 @@ std::string verdict_sentence(const CampaignReport& report) {
     violations += section.violations_found();
     abnormal += section.abnormal_found();
   }
-  const std::string kills = plural(report.kills(), "kill");
+  const std::string kills = tried_text(report);
   const std::string deaths = plural(abnormal, "worker death") + " that nobody ordered";
   switch (report.verdict()) {
     case Verdict::pass:

@@ -1,10 +1,43 @@
 #include "harness/report/power_tally.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "harness/base/check.h"
 
 namespace chaosgate::report {
+
+std::string without_numbers(std::string_view sentence) {
+  std::string out;
+  for (const char c : sentence) {
+    if (std::isdigit(static_cast<unsigned char>(c)) == 0) {
+      out += c;
+    } else if (out.empty() || out.back() != 'N') {
+      out += 'N';
+    }
+  }
+  return out;
+}
+
+const std::string& weaker_profile(const std::string& a, const std::string& b) {
+  static const std::vector<std::string> order = {"prefix", "btrfs",          "ext4-ordered",
+                                                 "xfs",    "ext4-writeback", "strict"};
+  const auto rank = [](const std::string& name) { return std::find(order.begin(), order.end(), name); };
+  return rank(b) < rank(a) ? b : a;
+}
+
+PowerFinding& PowerTally::add(const PowerFinding& finding) {
+  const auto same = std::find_if(findings.begin(), findings.end(), [&](const PowerFinding& each) {
+    return each.invariant == finding.invariant && each.promised == finding.promised &&
+           without_numbers(each.cause) == without_numbers(finding.cause);
+  });
+  if (same == findings.end()) {
+    return findings.emplace_back(finding);
+  }
+  same->images += finding.images;
+  same->profile = weaker_profile(same->profile, finding.profile);
+  return *same;
+}
 
 void PowerTally::add(const PowerTally& other) {
   CHECK(profile.empty() || profile == other.profile);
@@ -34,15 +67,7 @@ void PowerTally::add(const PowerTally& other) {
     checks[name] += count;
   }
   for (const PowerFinding& finding : other.findings) {
-    const auto same = std::find_if(findings.begin(), findings.end(), [&](const PowerFinding& each) {
-      return each.invariant == finding.invariant && each.cause == finding.cause &&
-             each.profile == finding.profile && each.promised == finding.promised;
-    });
-    if (same == findings.end()) {
-      findings.push_back(finding);
-    } else {
-      same->images += finding.images;
-    }
+    add(finding);
   }
   record_us += other.record_us;
   explore_us += other.explore_us;

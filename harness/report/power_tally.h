@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace chaosgate::report {
@@ -76,9 +77,18 @@ struct PowerTally {
     }
     return count;
   }
+  // Of one more image with this finding: counts it under its cause. The finding that it was put to.
+  PowerFinding& add(const PowerFinding& finding);
   void add(const PowerTally& other);
 
   bool operator==(const PowerTally&) const = default;
 };
+
+// Numbers replaced by N: failures with the same cause differ in nothing else.
+std::string without_numbers(std::string_view sentence);
+
+// The weaker of two profiles, by their order in "prefix, btrfs, ext4-ordered, xfs, ext4-writeback, strict"; a
+// text that is none of these is the strongest.
+const std::string& weaker_profile(const std::string& a, const std::string& b);
 
 }  // namespace chaosgate::report

@@ -127,10 +127,11 @@ struct FaultDescription {
   std::string engine;  // the configuration that shows it
   Protocol protocol = Protocol::in_batch;
   bool needs_io_error = false;  // kills alone do not show it
-  std::string power_profile;    // shown by power cuts only, and under this weakest profile; else empty
+  // Shown by power cuts only: the profiles to look under; the last of them is the weakest that shows it.
+  std::vector<std::string> power_profiles;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol,
-                                   needs_io_error, power_profile)
+                                   needs_io_error, power_profiles)
 
 struct Hello {
   std::string version;
