@@ -2,10 +2,10 @@
 //
 // An entry that was lost and is written again under a higher term differs from the lost one. The first
 // preload_entries() indexes hold bulk puts that bring the state to its working size (at least 20,000 live
-// keys, 500 in "small"), whatever the term; from there on the number of live keys and their bytes stay within the profile's
-// bounds for ever. After the preload 1 index in 64 is an empty Transaction, a Raft no-op. mvcc_compact is
-// always alone in its transaction. A seed means the same in every build: generator_test.cc pins hashes of the
-// content. Thread-safe: const and without state.
+// keys, 500 in "small"), whatever the term; from there on the number of live keys and their bytes stay within
+// the profile's bounds for ever. After the preload 1 index in 64 is an empty Transaction, a Raft no-op.
+// mvcc_compact is always alone in its transaction. A seed means the same in every build: generator_test.cc
+// pins hashes of the content. Thread-safe: const and without state.
 #pragma once
 
 #include <cstdint>

@@ -60,8 +60,8 @@ Bounds simulate(const Generator& generator, std::uint64_t entries) {
 }  // namespace
 
 TEST_CASE("there are six profiles, mixed comes first, and an unknown one is a usage error") {
-  CHECK(profile_names() == std::vector<std::string>{"mixed", "kubernetes", "churn", "bigvalue", "txn",
-                                                  "small"});
+  CHECK(profile_names() ==
+        std::vector<std::string>{"mixed", "kubernetes", "churn", "bigvalue", "txn", "small"});
   CHECK_THROWS_AS(Generator("nonsense", 1), UsageError);
 }
 
@@ -128,8 +128,8 @@ TEST_CASE("one index in 64 is a no-op and a compaction is alone in its transacti
       }
     }
     CHECK((no_ops > 60 && no_ops < 150));
-    CHECK(has_compaction == (profile == "mixed" || profile == "kubernetes" || profile == "txn" ||
-                             profile == "small"));
+    CHECK(has_compaction ==
+          (profile == "mixed" || profile == "kubernetes" || profile == "txn" || profile == "small"));
   }
 }
 
@@ -214,7 +214,7 @@ TEST_CASE("binary keys are distinct, ascend with their numbers, hold every byte 
 TEST_CASE("a seed means the same in every build: the content of each profile is pinned") {
   const std::map<std::string, std::uint64_t> pinned = {
       {"mixed", 0xd751e48eccc8ff5e},    {"kubernetes", 0xe8fe7bc243b9edd3}, {"churn", 0x04de6f86e9ed6fbd},
-      {"bigvalue", 0x45ea96e25dbee45e}, {"txn", 0x75701e1d2c7d2b8a},   {"small", 0x0},
+      {"bigvalue", 0x45ea96e25dbee45e}, {"txn", 0x75701e1d2c7d2b8a},        {"small", 0x0},
   };
   for (const auto& [profile, expected] : pinned) {
     CAPTURE(profile);

@@ -41,6 +41,19 @@ std::string sha256(std::string_view bytes) {
 
 using Members = std::vector<std::pair<std::string, std::string>>;  // name, content
 
+json indexes_json(const oracle::CrashIndexes& indexes) {
+  return {{"appended", indexes.appended},
+          {"synced", indexes.synced},
+          {"applied", indexes.applied},
+          {"flushed", indexes.flushed},
+          {"after_error", indexes.after_error}};
+}
+
+oracle::CrashIndexes indexes_of(const json& indexes) {
+  return {indexes.at("appended"), indexes.at("synced"), indexes.at("applied"), indexes.at("flushed"),
+          indexes.at("after_error")};
+}
+
 json differences_json(const oracle::Violation& violation) {
   return {{"invariant", oracle::to_string(violation.invariant)},
           {"explanation", violation.explanation},
@@ -54,8 +67,7 @@ void add_tree(const fs::path& directory, std::string_view prefix, Members* membe
     return;
   }
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(directory)) {
-    const std::string name =
-        std::string(prefix) + entry.path().lexically_relative(directory).string();
+    const std::string name = std::string(prefix) + entry.path().lexically_relative(directory).string();
     if (entry.is_regular_file()) {
       std::string content;
       if (const Status status = read_file(entry.path(), &content); !status.ok()) {
@@ -78,7 +90,6 @@ std::string header(const Bundle& bundle, const Members& members, const PowerCase
   for (const oracle::Violation& violation : bundle.recovery.violations) {
     violations.push_back(differences_json(violation));
   }
-  const oracle::CrashIndexes& crash = bundle.recovery.crash;
   json head = {{"format_version", kBundleFormatVersion},
                {"chaosgate", bundle.version},
                {"engine_version", bundle.engine_version},
@@ -90,17 +101,13 @@ std::string header(const Bundle& bundle, const Members& members, const PowerCase
                {"plan", crash::to_string(bundle.plan)},
                {"commit_survives_kill", bundle.commit_survives_kill},
                {"order", bundle.recovery.order},
-               {"crash",
-                {{"appended", crash.appended},
-                 {"synced", crash.synced},
-                 {"applied", crash.applied},
-                 {"flushed", crash.flushed},
-                 {"after_error", crash.after_error}}},
+               {"crash", indexes_json(bundle.recovery.crash)},
                {"violations", violations},
                {"members", hashes}};
   if (power != nullptr) {
     head["power_cut"] = {{"image", disk::to_string(power->spec)},
-                         {"profile", disk::to_string(power->profile)}};
+                         {"profile", disk::to_string(power->profile)},
+                         {"indexes", indexes_json(power->indexes)}};
   }
   // Bytes that are not UTF-8 (keys, engines' messages) must not differ between writing and reading.
   head = json::parse(head.dump(-1, ' ', false, json::error_handler_t::replace));
@@ -243,9 +250,7 @@ Bundle parse(const fs::path& path, Members& members) {
     bundle.plan_checksum = head.at("plan_checksum");
     bundle.commit_survives_kill = head.at("commit_survives_kill");
     head.at("order").get_to(bundle.recovery.order);
-    const json& crash = head.at("crash");
-    bundle.recovery.crash = {crash.at("appended"), crash.at("synced"), crash.at("applied"),
-                             crash.at("flushed"), crash.at("after_error")};
+    bundle.recovery.crash = indexes_of(head.at("crash"));
     if (const Status status = crash::parse_plan(head.at("plan").get<std::string>(), &bundle.plan);
         !status.ok()) {
       throw UsageError(fmt::format("{}: the plan cannot be read: {}", path.string(), status.message()));
@@ -260,12 +265,14 @@ Bundle parse(const fs::path& path, Members& members) {
     }
     if (bundle.power) {
       const json& power = head.at("power_cut");
+      bundle.power->indexes = indexes_of(power.at("indexes"));
       Status status = disk::parse_spec(power.at("image").get<std::string>(), &bundle.power->spec);
       if (status.ok()) {
         status = disk::parse_profile(power.at("profile").get<std::string>(), &bundle.power->profile);
       }
       if (!status.ok()) {
-        throw UsageError(fmt::format("{}: the power cut cannot be read: {}", path.string(), status.message()));
+        throw UsageError(
+            fmt::format("{}: the power cut cannot be read: {}", path.string(), status.message()));
       }
     }
     return bundle;

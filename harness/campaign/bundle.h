@@ -20,23 +20,13 @@
 #include <string>
 
 #include "harness/campaign/config.h"
+#include "harness/campaign/power_case.h"
 #include "harness/campaign/recovery.h"
-#include "harness/disk/image_spec.h"
-#include "harness/disk/profile.h"
 #include "harness/report/event.h"
-#include "harness/tap/trace.h"
 
 namespace chaosgate::campaign {
 
 inline constexpr int kBundleFormatVersion = 3;
-
-// What a disk image was made from.
-struct PowerCase {
-  tap::Trace trace;
-  std::filesystem::path base;  // the content that the trace began with
-  disk::ImageSpec spec;
-  disk::Profile profile;  // under which it was found
-};
 
 struct Bundle {
   std::string version;  // of the chaosgate that wrote it

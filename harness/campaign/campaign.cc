@@ -150,7 +150,8 @@ class EngineRun {
       }
       section_.violations.emplace_back(std::move(where), std::move(violation));
     }
-    section_.violation_count += std::max<std::uint64_t>(section_.power->violations(), result.violations.size());
+    section_.violation_count +=
+        std::max<std::uint64_t>(section_.power->violations(), result.violations.size());
     section_.inconclusive = std::move(result.inconclusive);
   }
 
@@ -350,7 +351,7 @@ class EngineRun {
   CampaignOutput& output_;
   report::EventLog& events_;
   std::uint64_t classes_ = 0;  // of the engine's files, and of ours
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;           // guards what follows
   EngineSection section_;
   std::string first_command_;
   std::uint64_t failures_ = 0;
@@ -567,9 +568,9 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   set_check_context(
       fmt::format("seed {} engines {}", seed_text(config.key.seed), fmt::join(config.engines, "+")));
 
-  output.log(fmt::format(
-      "seed {}, plan {}, engines {}, {} each; the same seed repeats operations and plans",
-      seed_text(config.key.seed), report.plan_checksum, fmt::join(config.engines, "+"), work_text(config)));
+  output.log(fmt::format("seed {}, plan {}, engines {}, {} each; the same seed repeats operations and plans",
+                         seed_text(config.key.seed), report.plan_checksum, fmt::join(config.engines, "+"),
+                         work_text(config)));
   report::EventLog events(output.directory / "events.jsonl");
   try {
     for (const std::string& name : config.engines) {

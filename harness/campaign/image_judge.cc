@@ -26,9 +26,9 @@ ImageJudge::Verdict ImageJudge::judge(const RecoveryCase& recovery, const std::f
   verdict.events = judge.violation_events();
   verdict.checked = judge.checked();
   if (verdict.violations.empty()) {
-    verdict.abnormal = !judge.abnormal().empty()                        ? judge.abnormal()
-                       : report::is_abnormal(verdict.driven.outcome)    ? verdict.driven.detail
-                                                                        : "";
+    verdict.abnormal = !judge.abnormal().empty()                     ? judge.abnormal()
+                       : report::is_abnormal(verdict.driven.outcome) ? verdict.driven.detail
+                                                                     : "";
   }
   return verdict;
 }

@@ -36,11 +36,16 @@ class ImageJudge {
     std::unique_ptr<oracle::Oracle> oracle;      // what it believes afterwards
 
     bool failed() const { return !violations.empty() || !abnormal.empty(); }
+    // The first invariant that does not hold, or "abnormal death". REQUIRES: failed().
+    std::string first_broken() const {
+      return violations.empty() ? "abnormal death"
+                                : std::string(oracle::to_string(violations.front().invariant));
+    }
   };
 
   // Recovers in `data`, which changes, in place of the order's directory. The order's own crash points are
-  // left out: they would only hide what follows. A worker that is ready to load is killed, unless `keep`. The worker's calls go through `tap`, if there is one. Throws
-  // UsageError when the belief cannot be read.
+  // left out: they would only hide what follows. A worker that is ready to load is killed, unless `keep`. The
+  // worker's calls go through `tap`, if there is one. Throws UsageError when the belief cannot be read.
   Verdict judge(const RecoveryCase& recovery, const std::filesystem::path& data, tap::Tap* tap = nullptr,
                 bool keep = false);
 

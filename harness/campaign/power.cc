@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/campaign/power_case.h"
 #include "harness/campaign/tap_setup.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
@@ -34,8 +34,6 @@ constexpr std::uint64_t kRecoveriesExplored[kDepthMax] = {3, 1};
 constexpr std::uint64_t kRecoveryImages[kDepthMax] = {10, 5};
 constexpr std::uint64_t kSegmentBytesMax = 5 << 10;
 constexpr std::uint32_t kExplainTests = 100;
-
-constexpr std::string_view kAbnormal = "abnormal death";
 
 // Adds the microseconds that pass in its scope.
 class Stopwatch {
@@ -65,44 +63,7 @@ std::string cut_kind(const tap::TraceRecord& call) {
   }
 }
 
-std::string first_broken(const ImageJudge::Verdict& verdict) {
-  return verdict.violations.empty() ? std::string(kAbnormal)
-                                    : std::string(oracle::to_string(verdict.violations.front().invariant));
-}
-
-disk::ImagerOptions imager_options(const wire::EngineDescription& engine, const fs::path& store) {
-  disk::ImagerOptions options;
-  options.store = store;
-  options.never_modified = [&engine](const std::string& path) { return is_immutable(engine, path); };
-  return options;
-}
-
 }  // namespace
-
-// The order of one profile on a history, and those of the named profiles, made when they are asked for.
-class PowerLane::Orders {
- public:
-  Orders(const History& history, const disk::Profile& profile)
-      : history_(history), profile_(profile), explored_(history, profile) {}
-
-  const Order& explored() const { return explored_; }
-  // The weakest of the named profiles that allows the image, or else the one that is explored.
-  std::string weakest(const ImageSpec& spec) {
-    for (const std::string& name : disk::profile_names()) {
-      const auto named = named_.try_emplace(name, history_, disk::named_profile(name)).first;
-      if (named->second.check(spec).ok()) {
-        return name;
-      }
-    }
-    return disk::to_string(profile_);
-  }
-
- private:
-  const History& history_;
-  const disk::Profile profile_;
-  Order explored_;
-  std::map<std::string, Order> named_;
-};
 
 // A trace, and what must hold after a power cut in it.
 struct PowerLane::Experiment {
@@ -111,9 +72,9 @@ struct PowerLane::Experiment {
   std::string belief;            // after the load of the trace; its other workers proposed nothing
   oracle::CrashIndexes indexes;  // what had to hold at its begin
   std::uint64_t cycle = 0;
-  std::uint64_t attempt = 0;     // of the recovery from its images, see recovery_term()
+  std::uint64_t attempt = 0;  // of the recovery from its images, see recovery_term()
   crash::CyclePlan plan;
-  std::string weakest;           // profile of the images that led here, or empty
+  std::string weakest;  // profile of the images that led here, or empty
 };
 
 PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
@@ -168,10 +129,18 @@ crash::CyclePlan PowerLane::draw_plan() const {
   crash::CyclePlan plan;
   plan.lane = options_.lane;
   plan.kind = crash::CrashKind::call;
-  // At a storage call that most loads come to; the others end by themselves. Both are fine.
+  // At a storage call that most loads come to; the others end by themselves. Both are fine. Half of them die
+  // right after a write to the log: the recovery then finds a tail that is in the page cache only.
   Rng death = stream.fork("death");
-  plan.call.action = tap::FaultAction::kill_before;
-  plan.call.site.occurrence = death.between(20, 400);
+  if (death.chance(1, 2)) {
+    plan.call.action = tap::FaultAction::kill_after;
+    plan.call.site.file_class = "segment";
+    plan.call.site.call = tap::StorageCall::write;
+    plan.call.site.occurrence = death.between(2, 12);
+  } else {
+    plan.call.action = tap::FaultAction::kill_before;
+    plan.call.site.occurrence = death.between(20, 400);
+  }
   const crash::PlanOptions& allowed = options_.key.plan;
   plan.free_running = !allowed.scheduled || (allowed.free_running && stream.fork("mode").chance(1, 4));
   plan.stock_tuning = stream.fork("tuning").chance(1, 8);
@@ -222,27 +191,13 @@ std::optional<PowerLane::Experiment> PowerLane::record() {
 
 RecoveryCase PowerLane::recovery_case(const Experiment& experiment, const History& history,
                                       const ImageSpec& spec) const {
-  const wire::EngineDescription& engine = lane_->engine();
   RecoveryCase recovery;
-  oracle::CrashIndexes& crash = recovery.crash;
-  crash = experiment.indexes;
-  const auto raise = [&](const tap::TraceIndexes& seen) {
-    crash.appended = std::max(crash.appended, seen.appended);
-    crash.synced = std::max(crash.synced, seen.synced);
-    crash.applied = std::max(crash.applied, seen.applied);
-    crash.flushed = std::max({crash.flushed, engine.flush_survives_power_cut ? seen.flushed : 0,
-                              engine.commit_survives_power_cut ? seen.applied : 0});
-  };
-  // Each worker counts from 0.
-  for (std::size_t i = 0; i < spec.cut; ++i) {
-    raise(history.records()[i].indexes);
-  }
-  raise(history.indexes_at(spec.cut));
+  recovery.crash = crash_indexes_at(lane_->engine(), experiment.indexes, history, spec.cut);
   recovery.belief = experiment.belief;
   wire::WorkerOrder& order = recovery.order;
   order = worker_order(options_.key, options_.engine, options_.protocol, experiment.plan, {});
   order.term = recovery_term(experiment.cycle, experiment.attempt);
-  order.known_synced = crash.synced;
+  order.known_synced = recovery.crash.synced;
   Rng checks = rng_.fork("checks").fork(spec.cut);
   order.check_backward = checks.chance(1, 4);
   order.check_integrity = checks.chance(1, 4);
@@ -268,7 +223,8 @@ void PowerLane::explore(const Experiment& experiment, std::uint64_t images, std:
   std::optional<Explorer> explorer;
   {
     const Stopwatch watch(&tally_.explore_us);
-    explorer.emplace(orders.explored(), &imager, rng_.fork("explore").fork(loads_ * (kDepthMax + 1) + depth), how);
+    explorer.emplace(orders.explored(), &imager, rng_.fork("explore").fork(loads_ * (kDepthMax + 1) + depth),
+                     how);
   }
   std::vector<bool> was_cut(history->records().size() + 1);
   std::vector<ImageSpec> fine;  // images that came through
@@ -370,7 +326,7 @@ std::optional<PowerLane::Experiment> PowerLane::record_recovery(const Experiment
                                                                 Imager& imager, const ImageSpec& spec,
                                                                 const std::string& name) {
   const Stopwatch watch(&tally_.record_us);
-  RecoveryCase recovery = recovery_case(from, orders.explored().history(), spec);
+  RecoveryCase recovery = recovery_case(from, orders.history(), spec);
   recovery.order.load = false;  // its clean end belongs to it
   Experiment inner;
   inner.base = fresh(name);
@@ -411,10 +367,10 @@ bool PowerLane::is_promised(const ImageJudge::Verdict& verdict) const {
 void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& imager, const ImageSpec& spec,
                      const ImageJudge::Verdict& verdict, const std::string& description) {
   const Stopwatch watch(&tally_.explain_us);
-  const History& history = orders.explored().history();
+  const History& history = orders.history();
   ++tally_.failed;
   PowerFinding finding;
-  finding.invariant = first_broken(verdict);
+  finding.invariant = verdict.first_broken();
   finding.promised = is_promised(verdict);
   finding.images = 1;
   finding.cause = "one of further images, not reduced to their causes";
@@ -426,7 +382,7 @@ void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& image
       fs::create_directory(data);
       imager.materialize(tried, data);
       const ImageJudge::Verdict again = judge_->judge(recovery_case(experiment, history, tried), data);
-      return again.failed() && first_broken(again) == finding.invariant;
+      return again.failed() && again.first_broken() == finding.invariant;
     };
     reduced = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
     finding.cause = disk::explain(history, reduced);
@@ -445,7 +401,7 @@ void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& image
   PowerFailure failure;
   failure.recovery = recovery_case(experiment, history, reduced);
   failure.recovery.order.load = false;
-  failure.power = {experiment.trace, experiment.base, reduced, options_.profile};
+  failure.power = {experiment.trace, experiment.base, experiment.indexes, reduced, options_.profile};
   failure.plan = experiment.plan;
   failure.image = fresh("failed");
   fs::create_directory(failure.image);
@@ -455,8 +411,7 @@ void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& image
   const ImageJudge::Verdict last = judge_->judge(failure.recovery, data);
   const ImageJudge::Verdict& shown = last.failed() ? last : verdict;
   failure.recovery.violations = shown.violations;
-  finding.explanation =
-      shown.violations.empty() ? shown.abnormal : shown.violations.front().explanation;
+  finding.explanation = shown.violations.empty() ? shown.abnormal : shown.violations.front().explanation;
   finding.detail = shown.events.empty() ? shown.abnormal + "\n" : shown.events.front().detail;
   finding.detail += fmt::format("  the power cut: {}\n  the image: {}\n  found as: {}\n", finding.cause,
                                 disk::to_string(reduced), description);

@@ -1,6 +1,6 @@
 // PowerLane puts an engine through power cuts: it records the storage calls of a load, of its death and of
-// the recovery after that, builds disk images that a power cut somewhere in between may legally leave, recovers
-// from each, and judges it.
+// the recovery after that, builds disk images that a power cut somewhere in between may legally leave,
+// recovers from each, and judges it.
 //
 // A recording starts on a data directory whose content counts as durable: at first a new one, later what a
 // recovery from one of the images, or from the kill, left. Nothing is really synced; what a sync is worth is
@@ -23,6 +23,7 @@
 #include "harness/base/rng.h"
 #include "harness/campaign/image_judge.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/power_case.h"
 #include "harness/disk/explore.h"
 #include "harness/disk/profile.h"
 #include "harness/report/power_tally.h"
@@ -38,8 +39,8 @@ struct PowerOptions {
   std::uint64_t images_per_load = 250;
   bool stop_at_first = false;        // broken promise
   std::uint32_t explained_max = 24;  // failing images that are reduced to their cause
-  bool in_recovery = true;          // power cuts during recovery
-  std::filesystem::path directory;  // made by the lane, must not exist; removed with it
+  bool in_recovery = true;           // power cuts during recovery
+  std::filesystem::path directory;   // made by the lane, must not exist; removed with it
   std::filesystem::path worker;
   std::uint32_t hang_ms = 60'000;
 };
@@ -48,8 +49,8 @@ struct PowerOptions {
 struct PowerFailure {
   RecoveryCase recovery;
   PowerCase power;
-  crash::CyclePlan plan;        // of the load
-  report::CycleEvent event;     // what was found, as of a cycle
+  crash::CyclePlan plan;     // of the load
+  report::CycleEvent event;  // what was found, as of a cycle
   report::PowerFinding finding;
   std::filesystem::path image;  // a new copy of it; good until the callback returns
 };
@@ -80,15 +81,13 @@ class PowerLane {
 
  private:
   struct Experiment;
-  class Orders;
 
   crash::CyclePlan draw_plan() const;
   bool prepare();
   std::optional<Experiment> record();
   void explore(const Experiment& experiment, std::uint64_t images, std::uint32_t depth);
-  std::optional<Experiment> record_recovery(const Experiment& from, Orders& orders,
-                                            disk::Imager& imager, const disk::ImageSpec& spec,
-                                            const std::string& name);
+  std::optional<Experiment> record_recovery(const Experiment& from, Orders& orders, disk::Imager& imager,
+                                            const disk::ImageSpec& spec, const std::string& name);
   RecoveryCase recovery_case(const Experiment& experiment, const disk::History& history,
                              const disk::ImageSpec& spec) const;
   void fail(const Experiment& experiment, Orders& orders, disk::Imager& imager, const disk::ImageSpec& spec,

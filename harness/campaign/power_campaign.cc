@@ -113,7 +113,8 @@ class PowerRun {
     const std::lock_guard lock(mutex_);
     if (lane.broken_by_kill()) {
       for (const report::ViolationEvent& violation : lane.broken_by_kill()->violations) {
-        result_.violations.emplace_back(fmt::format("lane {} load {}, after a kill", number, load), violation);
+        result_.violations.emplace_back(fmt::format("lane {} load {}, after a kill", number, load),
+                                        violation);
       }
     }
     result_.tally.add(lane.tally());

@@ -68,8 +68,7 @@ ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::p
   std::unique_ptr<tap::Tap> tap;
   ImageJudge judge(worker, directory / "worker.output", bundle.key.workload, bundle.key.seed, hang_ms, &stop);
   if (recovery.order.load && load_needs_tap(bundle.plan)) {
-    const wire::EngineDescription* engine =
-        wire::find_engine(judge.parent().hello(), recovery.order.engine);
+    const wire::EngineDescription* engine = wire::find_engine(judge.parent().hello(), recovery.order.engine);
     CHECK(engine != nullptr);
     tap = std::make_unique<tap::Tap>(tap_options(*engine, data));
   }

@@ -34,6 +34,7 @@ Command make_bench_command(CLI::App& parent, Globals& globals);
 Command make_report_command(CLI::App& parent, Globals& globals);
 Command make_sweep_command(CLI::App& parent, Globals& globals);
 Command make_trace_command(CLI::App& parent, Globals& globals);
+Command make_minimize_command(CLI::App& parent, Globals& globals);
 Command make_list_command(CLI::App& parent, Globals& globals);
 
 // Whether to colour what goes to `fd`: --color, then NO_COLOR, CLICOLOR_FORCE, TERM=dumb and whether it is a

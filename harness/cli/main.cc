@@ -68,8 +68,9 @@ int run(int argc, char* argv[]) {
       "  chaosgate list engines");
   std::vector<Command> commands = {make_run_command(app, globals),      make_replay_command(app, globals),
                                    make_sweep_command(app, globals),    make_trace_command(app, globals),
-                                   make_selftest_command(app, globals), make_bench_command(app, globals),
-                                   make_report_command(app, globals),   make_list_command(app, globals)};
+                                   make_minimize_command(app, globals), make_selftest_command(app, globals),
+                                   make_bench_command(app, globals),    make_report_command(app, globals),
+                                   make_list_command(app, globals)};
   app.require_subcommand(0, 1);
   for (const Command& command : commands) {
     command.app->fallthrough();  // --color may stand behind the command

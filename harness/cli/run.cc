@@ -16,32 +16,19 @@ namespace {
 
 struct Options {
   explicit Options(CLI::App& app)
-      : settings(app, {"engine",
-                       "kills",
-                       "seed",
-                       "lanes",
-                       "workload",
-                       "protocol",
-                       "crash",
-                       "faults",
-                       "images",
-                       "loads",
-                       "profile",
-                       "tap",
-                       "plan",
-                       "recrash",
-                       "maintenance",
-                       "timer-us-max",
-                       "fault",
-                       "segment-bytes",
-                       "dir",
-                       "results",
-                       "worker",
-                       "hang-ms",
-                       "failures-max",
-                       "regressions",
-                       "selftest",
-                       "at-risk-percent-min"}) {}
+      : settings(app, {"engine",       "kills",
+                       "seed",         "lanes",
+                       "workload",     "protocol",
+                       "crash",        "faults",
+                       "images",       "loads",
+                       "profile",      "tap",
+                       "plan",         "recrash",
+                       "maintenance",  "timer-us-max",
+                       "fault",        "segment-bytes",
+                       "dir",          "results",
+                       "worker",       "hang-ms",
+                       "failures-max", "regressions",
+                       "selftest",     "at-risk-percent-min"}) {}
 
   Settings settings;
   bool print_config = false;

@@ -156,7 +156,8 @@ const std::vector<Setting>& declared() {
        },
        [](const CampaignConfig& config) { return campaign::crash_kinds_text(config.key.plan); }},
       {"faults", "KINDS",
-       "what happens: kill, power (cuts), io (I/O errors and full disks besides kills), or several with commas",
+       "what happens: kill, power (cuts), io (I/O errors and full disks besides kills), or several with "
+       "commas",
        [](CampaignConfig& config, const std::string& text) {
          set_flags("faults", text,
                    {{"kill", &config.kill}, {"io", &config.key.plan.io}, {"power", &config.power}});

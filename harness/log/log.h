@@ -44,9 +44,9 @@ struct LogOptions {
   // back is corrupt. 0 when nothing is known.
   std::uint64_t known_synced = 0;
   // Planted faults only; see harness/log/faulty_log.h.
-  bool fault_skip_chain = false;       // accept a record that does not continue its predecessor
-  bool fault_retry_sync = false;       // a failed fdatasync is tried again, and believed
-  bool fault_keep_tail_bytes = false;  // suffix truncation leaves the bytes of the old tail in the file
+  bool fault_skip_chain = false;         // accept a record that does not continue its predecessor
+  bool fault_retry_sync = false;         // a failed fdatasync is tried again, and believed
+  bool fault_keep_tail_bytes = false;    // suffix truncation leaves the bytes of the old tail in the file
   bool fault_unsynced_rollover = false;  // a full segment is not synced before the next one starts
   bool fault_sync_last_only = false;     // of a group, only the last record is written through
   bool fault_trust_tail = false;         // opening does not sync what it found

@@ -209,9 +209,14 @@ const std::vector<FaultDescription>& planted_faults() {
   static const std::vector<FaultDescription> all = [] {
     std::vector<FaultDescription> list;
     for (const auto& fault : engines::engine_faults()) {
-      list.push_back({std::string(fault.name), "engine", std::string(fault.mechanism),
-                      std::string(fault.published_as), std::string(engine_for(fault.name)),
-                      Protocol::in_batch, fault.needs_io_error, {}});
+      list.push_back({std::string(fault.name),
+                      "engine",
+                      std::string(fault.mechanism),
+                      std::string(fault.published_as),
+                      std::string(engine_for(fault.name)),
+                      Protocol::in_batch,
+                      fault.needs_io_error,
+                      {}});
     }
     for (const auto& fault : log::log_faults()) {
       list.push_back({std::string(fault.name), "log", std::string(fault.mechanism),
@@ -220,8 +225,14 @@ const std::vector<FaultDescription>& planted_faults() {
                       profiles_to_try("lmdb", fault.power_profile)});
     }
     for (const ProtocolFault& fault : protocol_faults()) {
-      list.push_back({std::string(fault.name), "protocol", std::string(fault.mechanism),
-                      std::string(fault.published_as), std::string(fault.engine), fault.protocol, false, {}});
+      list.push_back({std::string(fault.name),
+                      "protocol",
+                      std::string(fault.mechanism),
+                      std::string(fault.published_as),
+                      std::string(fault.engine),
+                      fault.protocol,
+                      false,
+                      {}});
     }
     for (const PowerFault& fault : power_faults()) {
       FaultDescription& description = list.emplace_back();

@@ -299,12 +299,11 @@ std::vector<std::string> CampaignReport::reasons() const {
         inconclusive.begin(), inconclusive.end(),
         [&result](const std::string& reason) { return reason.find(result.fault) != std::string::npos; });
     if (!result.found && !said) {
-      all.push_back("the planted fault " + result.fault + " was not found in " +
-                    tries_text(result) +
-                    (result.profile.empty() ? "" : ", but under profile " + result.profile + " instead of " +
-                                                       result.profile_expected) +
-                    " (" + result.engine + ", " + result.protocol + ", seed " +
-                    seed_text(result.seed) + ")");
+      all.push_back("the planted fault " + result.fault + " was not found in " + tries_text(result) +
+                    (result.profile.empty() ? ""
+                                            : ", but under profile " + result.profile + " instead of " +
+                                                  result.profile_expected) +
+                    " (" + result.engine + ", " + result.protocol + ", seed " + seed_text(result.seed) + ")");
     }
   }
   if (!complete && harness_fault.empty() && !interrupted) {

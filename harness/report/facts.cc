@@ -321,8 +321,8 @@ std::string skipped_text(const PowerTally& power) {
     sum.grouped += tally.grouped;
     sum.illegal += tally.illegal;
   }
-  return fmt::format("{} as the same image, {} as much like others, {} as not legal", thousands(sum.duplicate),
-                     thousands(sum.grouped), thousands(sum.illegal));
+  return fmt::format("{} as the same image, {} as much like others, {} as not legal",
+                     thousands(sum.duplicate), thousands(sum.grouped), thousands(sum.illegal));
 }
 
 std::string speed_text(const PowerTally& power) {

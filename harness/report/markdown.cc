@@ -185,10 +185,10 @@ std::string power_block(const EngineSection& section) {
     return {};
   }
   const PowerTally& power = *section.power;
-  std::string out = fmt::format(
-      "### {}: power cuts\n\n{} judged under profile {}, from {}; skipped: {}. {}.\n\n",
-      plain(section.engine), plural(power.judged, "disk image"), plain(power.profile),
-      plural(power.loads, "load"), skipped_text(power), speed_text(power));
+  std::string out =
+      fmt::format("### {}: power cuts\n\n{} judged under profile {}, from {}; skipped: {}. {}.\n\n",
+                  plain(section.engine), plural(power.judged, "disk image"), plain(power.profile),
+                  plural(power.loads, "load"), skipped_text(power), speed_text(power));
   if (power.exhausted) {
     out += fmt::format("{} were asked for; there are no more.\n\n", thousands(power.wanted));
   }
@@ -214,8 +214,7 @@ std::string self_test_block(const CampaignReport& report) {
     out +=
         fmt::format("| {} | {} | {} | {} | `{}` | {} | {} | {} |\n", plain(result.fault), plain(result.layer),
                     plain(result.engine), plain(result.protocol), seed_text(result.seed),
-                    result.found ? "found" : "**not found**", plain(result.invariant),
-                    tries_text(result));
+                    result.found ? "found" : "**not found**", plain(result.invariant), tries_text(result));
   }
   return out + "\n";
 }

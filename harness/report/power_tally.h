@@ -44,19 +44,19 @@ struct PowerFinding {
 };
 
 struct PowerTally {
-  std::string profile;           // that was explored
-  std::uint64_t wanted = 0;      // images
-  std::uint64_t loads = 0;       // recorded
-  std::uint64_t calls = 0;       // storage calls in their traces
-  std::uint64_t judged = 0;      // distinct images, recovered and compared in full
-  std::uint64_t in_recovery = 0;  // of those, from a power cut during a recovery
-  std::uint64_t failed = 0;      // of those, with a violation or an abnormal death
+  std::string profile;                    // that was explored
+  std::uint64_t wanted = 0;               // images
+  std::uint64_t loads = 0;                // recorded
+  std::uint64_t calls = 0;                // storage calls in their traces
+  std::uint64_t judged = 0;               // distinct images, recovered and compared in full
+  std::uint64_t in_recovery = 0;          // of those, from a power cut during a recovery
+  std::uint64_t failed = 0;               // of those, with a violation or an abnormal death
   std::uint64_t recoveries_distinct = 0;  // sequences of storage calls that recoveries made
-  bool exhausted = false;  // fewer than wanted, and there are no more
+  bool exhausted = false;                 // fewer than wanted, and there are no more
   std::map<std::string, StrategyTally> strategies;
-  std::map<std::string, CutCoverage> cuts;               // "sync", "rename", "unlink"
+  std::map<std::string, CutCoverage> cuts;                 // "sync", "rename", "unlink"
   std::map<std::string, std::uint64_t> failed_by_profile;  // by the weakest profile that allows the image
-  std::map<std::string, std::uint64_t> checks;           // invariant -> how often it was checked
+  std::map<std::string, std::uint64_t> checks;             // invariant -> how often it was checked
   std::vector<PowerFinding> findings;
   // Where the time went, microseconds of all threads.
   std::uint64_t record_us = 0;   // loads, with their kill and recovery

@@ -264,11 +264,12 @@ void write_cells(Page& page, const EngineTally& tally) {
 }
 
 void write_power(Page& page, const PowerTally& power) {
-  page.sentence("power cuts", fmt::format("{} judged under profile {}, from {} with {}; {} of them from cuts "
-                                          "during recovery; recoveries went {} ways",
-                                          plural(power.judged, "disk image"), power.profile,
-                                          plural(power.loads, "load"), plural(power.calls, "storage call"),
-                                          thousands(power.in_recovery), thousands(power.recoveries_distinct)));
+  page.sentence("power cuts",
+                fmt::format("{} judged under profile {}, from {} with {}; {} of them from cuts "
+                            "during recovery; recoveries went {} ways",
+                            plural(power.judged, "disk image"), power.profile, plural(power.loads, "load"),
+                            plural(power.calls, "storage call"), thousands(power.in_recovery),
+                            thousands(power.recoveries_distinct)));
   if (power.exhausted) {
     page.sentence("", fmt::format("{} were asked for; there are no more", thousands(power.wanted)),
                   Ink::doubtful);
@@ -286,11 +287,11 @@ void write_power(Page& page, const PowerTally& power) {
   page.labelled("  cut behind", cuts, "   ");
   page.sentence("  speed", speed_text(power));
   for (const PowerFinding& finding : power.findings) {
-    page.sentence(finding.promised ? "  broken" : "  not promised",
-                  printable_line(fmt::format("{} in {}, weakest profile {}: {}", finding.invariant,
-                                             plural(finding.images, "image"), finding.profile,
-                                             finding.cause)),
-                  finding.promised ? Ink::bad : Ink::doubtful);
+    page.sentence(
+        finding.promised ? "  broken" : "  not promised",
+        printable_line(fmt::format("{} in {}, weakest profile {}: {}", finding.invariant,
+                                   plural(finding.images, "image"), finding.profile, finding.cause)),
+        finding.promised ? Ink::bad : Ink::doubtful);
   }
 }
 
@@ -349,10 +350,10 @@ void write_self_test(Page& page, const CampaignReport& report) {
   for (const FaultResult& result : report.self_test) {
     const std::string where =
         fmt::format("{} {}, seed {}", result.engine, result.protocol, seed_text(result.seed));
-    const std::string what =
-        result.found ? fmt::format("{} after {}{}", result.invariant, tries_text(result),
-                                   result.by_power_cut ? ", profile " + result.profile : "")
-                     : fmt::format("not found in {}", tries_text(result));
+    const std::string what = result.found
+                                 ? fmt::format("{} after {}{}", result.invariant, tries_text(result),
+                                               result.by_power_cut ? ", profile " + result.profile : "")
+                                 : fmt::format("not found in {}", tries_text(result));
     page.line(fmt::format("  {}  {}  {}", padded(printable_line(result.fault), width, false),
                           page.ink(result.found ? Ink::good : Ink::doubtful, what),
                           page.ink(Ink::dim, printable_line(where))));

@@ -1,0 +1,61 @@
+// PowerCase is what a disk image after a power cut was made from: enough to make it again, to make others
+// from the same trace, and to say what must hold for each.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "harness/disk/image.h"
+#include "harness/disk/image_spec.h"
+#include "harness/disk/order.h"
+#include "harness/disk/profile.h"
+#include "harness/tap/trace.h"
+#include "harness/wire/order.h"
+#include "oracle/oracle.h"
+
+namespace chaosgate::campaign {
+
+struct PowerCase {
+  tap::Trace trace;
+  std::filesystem::path base;    // the content that the trace began with
+  oracle::CrashIndexes indexes;  // what had to hold then
+  disk::ImageSpec spec;
+  disk::Profile profile;  // under which it was found
+};
+
+// What must hold after a power cut in a trace: the highest that any worker had published, and of what counts
+// as durable in the engine, what its contract promises for a power cut. REQUIRES: cut <= records().size()
+oracle::CrashIndexes crash_indexes_at(const wire::EngineDescription& engine,
+                                      const oracle::CrashIndexes& begin, const disk::History& history,
+                                      std::uint64_t cut);
+
+// How images of this engine's data directories are built; `store` as in disk::ImagerOptions. `engine` must
+// outlive the imager.
+disk::ImagerOptions imager_options(const wire::EngineDescription& engine, const std::filesystem::path& store);
+
+// The order of one profile on a history, and those of the named profiles, made when they are asked for. Not
+// thread-safe; the history must outlive it.
+class Orders {
+ public:
+  Orders(const disk::History& history, const disk::Profile& profile)
+      : history_(history), profile_(profile), explored_(history, profile) {}
+
+  const disk::History& history() const { return history_; }
+  const disk::Order& explored() const { return explored_; }
+  // The weakest of the named profiles that allows the image, or else the one that is explored.
+  std::string weakest(const disk::ImageSpec& spec);
+
+ private:
+  const disk::History& history_;
+  const disk::Profile profile_;
+  disk::Order explored_;
+  std::map<std::string, disk::Order> named_;
+};
+
+// The same case on a trace without the calls before the first one that lost anything: what they did is in
+// its base, which is written into `base` (it must exist and be empty). `imager` is that of the history.
+PowerCase without_settled_calls(const PowerCase& power, const disk::History& history, disk::Imager& imager,
+                                const wire::EngineDescription& engine, const std::filesystem::path& base);
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,128 @@
+// chaosgate minimize: from the bundle of a power cut to its cause, in one sentence, and a smaller bundle.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "harness/base/error.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/minimize.h"
+#include "harness/campaign/replay.h"
+#include "harness/campaign/work_directory.h"
+#include "harness/cli/command.h"
+#include "harness/cli/settings.h"
+
+namespace chaosgate::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+using report::ExitStatus;
+
+struct Options {
+  explicit Options(CLI::App& app) : settings(app, {"dir", "worker", "hang-ms"}) {}
+
+  Settings settings;
+  std::string bundle;
+  std::string out;
+  std::string tests = "400";
+  std::string repeat = "20";
+  bool json = false;
+};
+
+// Beside the bundle: "bundle.min.tar.zst".
+fs::path default_out(const fs::path& bundle) {
+  fs::path file = fs::is_directory(bundle) ? bundle / "bundle.tar.zst" : bundle;
+  std::string name = file.filename().string();
+  const std::string_view ending = ".tar.zst";
+  if (name.ends_with(ending)) {
+    name.resize(name.size() - ending.size());
+  }
+  return file.parent_path() / (name + ".min.tar.zst");
+}
+
+ExitStatus run(Options& options, const Globals& globals) {
+  campaign::CampaignConfig config = options.settings.resolve();
+  config.worker = find_worker(config.worker);
+  const auto tests = static_cast<std::uint32_t>(parse_number("--tests", options.tests, 1, 1'000'000));
+  const std::uint64_t repeat = parse_number("--repeat", options.repeat, 1, 1'000'000);
+  const wire::Hello hello = campaign::read_hello(config.worker);
+  const campaign::WorkDirectory work(config.directory, {"bundle"}, globals.stop);
+  fs::create_directory(work.path() / "image");
+  fs::create_directory(work.path() / "base");
+  const campaign::Bundle bundle =
+      campaign::read_bundle(options.bundle, work.path() / "image", work.path() / "base");
+  const wire::EngineDescription* engine = wire::find_engine(hello, bundle.recovery.order.engine);
+  if (engine == nullptr) {
+    throw UsageError(fmt::format("{}: unknown engine '{}'; 'chaosgate list' names them", options.bundle,
+                                 bundle.recovery.order.engine));
+  }
+  const campaign::MinimizeResult result = campaign::minimize_bundle(
+      bundle, *engine, work.path(), config.worker, config.hang_ms, tests, *globals.stop);
+  const fs::path out = options.out.empty() ? default_out(options.bundle) : fs::path(options.out);
+  campaign::write_bundle(result.bundle, result.image, {}, out, &result.power);
+
+  // As a reader of the file would: whether it shows the same.
+  fs::create_directory(work.path() / "check");
+  const campaign::Bundle written = campaign::read_bundle(out, work.path() / "check");
+  std::uint64_t reproduced = 0;
+  std::uint64_t runs = 0;
+  for (; runs < repeat && !globals.stop->requested(); ++runs) {
+    const campaign::ReplayRun replay = campaign::replay_bundle(
+        written, work.path() / "check", work.path() / "replay", config.worker, config.hang_ms, *globals.stop);
+    const std::string shown =
+        replay.violations.empty() ? "abnormal death" : replay.violations.front().invariant;
+    const bool failed = !replay.violations.empty() || !replay.abnormal.empty();
+    reproduced += failed && shown == result.invariant ? 1 : 0;
+  }
+  const std::string image = disk::to_string(result.power.spec);
+  if (options.json) {
+    fmt::print("{}\n", nlohmann::json{{"invariant", result.invariant},
+                                      {"cause", result.sentence},
+                                      {"weakest_profile", result.profile},
+                                      {"image", image},
+                                      {"images_judged", result.tests},
+                                      {"minimal", result.minimal},
+                                      {"lost_before", result.lost_before},
+                                      {"lost_after", result.lost_after},
+                                      {"calls_before", result.calls_before},
+                                      {"calls_after", result.calls_after},
+                                      {"bundle", out.string()},
+                                      {"runs", runs},
+                                      {"reproduced", reproduced}}
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    fmt::print("{} {}: {}\n", engine->name, engine->version, result.invariant);
+    fmt::print("  {}\n", result.sentence);
+    fmt::print("  weakest profile  {}\n", result.profile);
+    fmt::print("  lost             {} of {} operations ({}), {} images judged{}\n", result.lost_after,
+               result.lost_before, image, result.tests, result.minimal ? "" : "; the tests ran out");
+    fmt::print("  storage calls    {} of {}\n", result.calls_after, result.calls_before);
+    fmt::print("  bundle           {} ({} bytes)\n", out.string(), fs::file_size(out));
+    fmt::print("  reproduced       {} of {}\n", reproduced, runs);
+  }
+  if (globals.stop->requested()) {
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
+  }
+  return reproduced == runs ? ExitStatus::violation : ExitStatus::inconclusive;
+}
+
+}  // namespace
+
+Command make_minimize_command(CLI::App& parent, Globals& globals) {
+  CLI::App* app = parent.add_subcommand(
+      "minimize", "reduce the bundle of a power cut to its cause, one sentence, and a smaller bundle");
+  auto options = std::make_shared<Options>(*app);
+  app->add_option("bundle", options->bundle, "the bundle, or the directory that it is in")->required();
+  app->add_option("--out", options->out, "where to write the smaller one; default: beside the bundle")
+      ->type_name("FILE");
+  app->add_option("--tests", options->tests, "judge at most so many images (default 400)")->type_name("N");
+  app->add_option("--repeat", options->repeat, "replay the result so often (default 20)")->type_name("N");
+  app->add_flag("--json", options->json, "print the result as JSON");
+  app->footer(
+      "Example:\n"
+      "  chaosgate minimize results/latest/failures/ID/bundle.tar.zst\n\n"
+      "Exit status: 1 the smaller bundle fails every time, 2 usage, 3 it does not.");
+  return {app, [options, &globals] { return run(*options, globals); }};
+}
+
+}  // namespace chaosgate::cli
