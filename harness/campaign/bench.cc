@@ -9,6 +9,7 @@
 
 #include "harness/base/error.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/power.h"
 
 namespace chaosgate::campaign {
 
@@ -70,7 +71,8 @@ nlohmann::json measure_floor(const CampaignConfig& config, const std::string& en
 }  // namespace
 
 BenchResult run_bench(const CampaignConfig& config, const std::string& engine, wire::Protocol protocol,
-                      std::uint64_t cycles, const fs::path& directory, StopSignal& stop) {
+                      std::uint64_t cycles, std::uint64_t images, const fs::path& directory,
+                      StopSignal& stop) {
   BenchResult result;
   result.engine = engine;
   result.protocol = wire::to_string(protocol);
@@ -89,6 +91,7 @@ BenchResult run_bench(const CampaignConfig& config, const std::string& engine, w
   std::uint64_t entries = 0;
   std::uint64_t operations = 0;
   std::uint64_t live_keys = 0;
+  bool tappable = false;
   std::uint64_t tapped_us = 0;
   std::uint64_t tapped_operations = 0;
   {
@@ -97,7 +100,8 @@ BenchResult run_bench(const CampaignConfig& config, const std::string& engine, w
     options.directory = directory / "tapped";
     options.watch = true;
     std::optional<Lane> tapped;
-    if (lane.hello().tap_unavailable.empty()) {
+    tappable = lane.hello().tap_unavailable.empty();
+    if (tappable) {
       tapped.emplace(options, &stop);
       tapped->run_cycle(false);
     }
@@ -156,6 +160,23 @@ BenchResult run_bench(const CampaignConfig& config, const std::string& engine, w
   const std::size_t tenth = std::max<std::size_t>(totals.size() / 10, 1);
   result.first_tenth_ms = mean_ms(totals, 0, tenth);
   result.last_tenth_ms = mean_ms(totals, totals.size() - tenth, tenth);
+  if (tappable && images > 0) {
+    PowerOptions power;
+    power.key = config.key;
+    power.key.workload = config.power_workload;
+    power.engine = engine;
+    power.protocol = protocol;
+    power.profile = config.profile;
+    power.directory = directory / "power";
+    power.worker = config.worker;
+    power.hang_ms = config.hang_ms;
+    const std::uint64_t begin = wire::monotonic_ns();
+    PowerLane lane(power, &stop);
+    while (lane.tally().judged < images && lane.run_load(images - lane.tally().judged)) {
+    }
+    result.power = lane.tally();
+    result.power.seconds = static_cast<double>(wire::monotonic_ns() - begin) / 1e9;
+  }
   const nlohmann::json floor =
       measure_floor(config, engine, protocol, cycles, entries / cycles, directory / "floor", stop);
   for (const char* phase : {"open", "load", "close", "reopen", "replay", "scan"}) {

@@ -12,6 +12,7 @@
 
 #include "harness/campaign/config.h"
 #include "harness/campaign/stop.h"
+#include "harness/report/power_tally.h"
 
 namespace chaosgate::campaign {
 
@@ -25,6 +26,7 @@ struct BenchResult {
   std::vector<std::pair<std::string, double>> phases;
   double load_ms_per_1000_operations = 0;
   double tapped_load_ms_per_1000_operations = 0;  // every storage call through the tap; 0 where it cannot be
+  report::PowerTally power;  // of one lane; nothing judged where storage calls cannot be seen
   double cycle_ms = 0;
   double floor_ms = 0;  // per cycle of the floor
   std::vector<std::pair<std::string, double>> floor_phases;
@@ -42,8 +44,10 @@ struct BenchResult {
 };
 
 // One lane in `directory`, which exists. Timers and steps as planned, scheduled maintenance, no crash in
-// recovery. A second lane runs the same cycles in turn with it, with all workers tapped.
+// recovery. A second lane runs the same cycles in turn with it, with all workers tapped. Then one lane judges
+// so many disk images from power cuts.
 BenchResult run_bench(const CampaignConfig& config, const std::string& engine, wire::Protocol protocol,
-                      std::uint64_t cycles, const std::filesystem::path& directory, StopSignal& stop);
+                      std::uint64_t cycles, std::uint64_t images, const std::filesystem::path& directory,
+                      StopSignal& stop);
 
 }  // namespace chaosgate::campaign

@@ -36,7 +36,8 @@ struct Rig {
 
 }  // namespace
 
-TEST_CASE("a campaign on a correct engine passes, counts its kills and writes an event for each cycle") {
+TEST_CASE("a campaign on a correct engine passes, counts its kills and writes an event for each cycle",
+          "[threads]") {
   Rig rig;
   const report::CampaignReport report = rig.run();
   CHECK(report.verdict() == report::Verdict::pass);
@@ -55,7 +56,8 @@ TEST_CASE("a campaign on a correct engine passes, counts its kills and writes an
   }
 }
 
-TEST_CASE("a planted fault makes a campaign a violation, with a bundle and a command, and no regression") {
+TEST_CASE("a planted fault makes a campaign a violation, with a bundle and a command, and no regression",
+          "[threads]") {
   Rig rig;
   rig.config.key.fault = "half-batch";
   rig.config.failures_max = 1;

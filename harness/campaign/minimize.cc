@@ -85,8 +85,8 @@ MinimizeResult minimize_bundle(const Bundle& bundle, const wire::EngineDescripti
     const ImageJudge::Verdict verdict = trial.judge(power, *history, imager, spec);
     return verdict.failed() && verdict.first_broken() == result.invariant;
   };
-  const disk::Minimized minimized =
-      disk::minimize(orders.explored(), power.spec, fails, {.tests_max = tests_max});
+  disk::Minimized minimized = disk::minimize(orders.explored(), power.spec, fails, {.tests_max = tests_max});
+  orders.weaken(&minimized.spec, fails);
   result.tests = minimized.tests;
   result.minimal = minimized.minimal;
   result.sentence = disk::explain(*history, minimized.spec);

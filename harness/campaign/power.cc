@@ -385,6 +385,7 @@ void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& image
       return again.failed() && again.first_broken() == finding.invariant;
     };
     reduced = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
+    orders.weaken(&reduced, fails);
     finding.cause = disk::explain(history, reduced);
   }
   finding.profile = orders.weakest(reduced);

@@ -89,14 +89,32 @@ disk::ImagerOptions imager_options(const wire::EngineDescription& engine, const 
   return options;
 }
 
+const disk::Order& Orders::named(const std::string& name) {
+  return named_.try_emplace(name, history_, disk::named_profile(name)).first->second;
+}
+
 std::string Orders::weakest(const ImageSpec& spec) {
   for (const std::string& name : disk::profile_names()) {
-    const auto named = named_.try_emplace(name, history_, disk::named_profile(name)).first;
-    if (named->second.check(spec).ok()) {
+    if (named(name).check(spec).ok()) {
       return name;
     }
   }
   return disk::to_string(profile_);
+}
+
+void Orders::weaken(ImageSpec* spec, const std::function<bool(const ImageSpec&)>& fails) {
+  for (const std::string& name : disk::profile_names()) {
+    const disk::Order& order = named(name);
+    if (order.check(*spec).ok()) {
+      return;
+    }
+    ImageSpec closed = *spec;
+    order.close_by_dropping(&closed);
+    if (order.check(closed).ok() && explored_.check(closed).ok() && fails(closed)) {
+      *spec = std::move(closed);
+      return;
+    }
+  }
 }
 
 PowerCase without_settled_calls(const PowerCase& power, const History& history, disk::Imager& imager,

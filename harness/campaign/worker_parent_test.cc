@@ -78,7 +78,7 @@ class Rig {
 
 }  // namespace
 
-TEST_CASE("the greeting names the engines and the planted faults") {
+TEST_CASE("the greeting names the engines and the planted faults", "[threads]") {
   const TempDir directory(std::filesystem::temp_directory_path(), "chaosgate-worker-test-");
   const WorkerParent parent(CHAOSGATE_WORKER, directory.path() / "output", nullptr);
   std::vector<std::string> engines;
@@ -89,14 +89,14 @@ TEST_CASE("the greeting names the engines and the planted faults") {
   CHECK(parent.hello().faults.size() >= 12);
 }
 
-TEST_CASE("a program that does not greet is an error, and leaves no process") {
+TEST_CASE("a program that does not greet is an error, and leaves no process", "[threads]") {
   const TempDir directory(std::filesystem::temp_directory_path(), "chaosgate-worker-test-");
   CHECK_THROWS_AS(WorkerParent("/bin/true", directory.path() / "output", nullptr), EnvironmentError);
   CHECK_THROWS_AS(WorkerParent("/nonexistent", directory.path() / "output", nullptr), EnvironmentError);
   CHECK(child_of(::getpid()) == 0);
 }
 
-TEST_CASE("a worker that dies at its step is killed as ordered") {
+TEST_CASE("a worker that dies at its step is killed as ordered", "[threads]") {
   Rig rig;
   REQUIRE(rig.recover("after-log-sync#3").ready);
   const Driven driven = drive_load(rig.parent, std::nullopt, 60'000);
@@ -105,7 +105,7 @@ TEST_CASE("a worker that dies at its step is killed as ordered") {
   CHECK(rig.parent.recorder().step_count.at(static_cast<std::size_t>(Step::after_log_sync)) == 3);
 }
 
-TEST_CASE("a timer kills a worker wherever it is, even before it has heard the word to load") {
+TEST_CASE("a timer kills a worker wherever it is, even before it has heard the word to load", "[threads]") {
   Rig rig;
   for (const std::uint32_t timer_us : {0U, 0U, 2000U}) {
     REQUIRE(rig.recover().ready);
@@ -114,13 +114,13 @@ TEST_CASE("a timer kills a worker wherever it is, even before it has heard the w
   }
 }
 
-TEST_CASE("a crash point that is never reached is missed, not a kill") {
+TEST_CASE("a crash point that is never reached is missed, not a kill", "[threads]") {
   Rig rig;
   REQUIRE(rig.recover("during-compaction#1000+0us").ready);
   CHECK(drive_load(rig.parent, std::nullopt, 60'000).outcome == Outcome::missed);
 }
 
-TEST_CASE("any other death is reported as what it is, never as a kill") {
+TEST_CASE("any other death is reported as what it is, never as a kill", "[threads]") {
   Rig rig;
   for (const int signal : {SIGABRT, SIGSEGV, SIGKILL}) {
     INFO("signal " << signal);
@@ -132,7 +132,7 @@ TEST_CASE("any other death is reported as what it is, never as a kill") {
   }
 }
 
-TEST_CASE("a worker without progress hangs, and is ended") {
+TEST_CASE("a worker without progress hangs, and is ended", "[threads]") {
   Rig rig;
   REQUIRE(rig.recover("during-compaction#1000+0us").ready);
   REQUIRE(::kill(rig.worker(), SIGSTOP) == 0);
@@ -141,7 +141,7 @@ TEST_CASE("a worker without progress hangs, and is ended") {
   CHECK_FALSE(rig.parent.running());
 }
 
-TEST_CASE("a parent that goes takes its worker with it") {
+TEST_CASE("a parent that goes takes its worker with it", "[threads]") {
   pid_t parent = 0;
   pid_t worker = 0;
   {

@@ -9,6 +9,7 @@
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
+#include "harness/report/facts.h"
 
 namespace chaosgate::cli {
 namespace {
@@ -19,6 +20,7 @@ struct Options {
 
   Settings settings;
   std::string cycles = "300";
+  std::string images = "200";
   bool json = false;
 };
 
@@ -39,6 +41,8 @@ nlohmann::json to_json(const campaign::BenchResult& result) {
           {"load_ms_per_1000_operations", result.load_ms_per_1000_operations},
           {"tapped_load_ms_per_1000_operations", result.tapped_load_ms_per_1000_operations},
           {"tap_ratio", result.tap_ratio()},
+          {"disk_images", result.power.judged},
+          {"disk_images_per_second_and_core", result.power.images_per_second_and_core()},
           {"cycle_ms", result.cycle_ms},
           {"floor_ms", result.floor_ms},
           {"floor_phases_ms", object(result.floor_phases)},
@@ -60,6 +64,10 @@ void print(const campaign::BenchResult& result) {
     fmt::print("  {:<24} {:>8.2f} ms per 1,000 operations, {:.2f} times\n", "load under the tap",
                result.tapped_load_ms_per_1000_operations, result.tap_ratio());
   }
+  if (result.power.judged > 0) {
+    fmt::print("  {:<24} {:>8}    {}\n", "disk images", result.power.judged,
+               report::speed_text(result.power));
+  }
   fmt::print("  {:<24} {:>8.2f} ms   first tenth {:.2f}, last tenth {:.2f}\n", "cycle", result.cycle_ms,
              result.first_tenth_ms, result.last_tenth_ms);
   fmt::print("  {:<24} {:>8.2f} ms  ", "floor", result.floor_ms);
@@ -75,6 +83,7 @@ report::ExitStatus run(Options& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
   const std::uint64_t cycles = parse_number("--cycles", options.cycles, 1, 1'000'000);
+  const std::uint64_t images = parse_number("--images", options.images, 0, 1'000'000);
   campaign::validate(config, campaign::read_hello(config.worker));
   const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
   log_line(fmt::format("seed {}, work directory on {}", campaign::seed_text(config.key.seed), work.kind()));
@@ -82,8 +91,9 @@ report::ExitStatus run(Options& options, const Globals& globals) {
   for (const std::string& engine : config.engines) {
     const std::filesystem::path directory = work.path() / engine;
     std::filesystem::create_directory(directory);
-    const campaign::BenchResult result = campaign::run_bench(
-        config, engine, campaign::lane_protocol(config.protocol, 0), cycles, directory, *globals.stop);
+    const campaign::BenchResult result =
+        campaign::run_bench(config, engine, campaign::lane_protocol(config.protocol, 0), cycles, images,
+                            directory, *globals.stop);
     std::filesystem::remove_all(directory);
     if (options.json) {
       all.push_back(to_json(result));
@@ -105,6 +115,8 @@ Command make_bench_command(CLI::App& parent, Globals& globals) {
       parent.add_subcommand("bench", "what a cycle costs, phase by phase, and its ratio to the floor");
   auto options = std::make_shared<Options>(*app);
   app->add_option("--cycles", options->cycles, "cycles to measure (default 300)")->type_name("N");
+  app->add_option("--images", options->images, "disk images from power cuts to judge (default 200); 0: none")
+      ->type_name("N");
   app->add_flag("--json", options->json, "print the result as JSON");
   app->footer("Example:\n  chaosgate bench --engine lmdb --cycles 1000");
   return {app, [options, &globals] { return run(*options, globals); }};

@@ -196,9 +196,16 @@ std::string explain(const History& history, const ImageSpec& spec) {
   if (const std::optional<OpId> survivor = survivor_of(history, spec, lost)) {
     return fmt::format("{} while {} survived", what, describe(history, *survivor));
   }
-  const std::uint64_t synced = history.indexes_at(spec.cut).synced;
-  return synced == 0 ? fmt::format("{}: nothing that came later survived either", what)
-                     : fmt::format("{}: it was acknowledged (synced index {}) but not durable", what, synced);
+  const tap::TraceIndexes& before = history.record_of(lost).indexes;
+  const tap::TraceIndexes& known = history.indexes_at(spec.cut);
+  if (known.synced > before.synced) {
+    return fmt::format("{}: it was acknowledged (synced index {}) but not durable", what, known.synced);
+  }
+  if (known.flushed > before.flushed) {
+    return fmt::format("{}: the flush had returned (flushed index {}) but it was not durable", what,
+                       known.flushed);
+  }
+  return what + ": nothing that came later survived either";
 }
 
 }  // namespace chaosgate::disk

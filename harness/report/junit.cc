@@ -103,15 +103,29 @@ void write_kind(Suite& suite, const EngineSection& section, std::string_view kin
     suite.error(name, "abnormal death",
                 fmt::format("{} that nobody ordered where a {} kill was planned",
                             plural(abnormal, "worker death"), kind));
-  } else if (std::find(section.kinds_expected.begin(), section.kinds_expected.end(), kind) ==
-             section.kinds_expected.end()) {
-    suite.skip(name, "none was planned");
   } else if (kills == 0) {
-    suite.skip(name, fmt::format("no {} kill was confirmed", kind));
+    const bool planned = std::find(section.kinds_expected.begin(), section.kinds_expected.end(), kind) !=
+                         section.kinds_expected.end();
+    suite.skip(name, planned ? fmt::format("no {} kill was confirmed", kind) : "none was planned");
   } else if (!section.reasons().empty()) {
     suite.skip(name, "inconclusive: " + joined(section.reasons(), "; "));
   } else {
     suite.pass(name, section.seconds * static_cast<double>(kills) / static_cast<double>(tally.kills));
+  }
+}
+
+void write_power(Suite& suite, const EngineSection& section, const PowerTally& power) {
+  const std::string name = fmt::format("power cuts, profile {}, {}", power.profile, contract(section));
+  if (const std::uint64_t broken = power.violations(); broken > 0) {
+    const std::string message =
+        fmt::format("{} of {} broke a promise", thousands(broken), plural(power.judged, "disk image"));
+    suite.fail(name, "violation", message, message);
+  } else if (power.judged == 0) {
+    suite.skip(name, "no disk image was judged");
+  } else if (!section.reasons().empty()) {
+    suite.skip(name, "inconclusive: " + joined(section.reasons(), "; "));
+  } else {
+    suite.pass(name, power.seconds);
   }
 }
 
@@ -130,6 +144,9 @@ Counts write_engine(pugi::xml_node root, const CampaignReport& report, const Eng
   Suite suite(root, "chaosgate." + section.engine);
   for (const std::string_view kind : kCrashKinds) {
     write_kind(suite, section, kind);
+  }
+  if (section.power) {
+    write_power(suite, section, *section.power);
   }
   const std::string seed = "seed " + seed_text(report.seed);
   for (const auto& [where, violation] : section.violations) {

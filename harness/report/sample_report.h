@@ -106,6 +106,32 @@ inline CampaignReport with_violation() {
   return report;
 }
 
+// Power cuts on lmdb: one promise broken, and one thing that was never promised.
+inline CampaignReport with_power_cuts() {
+  CampaignReport report = pass();
+  PowerTally& power = report.engines[1].power.emplace();
+  power.profile = "xfs";
+  power.wanted = power.judged = 1'234;
+  power.loads = 7;
+  power.calls = 2'100;
+  power.in_recovery = 150;
+  power.failed = 5;
+  power.strategies = {{"drop-all", {1'000, 20, 0, 1}}, {"tear", {234, 5, 60, 0}}};
+  power.cuts = {{"rename", {10, 9}}, {"sync", {400, 380}}};
+  power.findings = {
+      {"log.acked", "rename a.tmp -> a was lost while it was acknowledged", "btrfs", "entry 7 is missing",
+       "entry 7 is missing\n", 4, true, "failures/x/bundle.tar.zst",
+       "chaosgate replay failures/x/bundle.tar.zst"},
+      {"engine.opens", "write of data.mdb was lost", "xfs", "it does not open", "", 1, false, "", ""}};
+  power.recover_us = 900'000;
+  power.build_us = 100'000;
+  power.seconds = 6.2;
+  report.engines[1].violations = {
+      {"power cut, lane 0 load 3", {"log.acked", "entry 7 is missing", "", "", ""}}};
+  report.engines[1].violation_count = power.violations();
+  return report;
+}
+
 inline std::vector<std::string> lines(const std::string& text) {
   std::vector<std::string> all;
   std::istringstream stream(text);

@@ -353,3 +353,50 @@ TEST_CASE("empty and unfinished campaigns can be rendered, too") {
 }
 
 }  // namespace chaosgate::report
+
+TEST_CASE("every report tells of power cuts: images, causes, profiles, and what was never promised") {
+  const CampaignReport report = sample::with_power_cuts();
+  CHECK(report.verdict() == Verdict::violation);
+  for (const std::string& text :
+       {render_terminal(report, false), render_markdown(report, 1 << 20), render_html(report)}) {
+    INFO(text);
+    CHECK(contains(text, "1,234 disk images judged under profile xfs"));
+    CHECK(contains(text, "a.tmp"));
+    CHECK(contains(text, "btrfs"));
+    CHECK(contains(text, "engine.opens"));
+    CHECK(contains(text, "199 images a second and core"));
+  }
+  CHECK(contains(render_terminal(report, false), "not promised"));
+  CHECK(contains(render_terminal(report, false),
+                 "VIOLATION: 4 violations in 2,000 kills and 1,234 disk images"));
+  const nlohmann::json json = nlohmann::json::parse(render_json(report));
+  const nlohmann::json& power = json["engines"][1]["power_cuts"];
+  CHECK(json["engines"][0]["power_cuts"].is_null());
+  CHECK(power["images_judged"] == 1'234);
+  CHECK(power["strategies"]["tear"]["skipped_as_much_like_others"] == 60);
+  CHECK(power["cuts"]["rename"]["cut_behind"] == 9);
+  CHECK(power["findings"][1]["promised"] == false);
+  const std::string junit = render_junit(report);
+  CHECK(contains(junit, "power cuts, profile xfs"));
+  CHECK(contains(junit, "4 of 1,234 disk images broke a promise"));
+}
+
+TEST_CASE("findings of power cuts are one when they differ in numbers only, and keep the weakest profile") {
+  PowerTally tally;
+  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of a", "xfs", "", "", 1, true, "", ""});
+  tally.add(PowerFinding{"log.acked", "write of bytes 30..4444 of a", "btrfs", "", "", 2, true, "", ""});
+  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of b", "strict", "", "", 5, false, "", ""});
+  REQUIRE(tally.findings.size() == 2);
+  CHECK(tally.findings[0].images == 3);
+  CHECK(tally.findings[0].profile == "btrfs");
+  CHECK(tally.violations() == 3);
+  CHECK(weaker_profile("prefix", "strict") == "prefix");
+  CHECK(weaker_profile("strict+fdatasync-drops-size", "strict") == "strict");
+}
+
+TEST_CASE("classes of files that were seen and never hit are named") {
+  EngineTally tally;
+  tally.cells_seen = {"after sst.datasync/flush", "before sst.write/flush", "before wal.write/apply"};
+  tally.kills_by_cell = {{"after sst.datasync/flush", 3}};
+  CHECK(tally.zero_classes() == std::vector<std::string>{"wal"});
+}

@@ -5,7 +5,7 @@ _chaosgate_flags() {
     --maintenance --timer-us-max --fault --segment-bytes --dir --worker --hang-ms --config --help'
   case $1 in
     '') echo --help --version --color ;;
-    run) echo "$run_and_replay" --json --tap --print-plan --kills --seed --lanes --results --failures-max --regressions \
+    run) echo "$run_and_replay" --json --images --loads --profile --tap --print-plan --kills --seed --lanes --results --failures-max --regressions \
       --no-regressions --selftest --no-selftest --at-risk-percent-min --print-config --quiet ;;
     replay) echo "$run_and_replay" --json --cycle --lane --repeat --plan-checksum --as-planned ;;
     trace) echo "$run_and_replay" --cycle --lane --output --as-planned ;;
@@ -13,8 +13,9 @@ _chaosgate_flags() {
       --hang-ms --failures-max --config --entries --json --quiet --help ;;
     selftest) echo --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
       --json --quiet --help ;;
-    bench) echo --engine --seed --workload --protocol --dir --worker --hang-ms --config --cycles --json \
-      --help ;;
+    minimize) echo --dir --worker --hang-ms --config --out --tests --repeat --json --help ;;
+    bench) echo --engine --seed --workload --protocol --dir --worker --hang-ms --config --cycles --images \
+      --json --help ;;
     report) echo --json --help ;;
     list) echo --worker --config --json --help ;;
   esac
@@ -28,14 +29,15 @@ _chaosgate_values() {
     --fault) "$program" list faults 2>/dev/null | grep -v '^ ' ;;
     --protocol) echo in-batch sidecar both ;;
     --crash) echo timer step call timer,step,call ;;
-    --faults) echo kill kill,io ;;
+    --faults) echo kill kill,io power kill,io,power ;;
+    --profile) echo strict ext4-writeback xfs ext4-ordered btrfs prefix ;;
     --tap) echo auto always off ;;
     --maintenance) echo scheduled free-running both ;;
     --color) echo auto always never ;;
-    --dir | --results | --config | --worker | --plan | --output) return 2 ;;
+    --dir | --results | --config | --worker | --plan | --output | --out) return 2 ;;
     --kills | --seed | --seeds | --lanes | --lane | --cycle | --cycles | --repeat | --plan-checksum) ;;
     --timer-us-max | --segment-bytes | --failures-max | --hang-ms | --at-risk-percent-min) ;;
-    --control-kills | --entries) ;;
+    --control-kills | --entries | --images | --loads | --tests) ;;
     *) return 1 ;;
   esac
 }
@@ -46,7 +48,7 @@ _chaosgate() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | replay | sweep | trace | selftest | bench | report | list)
+      run | replay | minimize | sweep | trace | selftest | bench | report | list)
         command=$word
         break
         ;;

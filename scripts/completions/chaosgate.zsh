@@ -23,7 +23,7 @@ _chaosgate() {
     '--workload[profile of the load]:workload:_chaosgate_names workloads'
     '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)'
     '--crash[how loads die]:kinds:(timer step call timer,step,call)'
-    '--faults[what happens]:kinds:(kill kill,io)'
+    '--faults[what happens]:kinds:(kill kill,io power kill,io,power)'
     '--plan[plans to carry out]:file:_files'
     '(--no-recrash)--recrash[kill some recoveries too]'
     '(--recrash)--no-recrash[kill no recovery]'
@@ -37,7 +37,7 @@ _chaosgate() {
     '--help[print help]' \
     '--version[print versions]' \
     '--color[colour]:when:(auto always never)' \
-    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" sweep\:"die at every storage call" trace\:"the storage calls of a cycle" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
+    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" minimize\:"a power cut to its cause" sweep\:"die at every storage call" trace\:"the storage calls of a cycle" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
     '*::argument:->command' && ret=0
   [[ $state == command ]] || return ret
 
@@ -45,6 +45,9 @@ _chaosgate() {
     run)
       _arguments $run_and_replay \
         '--kills[confirmed kills for each engine]:number:' \
+        '--images[power cuts\: disk images for each engine]:number:' \
+        '--loads[power cuts\: record at most so many loads]:number:' \
+        '--profile[power cuts\: what the file system promises]:profile:(strict ext4-writeback xfs ext4-ordered btrfs prefix)' \
         '--tap[when storage calls go through the driver]:when:(auto always off)' \
         '--print-plan[print what the seed plans]' \
         '--json[print the result as JSON]' \
@@ -69,6 +72,14 @@ _chaosgate() {
         '--plan-checksum[refuse when this build plans something else]:checksum:' \
         '--as-planned[do not pin the cycles before the wanted one]' \
         '1:seed or bundle:_files'
+      ;;
+    minimize)
+      _arguments $common \
+        '--json[print the result as JSON]' \
+        '--out[write the smaller bundle to this file]:file:_files' \
+        '--tests[judge at most so many images]:number:' \
+        '--repeat[replay the result so often]:number:' \
+        '1:bundle:_files'
       ;;
     sweep)
       _arguments $common \
@@ -109,7 +120,8 @@ _chaosgate() {
         '--seed[64 bits, decimal or hexadecimal]:seed:' \
         '--workload[profile of the load]:workload:_chaosgate_names workloads' \
         '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)' \
-        '--cycles[cycles to measure]:number:'
+        '--cycles[cycles to measure]:number:' \
+        '--images[disk images to judge]:number:'
       ;;
     report)
       _arguments '--json[print the result as JSON]' '--help[print help]' \

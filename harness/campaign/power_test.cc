@@ -1,0 +1,197 @@
+#include "harness/campaign/power.h"
+
+#include <algorithm>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/test.h"
+#include "harness/campaign/bundle.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/minimize.h"
+#include "harness/campaign/replay.h"
+
+using namespace chaosgate;
+using namespace chaosgate::campaign;
+namespace fs = std::filesystem;
+
+namespace {
+
+TempDir make_directory() { return {fs::temp_directory_path(), "chaosgate-power-test-"}; }
+
+PowerOptions options_for(const std::string& engine, const std::string& fault, const std::string& profile,
+                         const TempDir& directory) {
+  PowerOptions options;
+  options.key.seed = 5;
+  options.key.workload = "small";
+  options.key.fault = fault;
+  options.key.plan.free_running = false;
+  options.engine = engine;
+  options.profile = disk::named_profile(profile);
+  options.images_per_load = 60;
+  options.directory = directory.path() / "lane";
+  options.worker = CHAOSGATE_WORKER;
+  return options;
+}
+
+report::PowerTally judge(const PowerOptions& options, std::uint64_t images) {
+  PowerLane lane(options, nullptr);
+  while (lane.tally().judged < images && lane.run_load(images - lane.tally().judged)) {
+  }
+  REQUIRE_FALSE(lane.broken_by_kill());
+  return lane.tally();
+}
+
+// Numbers that do not depend on the clock.
+report::PowerTally without_times(report::PowerTally tally) {
+  tally.record_us = tally.explore_us = tally.build_us = tally.recover_us = tally.explain_us = 0;
+  return tally;
+}
+
+}  // namespace
+
+TEST_CASE("lmdb, the log and both protocols come through power cuts under the strict profile") {
+  for (const wire::Protocol protocol : {wire::Protocol::in_batch, wire::Protocol::sidecar}) {
+    const TempDir directory = make_directory();
+    PowerOptions options = options_for("lmdb", "", "strict", directory);
+    options.protocol = protocol;
+    const report::PowerTally tally = judge(options, 240);
+    for (const report::PowerFinding& finding : tally.findings) {
+      INFO(finding.detail);
+      CHECK(false);
+    }
+    CHECK(tally.judged >= 240);
+    CHECK(tally.loads > 1);        // later ones began where a recovery from an image, or from a kill, ended
+    CHECK(tally.in_recovery > 0);  // power cuts during recovery, too
+    CHECK(tally.recoveries_distinct > 10);
+    CHECK(tally.cuts.at("sync").cut > 0);
+    CHECK(tally.checks.at("log.acked") == tally.judged);
+    CHECK(tally.checks.at("state.replayed") == tally.judged);
+    CHECK_FALSE(fs::exists(directory.path() / "lane"));
+  }
+}
+
+TEST_CASE("the same options give the same images") {
+  for (const char* engine : {"lmdb", "rocksdb"}) {
+    const TempDir directory = make_directory();
+    PowerOptions options = options_for(engine, "", "ext4-ordered", directory);
+    const report::PowerTally first = without_times(judge(options, 120));
+    CHECK(first == without_times(judge(options, 120)));
+    options.key.seed = 6;
+    CHECK(first != without_times(judge(options, 120)));
+  }
+}
+
+TEST_CASE("what an engine never promised is found and is no violation") {
+  const TempDir directory = make_directory();
+  const report::PowerTally tally = judge(options_for("lmdb-nosync", "", "strict", directory), 120);
+  CHECK(tally.failed > 0);
+  CHECK_FALSE(tally.findings.empty());
+  CHECK(tally.violations() == 0);
+}
+
+TEST_CASE("a planted fault is found, reduced to one sentence, and its bundle gives the verdict back") {
+  const TempDir directory = make_directory();
+  PowerOptions options = options_for("lmdb", "dir-never-synced", "strict", directory);
+  options.stop_at_first = true;
+  const fs::path file = directory.path() / "bundle.tar.zst";
+  report::PowerFinding found;
+  {
+    PowerLane lane(options, nullptr);
+    lane.on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
+      write_bundle(lane.bundle(failure), failure.image, {}, file, &failure.power);
+      finding->bundle = file.string();
+      found = *finding;
+    };
+    while (lane.tally().judged < 400 && lane.run_load(400)) {
+    }
+    REQUIRE(lane.tally().findings.size() == 1);
+    CHECK(lane.tally().violations() == lane.tally().findings.front().images);
+  }
+  CHECK(found.invariant == "log.acked");
+  CHECK(found.cause.find("rename log/") == 0);
+  CHECK(found.cause.find(".log.tmp -> log/") != std::string::npos);
+  CHECK(found.profile == "btrfs");  // weaker ones make names durable with fsync, or keep the order
+
+  const fs::path image = directory.path() / "image";
+  const fs::path base = directory.path() / "base";
+  fs::create_directory(image);
+  fs::create_directory(base);
+  const Bundle bundle = read_bundle(file, image, base);
+  REQUIRE(bundle.power);
+  CHECK(bundle.power->base == base);
+  StopSignal stop;
+  const ReplayRun run =
+      replay_bundle(bundle, image, directory.path() / "replay", CHAOSGATE_WORKER, 60'000, stop);
+  REQUIRE_FALSE(run.violations.empty());
+  CHECK(run.violations.front().invariant == "log.acked");
+
+  const fs::path work = directory.path() / "work";
+  fs::create_directory(work);
+  const wire::Hello hello = read_hello(CHAOSGATE_WORKER);
+  const MinimizeResult result =
+      minimize_bundle(bundle, *wire::find_engine(hello, "lmdb"), work, CHAOSGATE_WORKER, 60'000, 200, stop);
+  CHECK(result.minimal);
+  CHECK(result.invariant == "log.acked");
+  CHECK(result.profile == "btrfs");
+  CHECK(result.lost_after <= result.lost_before);
+  CHECK(result.calls_after < result.calls_before);
+  const fs::path small = directory.path() / "small.tar.zst";
+  write_bundle(result.bundle, result.image, {}, small, &result.power);
+  const fs::path again = directory.path() / "again";
+  fs::create_directory(again);
+  const Bundle smaller = read_bundle(small, again);
+  for (int i = 0; i < 20; ++i) {
+    const ReplayRun repeated =
+        replay_bundle(smaller, again, directory.path() / "replay", CHAOSGATE_WORKER, 60'000, stop);
+    REQUIRE_FALSE(repeated.violations.empty());
+    CHECK(repeated.violations.front().invariant == "log.acked");
+  }
+}
+
+TEST_CASE("a bundle of a kill cannot be minimized") {
+  const TempDir directory = make_directory();
+  const wire::Hello hello = read_hello(CHAOSGATE_WORKER);
+  StopSignal stop;
+  CHECK_THROWS_AS(minimize_bundle(Bundle{}, *wire::find_engine(hello, "lmdb"), directory.path(),
+                                  CHAOSGATE_WORKER, 60'000, 10, stop),
+                  UsageError);
+}
+
+TEST_CASE("a campaign of power cuts has a verdict, and says when there are no more images", "[threads]") {
+  const TempDir directory = make_directory();
+  CampaignConfig config;
+  config.key.seed = 9;
+  config.engines = {"lmdb"};
+  config.kill = false;
+  config.power = true;
+  config.images = 100'000;
+  config.loads_max = 2;
+  config.profile = disk::named_profile("prefix");
+  config.results = directory.path() / "results";
+  config.directory = directory.path() / "work";
+  config.worker = CHAOSGATE_WORKER;
+  StopSignal stop;
+  CampaignOutput output;
+  std::vector<std::string> log;
+  output.log = [&](const std::string& line) { log.push_back(line); };
+  report::CampaignReport report = run_campaign(config, stop, output);
+  CHECK(report.verdict() == report::Verdict::pass);
+  REQUIRE(report.engines.front().power);
+  CHECK(report.engines.front().power->exhausted);
+  CHECK(report.engines.front().power->judged > 100);
+  CHECK(std::any_of(log.begin(), log.end(), [](const std::string& line) {
+    return line.find("100000 images were asked for; 2 loads have") != std::string::npos;
+  }));
+
+  config.key.fault = "segment-never-synced";
+  config.loads_max = 0;
+  config.images = 60;
+  report = run_campaign(config, stop, output);
+  CHECK(report.verdict() == report::Verdict::violation);
+  const report::EngineSection& section = report.engines.front();
+  REQUIRE_FALSE(section.violations.empty());
+  CHECK(section.violations.front().second.invariant == "log.acked");
+  CHECK(section.violations.front().first.find("power cut, lane ") == 0);
+  CHECK(fs::exists(output.directory / section.violations.front().second.bundle));
+  CHECK(report.command.find("chaosgate replay ") == 0);
+}
