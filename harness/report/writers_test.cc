@@ -352,8 +352,6 @@ TEST_CASE("empty and unfinished campaigns can be rendered, too") {
   }
 }
 
-}  // namespace chaosgate::report
-
 TEST_CASE("every report tells of power cuts: images, causes, profiles, and what was never promised") {
   const CampaignReport report = sample::with_power_cuts();
   CHECK(report.verdict() == Verdict::violation);
@@ -400,3 +398,5 @@ TEST_CASE("classes of files that were seen and never hit are named") {
   tally.kills_by_cell = {{"after sst.datasync/flush", 3}};
   CHECK(tally.zero_classes() == std::vector<std::string>{"wal"});
 }
+
+}  // namespace chaosgate::report
