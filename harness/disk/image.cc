@@ -1,6 +1,7 @@
 #include "harness/disk/image.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <set>
@@ -349,7 +350,7 @@ void Imager::put_file(const File& file, const std::string& path, const std::file
     writer.finish();
   };
   const bool linked = options_.never_modified && options_.never_modified(path);
-  if (linked && file.is_base() && link_file(base_ / file.base->path, to)) {
+  if (linked && file.is_base() && link_unchanged(base_ / file.base->path, path, to)) {
     return;
   }
   if (linked && !options_.store.empty()) {
@@ -357,11 +358,26 @@ void Imager::put_file(const File& file, const std::string& path, const std::file
     if (!std::filesystem::exists(kept)) {
       write(kept);
     }
-    if (link_file(kept, to)) {
+    if (link_unchanged(kept, path, to)) {
       return;
     }
   }
   write(to);
+}
+
+bool Imager::link_unchanged(const std::filesystem::path& from, const std::string& path,
+                            const std::filesystem::path& to) {
+  struct stat now {};
+  if (::stat(from.c_str(), &now) != 0) {
+    throw_errno(from.string());
+  }
+  const Stamp stamp{now.st_size, now.st_mtim.tv_sec, now.st_mtim.tv_nsec};
+  if (linked_.try_emplace(from, stamp).first->second != stamp) {
+    throw UsageError(fmt::format(
+        "{} is of a file class that the engine declares immutable, but a recovery changed it in place",
+        path));
+  }
+  return link_file(from, to);
 }
 
 }  // namespace chaosgate::disk

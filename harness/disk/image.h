@@ -20,6 +20,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -47,7 +48,8 @@ class Imager {
   // The same as values, for small images: the content of each file by path, "" for a directory, whose path
   // ends with '/'.
   std::map<std::string, std::string> files(const ImageSpec& spec) const;
-  // Writes the image into `directory`. REQUIRES: it exists and is empty.
+  // Writes the image into `directory`. REQUIRES: it exists and is empty. Throws UsageError when a reader of
+  // an earlier image changed a file that is never modified.
   void materialize(const ImageSpec& spec, const std::filesystem::path& directory);
 
  private:
@@ -101,10 +103,16 @@ class Imager {
   using PutPage = std::function<void(std::uint64_t offset, std::string_view bytes)>;
   static void for_each_page(const File& file, const PutPage& put);
   void put_file(const File& file, const std::string& path, const std::filesystem::path& to);
+  // False when the file system cannot link them. Throws UsageError when `from` is not as it was at first.
+  bool link_unchanged(const std::filesystem::path& from, const std::string& path,
+                      const std::filesystem::path& to);
 
   const History& history_;
   const std::filesystem::path base_;
   const ImagerOptions options_;
+  // Size and time of the last write of each file that images link to, as of its first link.
+  using Stamp = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
+  std::map<std::filesystem::path, Stamp> linked_;
   std::map<InodeId, BaseFile> base_files_;
   Names base_names_;
   std::map<InodeId, bool> directories_;

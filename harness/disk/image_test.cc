@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <fstream>
+
 #include <set>
 
 #include "harness/base/error.h"
@@ -135,6 +137,9 @@ TEST_CASE("files that are never modified are linked to the base or to one copy, 
   CHECK(inode(one.path() / "db") != inode(two.path() / "db"));
   CHECK(inode(one.path() / "db") != inode(workload.base() / "db"));
   CHECK(read_tree(one.path()) == workload.imager->files({.cut = 7}));
+  std::ofstream(one.path() / "d/sst-2", std::ios::trunc) << "x";
+  const TempDir three("/tmp", "chaosgate-image-");
+  CHECK_THROWS_AS(imager.materialize({.cut = 7}, three.path()), UsageError);
 }
 
 TEST_CASE("holes stay holes") {

@@ -51,6 +51,8 @@ struct LogOptions {
   bool fault_sync_last_only = false;     // of a group, only the last record is written through
   bool fault_trust_tail = false;         // opening does not sync what it found
   bool fault_cut_damage = false;         // any damage in the last segment passes for a torn tail
+
+  bool operator==(const LogOptions&) const = default;
 };
 
 // What open() found and dropped.

@@ -172,19 +172,39 @@ std::string describe(const TraceRecord& record) {
                      record.phase, what);
 }
 
+namespace {
+
+// What a signature knows of a call.
+void put_signature(const TraceRecord& record, std::string* out) {
+  put_u8(out, static_cast<std::uint8_t>(record.call));
+  put_bytes(out, record.file_class);
+  put_u64(out, record.offset);
+  put_u64(out, record.length);
+  put_u32(out, record.error);
+}
+
+}  // namespace
+
 std::uint64_t signature(const Trace& trace) {
   std::string text;
   for (const TraceRecord& record : trace.records) {
-    if (record.informational) {
-      continue;
+    if (!record.informational) {
+      put_signature(record, &text);
     }
-    put_u8(&text, static_cast<std::uint8_t>(record.call));
-    put_bytes(&text, record.file_class);
-    put_u64(&text, record.offset);
-    put_u64(&text, record.length);
-    put_u32(&text, record.error);
   }
   return hash64(text);
+}
+
+std::uint64_t calls_of_first_thread(const Trace& trace) {
+  std::uint64_t sum = 0;
+  for (const TraceRecord& record : trace.records) {
+    if (!record.informational && record.thread == 0) {
+      std::string text;
+      put_signature(record, &text);
+      sum += hash64(text);
+    }
+  }
+  return sum;
 }
 
 void save_trace(const Trace& trace, std::string* out) {

@@ -130,6 +130,9 @@ std::string describe(const TraceRecord& record);
 // record, without times, threads, names and content (engines write clocks and random identifiers), and
 // without informational files. hash64.
 std::uint64_t signature(const Trace& trace);
+// A hash of the same of the first thread's calls alone, in whatever order: other threads may have come to any
+// point when a worker dies.
+std::uint64_t calls_of_first_thread(const Trace& trace);
 
 void save_trace(const Trace& trace, std::string* out);
 // corruption for bytes that are damaged or no trace, not_supported for another format version; *trace is

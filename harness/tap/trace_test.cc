@@ -92,6 +92,22 @@ TEST_CASE("a signature forgets names, times, threads, content and files for peop
   CHECK(signature(shorter) != original);
 }
 
+TEST_CASE("what the first thread did is the same in any order, whatever other threads did") {
+  Trace first = sample();
+  first.records[0].informational = false;
+  first.records[0].thread = 0;
+  first.records.push_back(first.records[0]);
+  first.records[1].offset += 1;
+  const std::uint64_t original = calls_of_first_thread(first);
+  Trace same = first;
+  std::swap(same.records[0], same.records[1]);
+  same.records.push_back(first.records[0]);
+  same.records.back().thread = 1;
+  CHECK(calls_of_first_thread(same) == original);
+  same.records.back().thread = 0;
+  CHECK(calls_of_first_thread(same) != original);
+}
+
 TEST_CASE("every storage call has a name that parses back") {
   for (std::size_t i = 0; i < kStorageCallCount; ++i) {
     const auto call = static_cast<StorageCall>(i);
