@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,6 +46,8 @@ struct Contract {
   bool atomic_batches = true;
   // Damage at rest is detected when it is read.
   bool checksums = false;
+  // Bytes that were written are overwritten later, in some file.
+  bool modifies_in_place = false;
   // Files, relative to the directory, that may change without a storage call (shared mappings) and hold
   // nothing that has to survive.
   std::vector<std::string> volatile_files;
@@ -162,10 +165,11 @@ struct EngineConfig {
   std::vector<FileClass> file_classes;
   // Opens the store in an existing directory, or makes a new one in an empty directory. Called through
   // open_engine() only, which decides which of the two is right.
-  Status (*open)(const EngineConfig& config, const std::filesystem::path& directory,
-                 const EngineOptions& options, bool create, std::unique_ptr<Engine>* engine) = nullptr;
+  std::function<Status(const EngineConfig& config, const std::filesystem::path& directory,
+                       const EngineOptions& options, bool create, std::unique_ptr<Engine>* engine)>
+      open;
   // True when the directory holds a store of this family; looks only, never creates.
-  bool (*has_store)(const std::filesystem::path& directory) = nullptr;
+  std::function<bool(const std::filesystem::path& directory)> has_store;
 };
 
 }  // namespace chaosgate::engines

@@ -1,4 +1,4 @@
-// What the tests of this folder share: options, whole states as maps, crashed copies.
+// What tests of engines and the conformance suite share: options, whole states as maps, crashed copies.
 //
 // Include it before "harness/base/test.h". Failures throw, so that a helper needs no assertion macro.
 #pragma once

@@ -385,6 +385,7 @@ EngineConfig base_config() {
   config.version = fmt::format("{}.{}.{}", MDB_VERSION_MAJOR, MDB_VERSION_MINOR, MDB_VERSION_PATCH);
   config.contract.flush = Durability::power_cut;
   config.contract.checksums = false;
+  config.contract.modifies_in_place = true;
   config.contract.volatile_files = {kLockFile};
   config.file_classes = {{"meta", kDataFile, kMetaBytes}, {"data", kDataFile},
                          {"copy", kCompactedFile},        {"lock", kLockFile},

@@ -33,15 +33,16 @@ double mean_ms(const std::vector<std::uint64_t>& values_us, std::size_t first, s
   return count == 0 ? 0 : sum / static_cast<double>(count) / 1000;
 }
 
-nlohmann::json measure_floor(const CampaignConfig& config, const std::string& engine, wire::Protocol protocol,
-                             std::uint64_t cycles, std::uint64_t entries, const fs::path& directory,
-                             StopSignal& stop) {
+nlohmann::json measure_floor(const CampaignConfig& config, const wire::EngineDescription& engine,
+                             wire::Protocol protocol, std::uint64_t cycles, std::uint64_t entries,
+                             const fs::path& directory, StopSignal& stop) {
   fs::create_directory(directory);
-  WorkerParent parent(config.worker, directory / "worker.output", &stop);
+  WorkerParent parent(config.worker, {}, directory / "worker.output", &stop);
   wire::WorkerOrder order;
   order.directory = (directory / "data").string();
   fs::create_directory(order.directory);
-  order.engine = engine;
+  order.plugin = engine.plugin;
+  order.engine = engine.name;
   order.workload = config.key.workload;
   order.seed = config.key.seed;
   order.protocol = protocol;
@@ -70,18 +71,19 @@ nlohmann::json measure_floor(const CampaignConfig& config, const std::string& en
 
 }  // namespace
 
-BenchResult run_bench(const CampaignConfig& config, const std::string& engine, wire::Protocol protocol,
-                      std::uint64_t cycles, std::uint64_t images, const fs::path& directory,
-                      StopSignal& stop) {
+BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescription& engine,
+                      wire::Protocol protocol, std::uint64_t cycles, std::uint64_t images,
+                      const fs::path& directory, StopSignal& stop) {
   BenchResult result;
-  result.engine = engine;
+  result.engine = engine.name;
   result.protocol = wire::to_string(protocol);
   LaneOptions options;
   options.key = config.key;
   options.key.plan.call = options.key.plan.io = false;
   options.key.plan.recrash = false;
   options.key.plan.free_running = false;
-  options.engine = engine;
+  options.plugin = engine.plugin;
+  options.engine = engine.name;
   options.protocol = protocol;
   options.directory = directory / "lane";
   options.worker = config.worker;
@@ -164,7 +166,8 @@ BenchResult run_bench(const CampaignConfig& config, const std::string& engine, w
     PowerOptions power;
     power.key = config.key;
     power.key.workload = config.power_workload;
-    power.engine = engine;
+    power.plugin = engine.plugin;
+    power.engine = engine.name;
     power.protocol = protocol;
     power.profile = config.profile;
     power.directory = directory / "power";

@@ -46,8 +46,8 @@ struct BenchResult {
 // One lane in `directory`, which exists. Timers and steps as planned, scheduled maintenance, no crash in
 // recovery. A second lane runs the same cycles in turn with it, with all workers tapped. Then one lane judges
 // so many disk images from power cuts.
-BenchResult run_bench(const CampaignConfig& config, const std::string& engine, wire::Protocol protocol,
-                      std::uint64_t cycles, std::uint64_t images, const std::filesystem::path& directory,
-                      StopSignal& stop);
+BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescription& engine,
+                      wire::Protocol protocol, std::uint64_t cycles, std::uint64_t images,
+                      const std::filesystem::path& directory, StopSignal& stop);
 
 }  // namespace chaosgate::campaign

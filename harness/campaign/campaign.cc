@@ -16,6 +16,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/bundle.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/power_campaign.h"
 #include "harness/campaign/regressions.h"
@@ -158,6 +159,7 @@ class EngineRun {
   LaneOptions lane_options(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane) const {
     LaneOptions options;
     options.key = key;
+    options.plugin = engine_.plugin;
     options.engine = engine_.name;
     options.protocol = protocol;
     options.lane = lane;
@@ -253,8 +255,8 @@ class EngineRun {
     const std::string id = fmt::format("{}-{}-lane{}-cycle{}", engine_.name, seed_text(options.key.seed),
                                        event.lane, event.cycle);
     const std::string by_seed =
-        replay_command(options.key, engine_.name, options.protocol, event.lane, event.cycle) + " --plan " +
-        (output_.directory / "failures" / id / "plan.txt").string();
+        replay_command(options.key, selector(engine_), options.protocol, event.lane, event.cycle) +
+        " --plan " + (output_.directory / "failures" / id / "plan.txt").string();
     const fs::path directory = output_.directory / "failures" / id;
     fs::create_directories(directory);
     replace_file(directory / "plan.txt", crash::to_string(lane.evidence()->plan) + "\n");
@@ -359,17 +361,6 @@ class EngineRun {
   bool ended_ = false;
   std::exception_ptr error_;
 };
-
-const wire::EngineDescription& find_engine(const wire::Hello& hello, const std::string& name) {
-  if (const wire::EngineDescription* engine = wire::find_engine(hello, name)) {
-    return *engine;
-  }
-  std::string known;
-  for (const wire::EngineDescription& engine : hello.engines) {
-    known += (known.empty() ? "" : ", ") + engine.name;
-  }
-  throw UsageError(fmt::format("unknown engine '{}'; known: {}", name, known));
-}
 
 fs::path make_result_directory(const CampaignConfig& config) {
   std::error_code error;
@@ -498,24 +489,12 @@ std::string replay_command(const PlanKey& key, const std::string& engine, wire::
   return command + fmt::format(" --plan-checksum {:016x}", plan_checksum(key, protocol, lane, cycle + 1));
 }
 
-wire::Hello read_hello(const fs::path& worker) {
-  if (!fs::exists(worker)) {
-    throw UsageError(fmt::format("there is no worker program {}", worker.string()));
-  }
-  const TempDir directory(fs::temp_directory_path(), "chaosgate-hello-");
-  try {
-    return WorkerParent(worker, directory.path() / "output", nullptr).hello();
-  } catch (const EnvironmentError& error) {
-    throw UsageError(fmt::format("the worker program {} cannot be used: {}", worker.string(), error.what()));
-  }
-}
-
 void validate(const CampaignConfig& config, const wire::Hello& hello) {
   if (config.engines.empty()) {
     throw UsageError("no engine: name one with --engine");
   }
   for (const std::string& engine : config.engines) {
-    find_engine(hello, engine);
+    require_engine(hello, engine);
   }
   if (std::set(config.engines.begin(), config.engines.end()).size() != config.engines.size()) {
     throw UsageError("--engine: an engine is named twice");
@@ -535,7 +514,7 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
   workloads::Generator(config.power_workload, config.key.seed);
   for (const crash::CyclePlan& plan : config.plans) {
     for (const std::string& engine : config.engines) {
-      check_classes(plan, find_engine(hello, engine));
+      check_classes(plan, require_engine(hello, engine));
     }
   }
   if (!config.key.fault.empty() &&
@@ -547,11 +526,12 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
 }
 
 CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, CampaignOutput& output) {
-  const wire::Hello hello = read_hello(given.worker);
-  validate(given, hello);
+  CampaignConfig resolved = given;
+  const wire::Hello hello = resolve_engines(given.worker, &resolved.engines);
+  validate(resolved, hello);
   CampaignReport report;
   const std::string no_tap = given.tap == TapUse::off ? "--tap off" : hello.tap_unavailable;
-  const CampaignConfig config = no_tap.empty() ? given : without_tap(given, no_tap);
+  const CampaignConfig config = no_tap.empty() ? resolved : without_tap(resolved, no_tap);
   const WorkDirectory work(config.directory, config.engines, &stop);
   output.directory = make_result_directory(config);
   const auto begin = std::chrono::steady_clock::now();
@@ -577,7 +557,7 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
       if (stop.requested()) {
         break;
       }
-      const wire::EngineDescription& engine = find_engine(hello, name);
+      const wire::EngineDescription& engine = require_engine(hello, name);
       report.libraries.emplace_back(engine.name, engine.version);
       EngineRun run(config, engine, work.path(), stop, output, events);
       try {

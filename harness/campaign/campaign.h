@@ -31,16 +31,14 @@ struct CampaignOutput {
 // report.
 report::CampaignReport run_campaign(const CampaignConfig& config, StopSignal& stop, CampaignOutput& output);
 
-// What the worker program offers. Throws UsageError when it cannot be started.
-wire::Hello read_hello(const std::filesystem::path& worker);
-
-// Checks engines, workload, protocol and numbers before anything is written. Throws UsageError.
+// Checks engines (names of configurations), workload, protocol and numbers before anything is written. Throws
+// UsageError.
 void validate(const CampaignConfig& config, const wire::Hello& hello);
 
 // `0x2a`, as seeds are printed everywhere.
 std::string seed_text(std::uint64_t seed);
 
-// The command that replays one cycle from its seed.
+// The command that replays one cycle from its seed. `engine` is a selector.
 std::string replay_command(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
                            std::uint64_t lane, std::uint64_t cycle);
 

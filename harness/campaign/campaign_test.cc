@@ -6,6 +6,7 @@
 #include "harness/base/file.h"
 #include "harness/base/test.h"
 #include "harness/campaign/bundle.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/self_test.h"
 
 using namespace chaosgate;

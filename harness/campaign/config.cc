@@ -49,10 +49,12 @@ void from_json(const nlohmann::json& json, PlanKey& key) {
   json.at("timer_us_max").get_to(key.plan.timer_us_max);
 }
 
-wire::WorkerOrder worker_order(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
-                               const crash::CyclePlan& plan, const std::filesystem::path& data) {
+wire::WorkerOrder worker_order(const PlanKey& key, const std::string& plugin, const std::string& engine,
+                               wire::Protocol protocol, const crash::CyclePlan& plan,
+                               const std::filesystem::path& data) {
   wire::WorkerOrder order;
   order.directory = data.string();
+  order.plugin = plugin;
   order.engine = engine;
   order.fault = key.fault;
   order.workload = key.workload;

@@ -29,8 +29,9 @@ void to_json(nlohmann::json& json, const PlanKey& key);
 void from_json(const nlohmann::json& json, PlanKey& key);
 
 // What all orders of one data directory have in common, for a worker that will run the load of `plan`.
-wire::WorkerOrder worker_order(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
-                               const crash::CyclePlan& plan, const std::filesystem::path& data);
+wire::WorkerOrder worker_order(const PlanKey& key, const std::string& plugin, const std::string& engine,
+                               wire::Protocol protocol, const crash::CyclePlan& plan,
+                               const std::filesystem::path& data);
 
 // hash64 over the plans of cycles [0, cycles) of a lane and over a sample of the workload's entries.
 std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane,
@@ -60,12 +61,12 @@ wire::Protocol lane_protocol(ProtocolChoice choice, std::uint64_t lane);
 
 struct CampaignConfig {
   PlanKey key;
-  std::vector<std::string> engines;
-  bool kill = true;             // kill workers ...
-  std::uint64_t kills = 1000;   // ... so often, for each engine
-  bool power = false;           // judge disk images from power cuts ...
-  std::uint64_t images = 1000;  // ... so many, for each engine
-  std::uint64_t loads_max = 0;  // from at most so many loads; 0: as many as it takes
+  std::vector<std::string> engines;  // selectors (engines.h), or names once they are resolved
+  bool kill = true;                  // kill workers ...
+  std::uint64_t kills = 1000;        // ... so often, for each engine
+  bool power = false;                // judge disk images from power cuts ...
+  std::uint64_t images = 1000;       // ... so many, for each engine
+  std::uint64_t loads_max = 0;       // from at most so many loads; 0: as many as it takes
   disk::Profile profile = disk::named_profile("ext4-ordered");
   std::string power_workload = "small";  // instead of key.workload
   std::uint32_t lanes = 2;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "harness/campaign/drive.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/recovery.h"
 #include "harness/campaign/stop.h"
 #include "harness/campaign/worker_parent.h"
@@ -22,10 +23,11 @@ namespace chaosgate::campaign {
 
 class ImageJudge {
  public:
-  // What workers print goes to `output`. `stop` may be null.
-  ImageJudge(const std::filesystem::path& worker, const std::filesystem::path& output,
-             const std::string& workload, std::uint64_t seed, std::uint32_t hang_ms, StopSignal* stop)
-      : generator_(workload, seed), parent_(worker, output, stop), hang_ms_(hang_ms) {}
+  // `plugin`: path of the engine's; empty: built in. What workers print goes to `output`. `stop` may be null.
+  ImageJudge(const std::filesystem::path& worker, const std::string& plugin,
+             const std::filesystem::path& output, const std::string& workload, std::uint64_t seed,
+             std::uint32_t hang_ms, StopSignal* stop)
+      : generator_(workload, seed), parent_(worker, plugins_of(plugin), output, stop), hang_ms_(hang_ms) {}
 
   struct Verdict {
     Driven driven;

@@ -9,6 +9,7 @@
 #include "harness/base/file.h"
 #include "harness/base/hash.h"
 #include "harness/campaign/drive.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/tap_setup.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
@@ -94,11 +95,12 @@ std::uint64_t opening_term(std::uint64_t cycle) { return recovery_term(cycle, kR
 Lane::Lane(const LaneOptions& options, StopSignal* stop)
     : options_(options),
       generator_(options.key.workload, options.key.seed),
-      parent_(options.worker, make_directory(options.directory) / "worker.output", stop) {
-  engine_ = wire::find_engine(parent_.hello(), options_.engine);
-  if (engine_ == nullptr) {
-    throw UsageError(fmt::format("unknown engine '{}'; 'chaosgate list' names them", options_.engine));
+      parent_(options.worker, plugins_of(options.plugin), make_directory(options.directory) / "worker.output",
+              stop) {
+  if (!parent_.hello().error.empty()) {
+    throw UsageError(parent_.hello().error);
   }
+  engine_ = &require_engine(parent_.hello(), options_.engine);
 }
 
 Lane::~Lane() {
@@ -139,7 +141,7 @@ crash::CyclePlan Lane::steered(crash::CyclePlan plan) {
 }
 
 wire::WorkerOrder Lane::order(const crash::CyclePlan& load) const {
-  return worker_order(options_.key, options_.engine, options_.protocol, load, data_);
+  return worker_order(options_.key, options_.plugin, options_.engine, options_.protocol, load, data_);
 }
 
 void Lane::begin_directory() {

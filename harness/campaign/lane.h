@@ -42,6 +42,7 @@ std::uint64_t opening_term(std::uint64_t cycle);
 
 struct LaneOptions {
   PlanKey key;
+  std::string plugin;  // that has the engine; empty: a built-in one
   std::string engine;
   wire::Protocol protocol = wire::Protocol::in_batch;
   std::uint64_t lane = 0;

@@ -72,7 +72,8 @@ MinimizeResult minimize_bundle(const Bundle& bundle, const wire::EngineDescripti
   const std::unique_ptr<const disk::History> history = history_of(power);
   Orders orders(*history, power.profile);
   disk::Imager imager(*history, power.base);
-  ImageJudge judge(worker, directory / "worker.output", bundle.key.workload, bundle.key.seed, hang_ms, &stop);
+  ImageJudge judge(worker, bundle.recovery.order.plugin, directory / "worker.output", bundle.key.workload,
+                   bundle.key.seed, hang_ms, &stop);
   const Trial trial(bundle, engine, directory, judge);
 
   MinimizeResult result;

@@ -87,6 +87,7 @@ PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
   options_.key.segment_bytes = std::min<std::uint64_t>(options_.key.segment_bytes, kSegmentBytesMax);
   LaneOptions lane;
   lane.key = options_.key;
+  lane.plugin = options_.plugin;
   lane.engine = options_.engine;
   lane.protocol = options_.protocol;
   lane.lane = options_.lane;
@@ -100,7 +101,7 @@ PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
     throw UsageError("power cuts need storage calls, which cannot be seen here: " +
                      lane_->hello().tap_unavailable);
   }
-  judge_.emplace(options_.worker, options_.directory / "judge.output", options_.key.workload,
+  judge_.emplace(options_.worker, options_.plugin, options_.directory / "judge.output", options_.key.workload,
                  options_.key.seed, options_.hang_ms, stop);
   fs::create_directory(options_.directory / "store");
   tally_.profile = disk::to_string(options_.profile);
@@ -178,7 +179,7 @@ std::optional<PowerLane::Experiment> PowerLane::record() {
     }
     return std::nullopt;
   }
-  experiment.trace = lane_->take_trace();
+  experiment.trace = modelled(lane_->take_trace());
   experiment.base = start_.image;
   experiment.indexes = start_.indexes;
   experiment.cycle = start_.cycle + 1;
@@ -195,7 +196,8 @@ RecoveryCase PowerLane::recovery_case(const Experiment& experiment, const Histor
   recovery.crash = crash_indexes_at(lane_->engine(), experiment.indexes, history, spec.cut);
   recovery.belief = experiment.belief;
   wire::WorkerOrder& order = recovery.order;
-  order = worker_order(options_.key, options_.engine, options_.protocol, experiment.plan, {});
+  order =
+      worker_order(options_.key, options_.plugin, options_.engine, options_.protocol, experiment.plan, {});
   order.term = recovery_term(experiment.cycle, experiment.attempt);
   order.known_synced = recovery.crash.synced;
   Rng checks = rng_.fork("checks").fork(spec.cut);
@@ -270,7 +272,7 @@ void PowerLane::explore(const Experiment& experiment, std::uint64_t images, std:
     for (const std::string& name : verdict.checked) {
       ++tally_.checks[name];
     }
-    const bool novel = recoveries_.insert(tap::signature(calls)).second;
+    const bool novel = recoveries_.insert(tap::calls_of_first_thread(calls)).second;
     tally_.recoveries_distinct += novel ? 1 : 0;
     explorer->feedback(candidate->spec, novel);
     if (verdict.failed()) {
@@ -342,7 +344,7 @@ std::optional<PowerLane::Experiment> PowerLane::record_recovery(const Experiment
   if (verdict.failed() || verdict.driven.outcome == report::Outcome::stopped) {
     return std::nullopt;  // with the engine's own threads, it may turn out otherwise
   }
-  inner.trace = tap.take_trace();
+  inner.trace = modelled(tap.take_trace());
   const wire::FlightRecorder& recorder = judge_->parent().recorder();
   inner.trace.last = {recorder.appended, recorder.synced, recorder.applied, recorder.flushed, recorder.term};
   inner.belief = from.belief;  // a recovery proposes nothing

@@ -32,6 +32,7 @@ namespace chaosgate::campaign {
 
 struct PowerOptions {
   PlanKey key;
+  std::string plugin;  // path; empty: built in
   std::string engine;
   wire::Protocol protocol = wire::Protocol::in_batch;
   std::uint64_t lane = 0;

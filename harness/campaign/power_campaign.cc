@@ -85,6 +85,7 @@ class PowerRun {
     PowerOptions options;
     options.key = config_.key;
     options.key.workload = config_.power_workload;
+    options.plugin = engine_.plugin;
     options.engine = engine_.name;
     options.protocol = lane_protocol(config_.protocol, number);
     options.lane = number;

@@ -82,6 +82,15 @@ oracle::CrashIndexes crash_indexes_at(const wire::EngineDescription& engine,
   return crash;
 }
 
+tap::Trace modelled(tap::Trace trace) {
+  std::erase_if(trace.records, [](const tap::TraceRecord& record) {
+    return record.informational &&
+           (record.call == tap::StorageCall::write || record.call == tap::StorageCall::truncate ||
+            record.call == tap::StorageCall::allocate || record.call == tap::StorageCall::range_sync);
+  });
+  return trace;
+}
+
 disk::ImagerOptions imager_options(const wire::EngineDescription& engine, const fs::path& store) {
   disk::ImagerOptions options;
   options.store = store;

@@ -31,6 +31,11 @@ oracle::CrashIndexes crash_indexes_at(const wire::EngineDescription& engine,
                                       const oracle::CrashIndexes& begin, const disk::History& history,
                                       std::uint64_t cut);
 
+// What images are made from: the trace without what was written into informational files. Such a file is
+// there in an image, by the names it had, with the content that it began with. Nothing depends on it, and
+// with the times that it holds, its lengths would make every run's images different.
+tap::Trace modelled(tap::Trace trace);
+
 // How images of this engine's data directories are built; `store` as in disk::ImagerOptions. `engine` must
 // outlive the imager.
 disk::ImagerOptions imager_options(const wire::EngineDescription& engine, const std::filesystem::path& store);

@@ -6,6 +6,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/drive.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/image_judge.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/tap_setup.h"
@@ -19,6 +20,7 @@ using report::Outcome;
 ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopSignal& stop) {
   LaneOptions options;
   options.key = replay.key;
+  options.plugin = replay.plugin;
   options.engine = replay.engine;
   options.protocol = replay.protocol;
   options.lane = replay.lane;
@@ -66,11 +68,11 @@ ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::p
   RecoveryCase recovery = bundle.recovery;
   recovery.order.load = load_failed && recovery.order.load;
   std::unique_ptr<tap::Tap> tap;
-  ImageJudge judge(worker, directory / "worker.output", bundle.key.workload, bundle.key.seed, hang_ms, &stop);
+  ImageJudge judge(worker, recovery.order.plugin, directory / "worker.output", bundle.key.workload,
+                   bundle.key.seed, hang_ms, &stop);
   if (recovery.order.load && load_needs_tap(bundle.plan)) {
-    const wire::EngineDescription* engine = wire::find_engine(judge.parent().hello(), recovery.order.engine);
-    CHECK(engine != nullptr);
-    tap = std::make_unique<tap::Tap>(tap_options(*engine, data));
+    const wire::EngineDescription& engine = require_engine(judge.parent().hello(), recovery.order.engine);
+    tap = std::make_unique<tap::Tap>(tap_options(engine, data));
   }
   const ImageJudge::Verdict verdict = judge.judge(recovery, data, tap.get(), true);
   ReplayRun run;

@@ -30,6 +30,7 @@ struct ReplayRun {
 
 struct SeedReplay {
   PlanKey key;
+  std::string plugin;  // that has the engine; empty: a built-in one
   std::string engine;
   wire::Protocol protocol = wire::Protocol::in_batch;
   std::uint64_t lane = 0;

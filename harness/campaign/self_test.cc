@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "harness/base/error.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/power.h"
 
@@ -17,6 +18,7 @@ namespace {
 
 // One lane that runs until something is found or the kills are used up.
 struct Job {
+  std::string plugin;
   std::string engine;
   wire::Protocol protocol;
   std::string fault;  // empty: a control
@@ -50,6 +52,7 @@ void run_power_job(const Job& job, const SelfTestOptions& options, const std::fi
     power.key.seed = job.seed;
     power.key.fault = job.fault;
     power.key.workload = "small";
+    power.plugin = job.plugin;
     power.engine = job.engine;
     power.protocol = job.protocol;
     power.stop_at_first = true;
@@ -88,6 +91,7 @@ void run_job(const Job& job, const SelfTestOptions& options, bool tappable,
   lane_options.key.fault = job.fault;
   lane_options.key.plan.io = job.io;
   lane_options.key.plan.call = tappable;
+  lane_options.plugin = job.plugin;
   lane_options.engine = job.engine;
   lane_options.protocol = job.protocol;
   lane_options.directory = directory;
@@ -155,6 +159,11 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
   }
   if (options.control_kills > 0) {
     for (const wire::EngineDescription& engine : hello.engines) {
+      if (!options.control_engines.empty() &&
+          std::find(options.control_engines.begin(), options.control_engines.end(), engine.name) ==
+              options.control_engines.end()) {
+        continue;
+      }
       for (const wire::Protocol protocol : {wire::Protocol::in_batch, wire::Protocol::sidecar}) {
         for (const std::uint64_t seed : options.seeds) {
           result.controls.push_back({engine.name, std::string(wire::to_string(protocol)), seed, 0, {}});
@@ -169,13 +178,13 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
   };
   std::vector<Job> jobs;
   for (report::FaultResult& row : result.faults) {
-    jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed,
+    jobs.push_back({"", row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed,
                     tappable && described(row.fault).needs_io_error, options.kills_max, &row, nullptr,
                     described(row.fault).power_profiles});
   }
   for (ControlResult& row : result.controls) {
-    jobs.push_back({row.engine, *wire::parse_protocol(row.protocol), "", row.seed, tappable,
-                    options.control_kills, nullptr, &row});
+    jobs.push_back({require_engine(hello, row.engine).plugin, row.engine, *wire::parse_protocol(row.protocol),
+                    "", row.seed, tappable, options.control_kills, nullptr, &row});
   }
 
   std::mutex mutex;

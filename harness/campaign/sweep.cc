@@ -128,6 +128,7 @@ class Sweep {
   LaneOptions lane_options(const std::string& name, bool watch) const {
     LaneOptions options;
     options.key = options_.key;
+    options.plugin = options_.plugin;
     options.engine = options_.engine;
     options.protocol = options_.protocol;
     options.directory = directory_ / name;

@@ -23,6 +23,7 @@
 namespace chaosgate::campaign {
 
 struct SweepOptions {
+  std::string plugin;  // that has the engine; empty: a built-in one
   std::string engine;
   wire::Protocol protocol = wire::Protocol::sidecar;
   PlanKey key;

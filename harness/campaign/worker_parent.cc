@@ -26,6 +26,7 @@ namespace bp = boost::process::v2;
 namespace {
 
 constexpr int kAnswerTimeoutMs = 30'000;
+constexpr int kDescribeTimeoutMs = 15'000;  // for each plugin; the worker program's own bound is shorter
 
 UniqueFd make_memfd(const char* name, std::size_t size) {
   UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
@@ -87,8 +88,9 @@ class BindFds {
 // The one place that starts a program.
 class WorkerParent::Process {
  public:
-  Process(const std::filesystem::path& program, int output, BindFds fds)
-      : process_(context_, program.string(), {"--serve"}, bp::process_stdio{nullptr, output, output},
+  Process(const std::filesystem::path& program, const std::vector<std::string>& arguments, int output,
+          BindFds fds)
+      : process_(context_, program.string(), arguments, bp::process_stdio{nullptr, output, output},
                  std::move(fds)) {}
   ~Process() {
     boost::system::error_code ignored;
@@ -122,8 +124,8 @@ void* WorkerParent::map(int fd, std::size_t size) {
   return memory;
 }
 
-WorkerParent::WorkerParent(const std::filesystem::path& program, const std::filesystem::path& output_file,
-                           StopSignal* stop)
+WorkerParent::WorkerParent(const std::filesystem::path& program, const std::vector<std::string>& plugins,
+                           const std::filesystem::path& output_file, StopSignal* stop)
     : stop_(stop),
       recorder_fd_(make_memfd("chaosgate-flight-recorder", sizeof(wire::FlightRecorder))),
       observation_fd_(make_memfd("chaosgate-observations", wire::kObservationCapacity)),
@@ -139,10 +141,12 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::file
     throw_errno("start " +
                 program.string());  // after a failed exec, Boost.Process 1.81 leaves an unreaped child
   }
+  std::vector<std::string> arguments = {"--serve"};
+  arguments.insert(arguments.end(), plugins.begin(), plugins.end());
   auto [ours, theirs] = wire::Channel::make_pair();
   auto [tap_ours, tap_theirs] = wire::Channel::make_pair();
   try {
-    process_ = std::make_unique<Process>(program, output.get(),
+    process_ = std::make_unique<Process>(program, arguments, output.get(),
                                          BindFds{{wire::kControlFd, theirs.get()},
                                                  {wire::kRecorderFd, recorder_fd_.get()},
                                                  {wire::kObservationFd, observation_fd_.get()},
@@ -156,7 +160,8 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::file
   tap_theirs.reset();
   control_.emplace(std::move(ours));
   listeners_.emplace(std::move(tap_ours));
-  const auto greeting = control_->receive(kAnswerTimeoutMs);
+  const auto greeting =
+      control_->receive(kAnswerTimeoutMs + static_cast<int>(plugins.size()) * kDescribeTimeoutMs);
   if (!greeting) {
     throw EnvironmentError(fmt::format("{} ended without a greeting", program.string()));
   }

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -40,9 +41,10 @@ struct Exit {
 
 class WorkerParent {
  public:
-  // `program` is chaosgate-worker. What it and its workers print goes to `output_file`. `stop` may be null.
-  WorkerParent(const std::filesystem::path& program, const std::filesystem::path& output_file,
-               StopSignal* stop);
+  // `program` is chaosgate-worker; it describes `plugins`, paths, in its greeting. What it and its workers
+  // print goes to `output_file`. `stop` may be null.
+  WorkerParent(const std::filesystem::path& program, const std::vector<std::string>& plugins,
+               const std::filesystem::path& output_file, StopSignal* stop);
   ~WorkerParent();
   WorkerParent(const WorkerParent&) = delete;
   WorkerParent& operator=(const WorkerParent&) = delete;

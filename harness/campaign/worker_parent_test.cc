@@ -28,7 +28,7 @@ pid_t child_of(pid_t parent) {
 
 class Rig {
  public:
-  Rig() : parent(CHAOSGATE_WORKER, directory_.path() / "output", nullptr) {
+  Rig() : parent(CHAOSGATE_WORKER, {}, directory_.path() / "output", nullptr) {
     order_.directory = (directory_.path() / "data").string();
     std::filesystem::create_directory(order_.directory);
     order_.engine = "lmdb";
@@ -80,7 +80,7 @@ class Rig {
 
 TEST_CASE("the greeting names the engines and the planted faults", "[threads]") {
   const TempDir directory(std::filesystem::temp_directory_path(), "chaosgate-worker-test-");
-  const WorkerParent parent(CHAOSGATE_WORKER, directory.path() / "output", nullptr);
+  const WorkerParent parent(CHAOSGATE_WORKER, {}, directory.path() / "output", nullptr);
   std::vector<std::string> engines;
   for (const wire::EngineDescription& engine : parent.hello().engines) {
     engines.push_back(engine.name);
@@ -91,8 +91,8 @@ TEST_CASE("the greeting names the engines and the planted faults", "[threads]") 
 
 TEST_CASE("a program that does not greet is an error, and leaves no process", "[threads]") {
   const TempDir directory(std::filesystem::temp_directory_path(), "chaosgate-worker-test-");
-  CHECK_THROWS_AS(WorkerParent("/bin/true", directory.path() / "output", nullptr), EnvironmentError);
-  CHECK_THROWS_AS(WorkerParent("/nonexistent", directory.path() / "output", nullptr), EnvironmentError);
+  CHECK_THROWS_AS(WorkerParent("/bin/true", {}, directory.path() / "output", nullptr), EnvironmentError);
+  CHECK_THROWS_AS(WorkerParent("/nonexistent", {}, directory.path() / "output", nullptr), EnvironmentError);
   CHECK(child_of(::getpid()) == 0);
 }
 

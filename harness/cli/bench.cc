@@ -6,6 +6,7 @@
 #include "harness/base/error.h"
 #include "harness/campaign/bench.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
@@ -84,16 +85,17 @@ report::ExitStatus run(Options& options, const Globals& globals) {
   config.worker = find_worker(config.worker);
   const std::uint64_t cycles = parse_number("--cycles", options.cycles, 1, 1'000'000);
   const std::uint64_t images = parse_number("--images", options.images, 0, 1'000'000);
-  campaign::validate(config, campaign::read_hello(config.worker));
+  const wire::Hello hello = campaign::resolve_engines(config.worker, &config.engines);
+  campaign::validate(config, hello);
   const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
   log_line(fmt::format("seed {}, work directory on {}", campaign::seed_text(config.key.seed), work.kind()));
   nlohmann::json all = nlohmann::json::array();
   for (const std::string& engine : config.engines) {
     const std::filesystem::path directory = work.path() / engine;
     std::filesystem::create_directory(directory);
-    const campaign::BenchResult result =
-        campaign::run_bench(config, engine, campaign::lane_protocol(config.protocol, 0), cycles, images,
-                            directory, *globals.stop);
+    const campaign::BenchResult result = campaign::run_bench(config, campaign::require_engine(hello, engine),
+                                                             campaign::lane_protocol(config.protocol, 0),
+                                                             cycles, images, directory, *globals.stop);
     std::filesystem::remove_all(directory);
     if (options.json) {
       all.push_back(to_json(result));

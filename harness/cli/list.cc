@@ -5,7 +5,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/step.h"
-#include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
 #include "oracle/invariant.h"
@@ -15,7 +15,7 @@ namespace chaosgate::cli {
 namespace {
 
 struct Options {
-  explicit Options(CLI::App& app) : settings(app, {"worker"}) {}
+  explicit Options(CLI::App& app) : settings(app, {"engine", "worker"}) {}
   Settings settings;
   std::string what;
   bool json = false;
@@ -29,6 +29,7 @@ nlohmann::json collect(const std::string& what, const wire::Hello& hello) {
                       {"version", engine.version},
                       {"commit survives", engine.commit_survives},
                       {"flush survives", engine.flush_survives},
+                      {"plugin", engine.plugin},
                       {"summary", engine.summary}});
     }
   } else if (what == "faults") {
@@ -58,8 +59,9 @@ nlohmann::json collect(const std::string& what, const wire::Hello& hello) {
 }
 
 report::ExitStatus run(Options& options) {
-  const campaign::CampaignConfig config = options.settings.resolve();
-  const nlohmann::json rows = collect(options.what, campaign::read_hello(find_worker(config.worker)));
+  campaign::CampaignConfig config = options.settings.resolve();
+  const nlohmann::json rows =
+      collect(options.what, campaign::resolve_engines(find_worker(config.worker), &config.engines));
   if (options.json) {
     fmt::print("{}\n", rows.dump(2));
     return report::ExitStatus::pass;
@@ -84,7 +86,10 @@ Command make_list_command(CLI::App& parent, Globals&) {
       ->required()
       ->check(CLI::IsMember({"engines", "workloads", "faults", "steps", "invariants"}));
   app->add_flag("--json", options->json, "print the list as JSON");
-  app->footer("Example:\n  chaosgate list faults");
+  app->footer(
+      "Examples:\n"
+      "  chaosgate list faults\n"
+      "  chaosgate list engines --engine PATH.so   # with those of a plugin");
   return {app, [options] { return run(*options); }};
 }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "harness/base/error.h"
-#include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/versions.h"
 #include "harness/cli/command.h"
 
@@ -65,12 +65,13 @@ int run(int argc, char* argv[]) {
       "  chaosgate run --engine lmdb --kills 1000\n"
       "  chaosgate replay 0x2a --engine lmdb --cycle 17\n"
       "  chaosgate selftest --seeds 5\n"
+      "  chaosgate conform --engine PATH.so\n"
       "  chaosgate list engines");
   std::vector<Command> commands = {make_run_command(app, globals),      make_replay_command(app, globals),
                                    make_sweep_command(app, globals),    make_trace_command(app, globals),
                                    make_minimize_command(app, globals), make_selftest_command(app, globals),
-                                   make_bench_command(app, globals),    make_report_command(app, globals),
-                                   make_list_command(app, globals)};
+                                   make_bench_command(app, globals),    make_conform_command(app, globals),
+                                   make_report_command(app, globals),   make_list_command(app, globals)};
   app.require_subcommand(0, 1);
   for (const Command& command : commands) {
     command.app->fallthrough();  // --color may stand behind the command

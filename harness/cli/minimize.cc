@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "harness/base/error.h"
-#include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/minimize.h"
 #include "harness/campaign/replay.h"
 #include "harness/campaign/work_directory.h"
@@ -45,12 +45,13 @@ ExitStatus run(Options& options, const Globals& globals) {
   config.worker = find_worker(config.worker);
   const auto tests = static_cast<std::uint32_t>(parse_number("--tests", options.tests, 1, 1'000'000));
   const std::uint64_t repeat = parse_number("--repeat", options.repeat, 1, 1'000'000);
-  const wire::Hello hello = campaign::read_hello(config.worker);
   const campaign::WorkDirectory work(config.directory, {"bundle"}, globals.stop);
   fs::create_directory(work.path() / "image");
   fs::create_directory(work.path() / "base");
   const campaign::Bundle bundle =
       campaign::read_bundle(options.bundle, work.path() / "image", work.path() / "base");
+  const std::string& plugin = bundle.recovery.order.plugin;
+  const wire::Hello hello = campaign::read_hello(config.worker, campaign::plugins_of(plugin));
   const wire::EngineDescription* engine = wire::find_engine(hello, bundle.recovery.order.engine);
   if (engine == nullptr) {
     throw UsageError(fmt::format("{}: unknown engine '{}'; 'chaosgate list' names them", options.bundle,

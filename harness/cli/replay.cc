@@ -8,6 +8,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/replay.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
@@ -95,10 +96,13 @@ ExitStatus print(const Outcome& outcome, const std::string& what, bool json,
 
 ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig& config,
                           std::uint64_t repeat, const Globals& globals) {
-  const campaign::SeedReplay replay = seed_replay(options.target, options.settings, config, "replay", "seed");
+  campaign::SeedReplay replay = seed_replay(options.target, options.settings, config, "replay", "seed");
   campaign::CampaignConfig checked = config;
   checked.lanes = 1;
-  campaign::validate(checked, campaign::read_hello(config.worker));
+  const wire::Hello hello = campaign::resolve_engines(config.worker, &checked.engines);
+  campaign::validate(checked, hello);
+  replay.engine = checked.engines.front();
+  replay.plugin = campaign::require_engine(hello, replay.engine).plugin;
   const std::string checksum = fmt::format(
       "{:016x}", campaign::plan_checksum(replay.key, replay.protocol, replay.lane, replay.cycle + 1));
   if (!options.plan_checksum.empty() && options.plan_checksum != checksum) {
@@ -107,7 +111,7 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
         campaign::seed_text(replay.key.seed), checksum, options.plan_checksum));
     return ExitStatus::untestable;
   }
-  const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
+  const campaign::WorkDirectory work(config.directory, checked.engines, globals.stop);
   if (!replay.as_planned && replay.cycle > 0 && (replay.key.plan.timer || replay.key.plan.free_running)) {
     log_line(
         "timers and free-running maintenance before the wanted cycle are replaced by step kills and "
@@ -141,11 +145,12 @@ ExitStatus replay_by_bundle(const Options& options, const campaign::CampaignConf
       throw UsageError(fmt::format("--{} does not go with a bundle: the bundle says it", key));
     }
   }
-  const wire::Hello hello = campaign::read_hello(config.worker);
   const campaign::WorkDirectory work(config.directory, {"bundle"}, globals.stop);
   const std::filesystem::path image = work.path() / "image";
   std::filesystem::create_directory(image);
   const campaign::Bundle bundle = campaign::read_bundle(options.target.seed, image);
+  const wire::Hello hello =
+      campaign::read_hello(config.worker, campaign::plugins_of(bundle.recovery.order.plugin));
   campaign::CampaignConfig checked = config;
   checked.engines = {bundle.recovery.order.engine};
   checked.key = bundle.key;

@@ -6,6 +6,7 @@
 
 #include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/self_test.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
@@ -18,7 +19,7 @@ namespace {
 using report::ExitStatus;
 
 struct Options {
-  explicit Options(CLI::App& app) : settings(app, {"seed", "kills", "dir", "worker", "hang-ms"}) {}
+  explicit Options(CLI::App& app) : settings(app, {"engine", "seed", "kills", "dir", "worker", "hang-ms"}) {}
 
   Settings settings;
   std::string seeds = "1";
@@ -88,7 +89,13 @@ void print_table(const campaign::SelfTestResult& result) {
 ExitStatus run(Options& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
-  const wire::Hello hello = campaign::read_hello(config.worker);
+  if (options.settings.source("engine") == "default") {
+    config.engines.clear();
+  }
+  const wire::Hello hello = campaign::resolve_engines(config.worker, &config.engines);
+  for (const std::string& engine : config.engines) {
+    campaign::require_engine(hello, engine);
+  }
   campaign::SelfTestOptions self_test;
   const std::uint64_t seeds = parse_number("--seeds", options.seeds, 1, 10'000);
   for (std::uint64_t i = 0; i < seeds; ++i) {
@@ -104,6 +111,7 @@ ExitStatus run(Options& options, const Globals& globals) {
   self_test.faults = options.faults;
   self_test.kills_max = config.kills;
   self_test.control_kills = parse_number("--control-kills", options.control_kills, 0, 1'000'000);
+  self_test.control_engines = config.engines;
   self_test.worker = config.worker;
   self_test.hang_ms = config.hang_ms;
   campaign::SelfTestResult result;
@@ -152,7 +160,8 @@ Command make_selftest_command(CLI::App& parent, Globals& globals) {
   app->footer(
       "Examples:\n"
       "  chaosgate selftest --seed 1 --seeds 5\n"
-      "  chaosgate selftest --fault index-one-high\n\n"
+      "  chaosgate selftest --fault index-one-high --engine lmdb\n\n"
+      "--engine names the correct engines that run beside; without it, all built-in ones do.\n"
       "Exit status: 0 all found and the correct engines clean, 1 a correct engine was not clean,\n"
       "3 a planted fault was not found.");
   return {app, [options, &globals] { return run(*options, globals); }};

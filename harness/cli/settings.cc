@@ -111,7 +111,10 @@ void set_flags(const std::string& key, const std::string& text,
 
 const std::vector<Setting>& declared() {
   static const std::vector<Setting> settings = {
-      {"engine", "NAME", "engine configuration; repeat it or separate several by commas",
+      {"engine", "NAME",
+       "engine configuration: a name, or PATH.so or PATH.so:NAME of a plugin; repeat it or separate several "
+       "by "
+       "commas",
        [](CampaignConfig& config, const std::string& text) {
          for (const std::string& name : split(text)) {
            config.engines.push_back(name);

@@ -5,6 +5,7 @@
 
 #include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/sweep.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
@@ -77,7 +78,7 @@ nlohmann::json to_json(const Swept& swept) {
 ExitStatus run(Options& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
-  const wire::Hello hello = campaign::read_hello(config.worker);
+  const wire::Hello hello = campaign::resolve_engines(config.worker, &config.engines);
   campaign::validate(config, hello);
   campaign::SweepOptions sweep;
   sweep.key = config.key;
@@ -100,6 +101,7 @@ ExitStatus run(Options& options, const Globals& globals) {
       if (globals.stop->requested() || (lane == 1 && config.protocol != campaign::ProtocolChoice::both)) {
         continue;
       }
+      sweep.plugin = campaign::require_engine(hello, engine).plugin;
       sweep.engine = engine;
       sweep.protocol = protocol;
       const std::filesystem::path directory = work.path() / fmt::format("{}-{}", engine, lane);

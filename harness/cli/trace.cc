@@ -6,6 +6,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/replay.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
@@ -57,12 +58,14 @@ ExitStatus run(Options& options, const Globals& globals) {
   replay.trace = true;
   campaign::CampaignConfig checked = config;
   checked.lanes = 1;
-  const wire::Hello hello = campaign::read_hello(config.worker);
+  const wire::Hello hello = campaign::resolve_engines(config.worker, &checked.engines);
   campaign::validate(checked, hello);
+  replay.engine = checked.engines.front();
+  replay.plugin = campaign::require_engine(hello, replay.engine).plugin;
   if (!hello.tap_unavailable.empty()) {
     throw UsageError("storage calls cannot be seen here: " + hello.tap_unavailable);
   }
-  const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
+  const campaign::WorkDirectory work(config.directory, checked.engines, globals.stop);
   const campaign::ReplayRun run = campaign::replay_seed(replay, work.path() / "trace", *globals.stop);
   if (!run.reached) {
     log_line("the cycle was not reached; the trace is that of the last one before");

@@ -7,9 +7,9 @@
 #include "engines/faulty/faulty_engine.h"
 #include "engines/registry.h"
 #include "harness/base/coding.h"
-#include "harness/base/error.h"
 #include "harness/log/faulty_log.h"
 #include "harness/replica/forgotten_syncs.h"
+#include "harness/replica/offer.h"
 #include "workloads/state_machine.h"
 
 namespace chaosgate::replica {
@@ -23,13 +23,10 @@ Replica::Replica(const wire::WorkerOrder& order, StepSink& steps, wire::FlightRe
     : order_(order),
       steps_(steps),
       recorder_(recorder),
-      config_(engines::find_engine_config(order.engine)),
+      config_(find_engine(load_engines(order.plugin), order.engine)),
       fault_(find_planted_fault(order.fault)),
       directory_(order.directory),
       sidecar_(directory_ / "durable-index") {
-  if (config_ == nullptr) {
-    throw UsageError(fmt::format("unknown engine '{}'", order.engine));
-  }
   forget_syncs(fault_.forgotten_syncs.empty() ? "" : order.directory + std::string(fault_.forgotten_syncs));
 }
 
@@ -57,12 +54,12 @@ engines::EngineOptions Replica::engine_options() const {
 Status Replica::open_engine_store(bool create) {
   const std::filesystem::path path = directory_ / "engine";
   if (!fault_.engine.empty()) {
-    RETURN_IF_ERROR(engines::open_faulty_engine(fault_.engine, *config_, path, engine_options(),
-                                                kMetaKeyspace, kWitnessKey, create, &engine_));
+    RETURN_IF_ERROR(engines::open_faulty_engine(fault_.engine, config_, path, engine_options(), kMetaKeyspace,
+                                                kWitnessKey, create, &engine_));
   } else if (create) {
-    RETURN_IF_ERROR(engines::create_engine(*config_, path, engine_options(), &engine_));
+    RETURN_IF_ERROR(engines::create_engine(config_, path, engine_options(), &engine_));
   } else {
-    RETURN_IF_ERROR(engines::open_engine(*config_, path, engine_options(), &engine_));
+    RETURN_IF_ERROR(engines::open_engine(config_, path, engine_options(), &engine_));
   }
   state_ = std::make_unique<BatchState>(*engine_);
   return {};
@@ -142,7 +139,7 @@ Status Replica::write_batch(BatchState& state, std::uint64_t index) {
   RETURN_IF_ERROR(engine_->write(state.batch()));
   state.clear();
   applied_ = index;
-  if (config_->contract.commit == engines::Durability::power_cut) {
+  if (config_.contract.commit == engines::Durability::power_cut) {
     flushed_ = index;
   }
   recorder_.applied = index;

@@ -7,6 +7,7 @@
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
+#include "harness/replica/conformance.h"
 #include "harness/replica/crash_trigger.h"
 #include "harness/replica/floor.h"
 #include "harness/replica/load.h"
@@ -179,6 +180,9 @@ class Worker {
 }  // namespace
 
 int run_worker(const wire::WorkerOrder& order, const Shared& shared) {
+  if (!order.conformance_check.empty()) {
+    return run_conformance(order, shared);
+  }
   Worker worker(order, shared);
   Status status;
   try {

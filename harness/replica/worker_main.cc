@@ -9,7 +9,8 @@
 //   driver -> parent   {"reap": true}         parent -> driver   {"wait_status": N, "rss_max_kib": N,
 //   "cpu_us": N}
 //
-// Not for people; `chaosgate-worker --hello` prints the greeting.
+// The plugins that it is started with are described by a child each, and loaded by no process but those that
+// run their engines. Not for people; `chaosgate-worker --hello [PLUGIN.so]...` prints the greeting.
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,18 +18,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <string>
 #include <string_view>
+#include <vector>
 
-#include "engines/registry.h"
 #include "harness/base/check.h"
 #include "harness/base/error.h"
-#include "harness/replica/planted_faults.h"
+#include "harness/replica/offer.h"
 #include "harness/replica/worker.h"
 #include "harness/tap/filter.h"
 #include "harness/wire/channel.h"
@@ -36,35 +39,6 @@
 
 namespace chaosgate::replica {
 namespace {
-
-wire::Hello make_hello() {
-  wire::Hello hello;
-  hello.version = CHAOSGATE_VERSION;
-  hello.tap_unavailable = tap::why_unavailable();
-  for (const engines::EngineConfig& config : engines::engine_configs()) {
-    const auto survives = [](engines::Durability durability) {
-      return std::string(engines::to_string(durability));
-    };
-    wire::EngineDescription& engine = hello.engines.emplace_back();
-    engine.name = config.name;
-    engine.family = config.family;
-    engine.summary = config.summary;
-    engine.version = config.version;
-    engine.commit_survives = survives(config.contract.commit);
-    engine.flush_survives = survives(config.contract.flush);
-    engine.commit_survives_kill = config.contract.commit >= engines::Durability::process_crash;
-    engine.commit_survives_power_cut = config.contract.commit >= engines::Durability::power_cut;
-    engine.flush_survives_power_cut = config.contract.flush >= engines::Durability::power_cut;
-    engine.opens_after_power_cut = config.contract.opens_after_power_cut;
-    engine.volatile_files = config.contract.volatile_files;
-    for (const engines::FileClass& file_class : config.file_classes) {
-      engine.file_classes.push_back({file_class.name, file_class.pattern, file_class.bytes_end,
-                                     file_class.informational, file_class.immutable});
-    }
-  }
-  hello.faults = planted_faults();
-  return hello;
-}
 
 void* map_shared(int fd, std::size_t size) {
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
@@ -118,7 +92,7 @@ nlohmann::json reap(pid_t pid) {
           {"cpu_us", microseconds(usage.ru_utime) + microseconds(usage.ru_stime)}};
 }
 
-void serve() {
+void serve(const std::vector<std::string>& plugins) {
   Shared shared;
   shared.recorder =
       static_cast<wire::FlightRecorder*>(map_shared(wire::kRecorderFd, sizeof(wire::FlightRecorder)));
@@ -126,7 +100,7 @@ void serve() {
   shared.notice_fd = wire::kNoticeFd;
   shared.go_fd = wire::kGoFd;
   wire::Channel control{UniqueFd(wire::kControlFd)};
-  control.send(nlohmann::json(make_hello()).dump());
+  control.send(nlohmann::json(make_offer(plugins)).dump());
   pid_t child = -1;
   while (const auto message = control.receive()) {
     const auto json = nlohmann::json::parse(message->text);
@@ -151,9 +125,10 @@ void serve() {
 }
 
 int run(int argc, char* argv[]) {
-  const std::string_view mode = argc == 2 ? argv[1] : "";
+  const std::string_view mode = argc >= 2 ? argv[1] : "";
+  const std::vector<std::string> plugins(argv + std::min(argc, 2), argv + argc);
   if (mode == "--hello") {
-    std::puts(nlohmann::json(make_hello()).dump(2).c_str());
+    std::puts(nlohmann::json(make_offer(plugins)).dump(2).c_str());
     return 0;
   }
   if (mode != "--serve") {
@@ -165,7 +140,7 @@ int run(int argc, char* argv[]) {
   // Ctrl-C goes to the whole process group; the driver decides what it means.
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGTERM, SIG_IGN);
-  serve();
+  serve(plugins);
   return 0;
 }
 

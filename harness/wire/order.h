@@ -53,6 +53,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Schedule, sync_group_max, apply_group_max, fl
 // One worker's life.
 struct WorkerOrder {
   std::string directory;  // holds log/, engine/ and durable-index
+  std::string plugin;     // path of the shared object that has the engine; empty: a built-in one
   std::string engine;     // configuration name
   std::string fault;      // planted fault, or empty
   std::string workload;
@@ -82,12 +83,16 @@ struct WorkerOrder {
   // one process without a crash. The times come back as JSON in the flight recorder's message.
   std::uint32_t floor_cycles = 0;
   std::uint32_t floor_entries = 0;
+
+  // Instead of all that, run this check of the conformance suite, in `directory`, which exists and is empty.
+  // What it found is the observations' text.
+  std::string conformance_check;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerOrder, directory, engine, fault, workload, seed, protocol,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerOrder, directory, plugin, engine, fault, workload, seed, protocol,
                                    free_running, stock_tuning, tap, term, segment_bytes, create, known_synced,
                                    cut_suffix_from, recovery_crash, load_crash, flush_after_replay,
                                    check_reopen, check_backward, check_integrity, reads, load, schedule,
-                                   floor_cycles, floor_entries)
+                                   floor_cycles, floor_entries, conformance_check)
 
 // Names a class of an engine's files; see engines::FileClass.
 struct FileClassDescription {
@@ -101,6 +106,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileClassDescription, name, pattern, bytes_en
 
 // What the worker program was built with. The driver knows nothing of engines but this.
 struct EngineDescription {
+  std::string plugin;  // path of the shared object that has it; empty: built in
   std::string name;
   std::string family;
   std::string summary;
@@ -114,7 +120,7 @@ struct EngineDescription {
   std::vector<std::string> volatile_files;  // relative to the engine's directory
   std::vector<FileClassDescription> file_classes;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EngineDescription, name, family, summary, version, commit_survives,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EngineDescription, plugin, name, family, summary, version, commit_survives,
                                    flush_survives, commit_survives_kill, commit_survives_power_cut,
                                    flush_survives_power_cut, opens_after_power_cut, volatile_files,
                                    file_classes)
@@ -135,11 +141,14 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, pub
 
 struct Hello {
   std::string version;
-  std::string tap_unavailable;  // why workers cannot be tapped here; empty: they can
-  std::vector<EngineDescription> engines;
+  std::string tap_unavailable;             // why workers cannot be tapped here; empty: they can
+  std::vector<EngineDescription> engines;  // built-in ones, then each plugin's in its order
   std::vector<FaultDescription> faults;
+  std::vector<std::string> conformance_checks;  // by name, in the order of the suite
+  std::string error;  // why a plugin cannot be used, one line; the rest is then empty
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Hello, version, tap_unavailable, engines, faults)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Hello, version, tap_unavailable, engines, faults, conformance_checks,
+                                   error)
 
 // Null when the worker program does not have it.
 const EngineDescription* find_engine(const Hello& hello, std::string_view name);

@@ -11,13 +11,14 @@ _chaosgate_flags() {
     trace) echo "$run_and_replay" --cycle --lane --output --as-planned ;;
     sweep) echo --engine --seed --workload --protocol --fault --segment-bytes --dir --results --worker \
       --hang-ms --failures-max --config --entries --json --quiet --help ;;
-    selftest) echo --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
+    selftest) echo --engine --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
       --json --quiet --help ;;
     minimize) echo --dir --worker --hang-ms --config --out --tests --repeat --json --help ;;
     bench) echo --engine --seed --workload --protocol --dir --worker --hang-ms --config --cycles --images \
       --json --help ;;
+    conform) echo --engine --seed --dir --worker --hang-ms --config --json --help ;;
     report) echo --json --help ;;
-    list) echo --worker --config --json --help ;;
+    list) echo --engine --worker --config --json --help ;;
   esac
 }
 
@@ -48,7 +49,7 @@ _chaosgate() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | replay | minimize | sweep | trace | selftest | bench | report | list)
+      run | replay | minimize | sweep | trace | selftest | bench | conform | report | list)
         command=$word
         break
         ;;
@@ -63,7 +64,7 @@ _chaosgate() {
     mapfile -t COMPREPLY < <(compgen -W "$(_chaosgate_flags "$command")" -- "$current")
   else
     case $command in
-      '') values='run replay sweep trace selftest bench report list' ;;
+      '') values='run replay sweep trace selftest bench conform report list' ;;
       list) values='engines workloads faults steps invariants' ;;
       replay | report | trace)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -37,7 +37,7 @@ _chaosgate() {
     '--help[print help]' \
     '--version[print versions]' \
     '--color[colour]:when:(auto always never)' \
-    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" minimize\:"a power cut to its cause" sweep\:"die at every storage call" trace\:"the storage calls of a cycle" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
+    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" minimize\:"a power cut to its cause" sweep\:"die at every storage call" trace\:"the storage calls of a cycle" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" conform\:"what every engine must do, check by check" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
     '*::argument:->command' && ret=0
   [[ $state == command ]] || return ret
 
@@ -106,6 +106,7 @@ _chaosgate() {
     selftest)
       _arguments $common \
         '--json[print the result as JSON]' \
+        '*--engine[correct engine to run beside]:engine:_chaosgate_names engines' \
         '--seed[64 bits, decimal or hexadecimal]:seed:' \
         '--kills[most kills for each fault]:number:' \
         '--seeds[so many seeds, counted up from --seed]:number:' \
@@ -123,12 +124,19 @@ _chaosgate() {
         '--cycles[cycles to measure]:number:' \
         '--images[disk images to judge]:number:'
       ;;
+    conform)
+      _arguments $common \
+        '--json[print the result as JSON]' \
+        '*--engine[engine configuration]:engine:_chaosgate_names engines' \
+        '--seed[of the random operations]:seed:'
+      ;;
     report)
       _arguments '--json[print the result as JSON]' '--help[print help]' \
         '1:result directory or events.jsonl:_files'
       ;;
     list)
-      _arguments '--worker[the chaosgate-worker program]:program:_files' \
+      _arguments '*--engine[a plugin whose engines are listed too]:plugin:_files -g "*.so"' \
+        '--worker[the chaosgate-worker program]:program:_files' \
         '--config[TOML file with settings]:file:_files -g "*.toml"' \
         '--json[print the list as JSON]' '--help[print help]' \
         '1:what:(engines workloads faults steps invariants)'

@@ -1,0 +1,35 @@
+// Runs the conformance suite on an engine: each check in a worker process of its own, so that a check that
+// crashes, exits or hangs is one result like the others, and the rest still runs.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/campaign/stop.h"
+#include "harness/wire/order.h"
+
+namespace chaosgate::campaign {
+
+struct ConformOptions {
+  std::uint64_t seed = 0;  // of the differential checks
+  std::filesystem::path worker;
+  std::uint32_t hang_ms = 60'000;  // bound of a check
+};
+
+struct ConformResult {
+  std::string check;
+  std::string outcome;  // "passed", "failed", "died", "hung"
+  std::string detail;   // why not; may have several lines
+  std::uint64_t ms = 0;
+
+  bool passed() const { return outcome == "passed"; }
+};
+
+// Works in `directory`, which exists. Ends early when asked to stop.
+std::vector<ConformResult> run_conformance(const wire::Hello& hello, const wire::EngineDescription& engine,
+                                           const ConformOptions& options,
+                                           const std::filesystem::path& directory, StopSignal& stop);
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,109 @@
+#include "harness/campaign/engines.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/campaign/worker_parent.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Selected {
+  std::string plugin;  // absolute path; empty: built in
+  std::string name;    // empty: the plugin's first configuration
+};
+
+Selected parse_selector(const std::string& text) {
+  constexpr std::string_view kSuffix = ".so";
+  const std::size_t colon = text.rfind(".so:");
+  if (colon != std::string::npos) {
+    const std::size_t end = colon + kSuffix.size();
+    return {fs::absolute(text.substr(0, end)).lexically_normal(), text.substr(end + 1)};
+  }
+  if (text.ends_with(kSuffix) || text.find('/') != std::string::npos) {
+    return {fs::absolute(text).lexically_normal(), ""};
+  }
+  return {"", text};
+}
+
+// The configuration that is meant, of a plugin that was described.
+const std::string& configuration_of(const Selected& selected, const wire::Hello& hello) {
+  for (const wire::EngineDescription& engine : hello.engines) {
+    if (engine.plugin == selected.plugin && (selected.name.empty() || engine.name == selected.name)) {
+      return engine.name;
+    }
+  }
+  std::string known;
+  for (const wire::EngineDescription& engine : hello.engines) {
+    if (engine.plugin == selected.plugin) {
+      known += (known.empty() ? "" : ", ") + engine.name;
+    }
+  }
+  throw UsageError(
+      fmt::format("plugin {} has no configuration '{}'; it has: {}", selected.plugin, selected.name, known));
+}
+
+}  // namespace
+
+wire::Hello read_hello(const fs::path& worker, const std::vector<std::string>& plugins) {
+  if (!fs::exists(worker)) {
+    throw UsageError(fmt::format("there is no worker program {}", worker.string()));
+  }
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-hello-");
+  wire::Hello hello;
+  try {
+    hello = WorkerParent(worker, plugins, directory.path() / "output", nullptr).hello();
+  } catch (const EnvironmentError& error) {
+    throw UsageError(fmt::format("the worker program {} cannot be used: {}", worker.string(), error.what()));
+  }
+  if (!hello.error.empty()) {
+    throw UsageError(hello.error);
+  }
+  return hello;
+}
+
+wire::Hello resolve_engines(const fs::path& worker, std::vector<std::string>* engines) {
+  std::vector<Selected> selected;
+  std::vector<std::string> plugins;
+  for (const std::string& text : *engines) {
+    selected.push_back(parse_selector(text));
+    const std::string& plugin = selected.back().plugin;
+    if (!plugin.empty() && std::find(plugins.begin(), plugins.end(), plugin) == plugins.end()) {
+      plugins.push_back(plugin);
+    }
+  }
+  wire::Hello hello = read_hello(worker, plugins);
+  for (std::size_t i = 0; i < selected.size(); ++i) {
+    if (!selected[i].plugin.empty()) {
+      (*engines)[i] = configuration_of(selected[i], hello);
+    }
+  }
+  return hello;
+}
+
+const wire::EngineDescription& require_engine(const wire::Hello& hello, const std::string& name) {
+  if (const wire::EngineDescription* engine = wire::find_engine(hello, name)) {
+    return *engine;
+  }
+  std::string known;
+  for (const wire::EngineDescription& engine : hello.engines) {
+    known += (known.empty() ? "" : ", ") + engine.name;
+  }
+  throw UsageError(fmt::format("unknown engine '{}'; known: {}", name, known));
+}
+
+std::vector<std::string> plugins_of(const std::string& plugin) {
+  return plugin.empty() ? std::vector<std::string>{} : std::vector{plugin};
+}
+
+std::string selector(const wire::EngineDescription& engine) {
+  return engine.plugin.empty() ? engine.name : engine.plugin + ":" + engine.name;
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,36 @@
+// Which engine a user means: a configuration of the worker program by name, or one of a plugin by its path.
+//
+//   NAME            a built-in configuration
+//   PATH.so         the first configuration of a plugin
+//   PATH.so:NAME    any of its configurations
+//
+// The driver never loads a plugin: the worker program describes it (harness/replica/offer.h).
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/campaign/config.h"
+#include "harness/wire/order.h"
+
+namespace chaosgate::campaign {
+
+// What the worker program offers, with the engines of these plugins. Throws UsageError when it cannot be
+// started or a plugin cannot be used.
+wire::Hello read_hello(const std::filesystem::path& worker, const std::vector<std::string>& plugins = {});
+
+// The same with the plugins that `engines` name. Afterwards these are names of configurations. Throws
+// UsageError for a configuration that a plugin does not have; names of others are not looked at.
+wire::Hello resolve_engines(const std::filesystem::path& worker, std::vector<std::string>* engines);
+
+// Throws UsageError when there is none of this name.
+const wire::EngineDescription& require_engine(const wire::Hello& hello, const std::string& name);
+
+// A list of this plugin, or an empty one when `plugin` is.
+std::vector<std::string> plugins_of(const std::string& plugin);
+
+// What a user writes to mean this engine.
+std::string selector(const wire::EngineDescription& engine);
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,122 @@
+#!/bin/bash
+# Plugins that cannot be used, and plugins that misbehave: the driver is unharmed and says what happened.
+#
+# Usage: plugin_test.sh CHAOSGATE BAD_PLUGIN.so
+#
+# Every check prints a line when it fails; exit status 0 only when none did.
+set -uo pipefail
+
+chaosgate=$1
+bad_plugin=$2
+work=$(mktemp -d "${TMPDIR:-/tmp}/chaosgate-plugin-test-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+
+fail() {
+  echo "FAILED: $*" >&2
+  failures=$((failures + 1))
+}
+
+# The plugin behaves as its file's name says.
+plugin() {
+  cp "$bad_plugin" "$1.so"
+}
+
+# refused TEXT SELECTOR: exit status 2 and one line that says TEXT.
+refused() {
+  local got
+  "$chaosgate" run --engine "$2" --kills 5 >out 2>err
+  got=$?
+  [[ $got == 2 ]] || fail "$2 exits with $got instead of 2: $(head -2 err)"
+  [[ $(wc -l <err) == 1 ]] || fail "$2 prints more or less than one line: $(cat err)"
+  grep -qF -- "$1" err || fail "$2 does not say '$1': $(cat err)"
+  [[ ! -e results ]] || fail "$2 left results behind"
+}
+
+# reported TEXT NAME: a campaign ends with exit status 1 and says TEXT.
+reported() {
+  local got
+  plugin "$2"
+  "$chaosgate" run --engine "./$2.so" --kills 20 --seed 1 --hang-ms 1000 --failures-max 1 --quiet >out 2>err
+  got=$?
+  [[ $got == 1 ]] || fail "$2 exits with $got instead of 1: $(tail -2 err)"
+  grep -qF -- "$1" out err || fail "$2 is not reported with '$1': $(cat err)"
+  rm -rf results
+}
+
+# harmless NAME: a campaign passes.
+harmless() {
+  plugin "$1"
+  "$chaosgate" run --engine "./$1.so" --kills 20 --seed 1 --quiet >out 2>err || fail "$1: $(tail -3 out)"
+  rm -rf results
+}
+
+# Not usable.
+echo 'text' >text.so
+refused 'text.so: cannot be loaded as a shared object' ./text.so
+refused 'there is no such file' ./missing.so
+refused 'there is no such file' ./missing.so:any
+cp "$(ldd "$chaosgate" | awk '/libz\.so/ {print $3; exit}')" library.so
+refused 'no symbol chaosgate_engine_plugin' ./library.so
+for name in of-another-version returns-nothing named-like-a-built-in-engine with-one-name-twice with-a-contradiction \
+  without-a-function exits-on-load crashes-on-load throws-on-load hangs-on-load; do
+  plugin $name
+done
+refused 'ABI version 42, this program has 1' ./of-another-version.so
+refused 'returned nothing' ./returns-nothing.so
+refused "'lmdb' has the name of a built-in engine" ./named-like-a-built-in-engine.so
+refused "two configurations are named 'my-engine'" ./with-one-name-twice.so
+refused 'contract contradicts itself' ./with-a-contradiction.so
+refused 'a function of its table is missing' ./without-a-function.so
+refused 'exited with status 0' ./exits-on-load.so
+refused 'signal 6' ./crashes-on-load.so
+refused 'it threw: thrown while being loaded' ./throws-on-load.so
+refused 'did not describe itself within 10 s' ./hangs-on-load.so
+plugin one
+plugin another
+refused "its name 'my-engine' is that of" ./one.so,./another.so
+refused "has no configuration 'nosuch'; it has: my-engine" ./one.so:nosuch
+refused 'named twice' ./one.so,./one.so:my-engine
+
+# Usable, and misbehaving.
+reported 'threw a C++ exception through the C ABI' throws-in-write
+reported 'exited with status 0' exits-in-write
+reported 'signal 6' damages-its-heap
+reported 'unknown code 77' returns-nonsense
+reported 'no progress within the bound' hangs-in-write
+harmless prints
+harmless leaks-threads
+
+# Elsewhere on the command line.
+"$chaosgate" list engines --engine ./one.so >out 2>err || fail "list: $(cat err)"
+grep -qx 'my-engine' out || fail 'list engines does not name the configuration of a plugin'
+"$chaosgate" conform --engine ./hangs-in-write.so --hang-ms 500 --seed 1 >out 2>err
+[[ $? == 1 ]] || fail 'conform does not exit with 1 on an engine that hangs'
+grep -q ' hung ' out || fail 'conform does not say that a check hung'
+grep -q 'a configuration describes itself .* passed' out || fail 'conform does not go on after a check that hung'
+"$chaosgate" conform --engine ./exits-in-write.so --seed 1 >out 2>err
+grep -q ' died ' out || fail 'conform does not say that a check died'
+"$chaosgate" conform --engine nosuch >out 2>err
+[[ $? == 2 ]] || fail 'conform does not exit with 2 for an unknown engine'
+"$chaosgate" replay 3 --engine ./one.so --cycle 2 >out 2>err || fail "replay of a seed: $(cat err)"
+"$chaosgate" bench --engine ./one.so --cycles 3 >out 2>err || fail "bench: $(cat err)"
+"$chaosgate" selftest --engine ./one.so --fault half-batch --seed 1 --control-kills 5 --quiet >out 2>err || fail "selftest: $(cat err)"
+grep -q 'my-engine .* clean' out || fail 'selftest has no control on the plugin'
+
+# A failure's bundle brings its plugin along by path, wherever it is replayed.
+"$chaosgate" run --engine ./one.so --fault half-batch --kills 100 --seed 3 --failures-max 1 --quiet >out 2>err
+[[ $? == 1 ]] || fail 'a fault planted around a plugin is not found'
+bundles=("$PWD"/results/latest/failures/*/bundle.tar.zst)
+(cd / && "$chaosgate" replay "${bundles[0]}") >out 2>err
+[[ $? == 1 ]] || fail "the bundle of a plugin was not reproduced: $(cat err out)"
+rm one.so
+"$chaosgate" replay "${bundles[0]}" >out 2>err
+[[ $? == 2 ]] || fail 'replay without the plugin does not exit with 2'
+grep -q 'one.so: there is no such file' err || fail "replay without the plugin does not name it: $(cat err)"
+
+if ((failures)); then
+  echo "$failures checks failed" >&2
+  exit 1
+fi
+echo 'bad plugins do no harm'
