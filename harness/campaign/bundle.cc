@@ -3,7 +3,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <map>
 #include <memory>
@@ -13,6 +12,8 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/campaign/digest.h"
+#include "harness/campaign/versions.h"
 
 namespace chaosgate::campaign {
 
@@ -25,19 +26,6 @@ using nlohmann::json;
 constexpr std::string_view kImagePrefix = "image/";
 constexpr std::string_view kBasePrefix = "base/";
 constexpr const char* kTrace = "trace";
-
-std::string sha256(std::string_view bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) != 1) {
-    throw EnvironmentError("SHA-256 is not available");
-  }
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) {
-    hex += fmt::format("{:02x}", digest[i]);
-  }
-  return hex;
-}
 
 using Members = std::vector<std::pair<std::string, std::string>>;  // name, content
 
@@ -282,6 +270,23 @@ Bundle parse(const fs::path& path, Members& members) {
 }
 
 }  // namespace
+
+Bundle make_bundle(const PlanKey& key, wire::Protocol protocol, const wire::EngineDescription& engine,
+                   const crash::CyclePlan& plan, const RecoveryCase& recovery,
+                   const report::CycleEvent& event) {
+  Bundle bundle;
+  bundle.version = chaosgate_version();
+  bundle.engine_version = engine.version;
+  bundle.key = key;
+  bundle.protocol = protocol;
+  bundle.lane = event.lane;
+  bundle.cycle = event.cycle;
+  bundle.commit_survives_kill = engine.commit_survives_kill;
+  bundle.plan = plan;
+  bundle.recovery = recovery;
+  bundle.event = event;
+  return bundle;
+}
 
 void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& output, const fs::path& path,
                   const PowerCase* power) {

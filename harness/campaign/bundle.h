@@ -43,6 +43,11 @@ struct Bundle {
   std::optional<PowerCase> power;  // as read; its base only when a directory was given for it
 };
 
+// One failure, without a plan checksum and without a power case. Lane and cycle are the event's.
+Bundle make_bundle(const PlanKey& key, wire::Protocol protocol, const wire::EngineDescription& engine,
+                   const crash::CyclePlan& plan, const RecoveryCase& recovery,
+                   const report::CycleEvent& event);
+
 // Writes `<path>`; `image` may be empty (no data directory), `output` too. Throws EnvironmentError.
 void write_bundle(const Bundle& bundle, const std::filesystem::path& image,
                   const std::filesystem::path& output, const std::filesystem::path& path,

@@ -43,10 +43,6 @@ constexpr std::uint64_t kKillsPerClass = 60;
 constexpr std::size_t kAbnormalKept = 10;
 constexpr std::size_t kViolationsKept = 20;
 
-std::string utc_now(const char* format) {
-  return fmt::format(fmt::runtime(fmt::format("{{:{}}}", format)), fmt::gmtime(std::time(nullptr)));
-}
-
 // Why a cycle without a violation failed.
 std::string abnormal_detail(const CycleEvent& event) {
   const report::Death& death = event.recrashes.empty() ? event.crash : event.recrashes.back();
@@ -455,6 +451,10 @@ std::string campaign_checksum(const CampaignConfig& config) {
 
 }  // namespace
 
+std::string utc_now(const char* format) {
+  return fmt::format(fmt::runtime(fmt::format("{{:{}}}", format)), fmt::gmtime(std::time(nullptr)));
+}
+
 std::string seed_text(std::uint64_t seed) { return fmt::format("{:#x}", seed); }
 
 std::string replay_command(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
@@ -533,7 +533,9 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   const std::string no_tap = given.tap == TapUse::off ? "--tap off" : hello.tap_unavailable;
   const CampaignConfig config = no_tap.empty() ? resolved : without_tap(resolved, no_tap);
   const WorkDirectory work(config.directory, config.engines, &stop);
-  output.directory = make_result_directory(config);
+  if (output.directory.empty()) {
+    output.directory = make_result_directory(config);
+  }
   const auto begin = std::chrono::steady_clock::now();
 
   report.version = chaosgate_version();

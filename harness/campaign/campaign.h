@@ -22,7 +22,8 @@
 namespace chaosgate::campaign {
 
 struct CampaignOutput {
-  std::filesystem::path directory;  // the result directory, made by run_campaign
+  // The result directory. Empty: run_campaign makes one in config.results, by time, engines and seed.
+  std::filesystem::path directory;
   report::Progress* progress = nullptr;
   std::function<void(const std::string&)> log;  // one line for stderr; never null
 };
@@ -34,6 +35,9 @@ report::CampaignReport run_campaign(const CampaignConfig& config, StopSignal& st
 // Checks engines (names of configurations), workload, protocol and numbers before anything is written. Throws
 // UsageError.
 void validate(const CampaignConfig& config, const wire::Hello& hello);
+
+// `format` as of strftime(3).
+std::string utc_now(const char* format);
 
 // `0x2a`, as seeds are printed everywhere.
 std::string seed_text(std::uint64_t seed);

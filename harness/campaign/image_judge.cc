@@ -23,6 +23,7 @@ ImageJudge::Verdict ImageJudge::judge(const RecoveryCase& recovery, const std::f
     parent_.reap();
   }
   verdict.violations = judge.violations();
+  verdict.reported = judge.reported();
   verdict.events = judge.violation_events();
   verdict.checked = judge.checked();
   if (verdict.violations.empty()) {

@@ -34,6 +34,7 @@ class ImageJudge {
     std::vector<oracle::Violation> violations;
     std::vector<report::ViolationEvent> events;  // the same, for reports
     std::string abnormal;                        // a death nobody ordered, or an error; else empty
+    std::size_t reported = 0;                    // violations that the engine reported itself
     std::vector<std::string> checked;            // invariants
     std::unique_ptr<oracle::Oracle> oracle;      // what it believes afterwards
 

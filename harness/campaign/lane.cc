@@ -430,19 +430,10 @@ void Lane::go_back(const LaneState& state, crash::CyclePlan plan) {
 
 Bundle Lane::bundle(const CycleEvent& event) const {
   CHECK(evidence_.has_value());
-  Bundle bundle;
-  bundle.version = chaosgate_version();
-  bundle.engine_version = engine_->version;
-  bundle.key = options_.key;
-  bundle.protocol = options_.protocol;
-  bundle.lane = event.lane;
-  bundle.cycle = event.cycle;
+  Bundle bundle =
+      make_bundle(options_.key, options_.protocol, *engine_, evidence_->plan, evidence_->recovery, event);
   bundle.plan_checksum =
       fmt::format("{:016x}", plan_checksum(options_.key, options_.protocol, event.lane, event.cycle + 1));
-  bundle.commit_survives_kill = engine_->commit_survives_kill;
-  bundle.plan = evidence_->plan;
-  bundle.recovery = evidence_->recovery;
-  bundle.event = event;
   return bundle;
 }
 

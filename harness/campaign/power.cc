@@ -442,18 +442,8 @@ void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& image
 }
 
 Bundle PowerLane::bundle(const PowerFailure& failure) const {
-  Bundle bundle;
-  bundle.version = chaosgate_version();
-  bundle.engine_version = lane_->engine().version;
-  bundle.key = options_.key;
-  bundle.protocol = options_.protocol;
-  bundle.lane = options_.lane;
-  bundle.cycle = failure.plan.cycle;
-  bundle.commit_survives_kill = lane_->engine().commit_survives_kill;
-  bundle.plan = failure.plan;
-  bundle.recovery = failure.recovery;
-  bundle.event = failure.event;
-  return bundle;
+  return make_bundle(options_.key, options_.protocol, lane_->engine(), failure.plan, failure.recovery,
+                     failure.event);
 }
 
 bool PowerLane::run_load(std::uint64_t images) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <thread>
 
@@ -27,6 +28,7 @@ class PowerRun {
     const auto begin = std::chrono::steady_clock::now();
     const std::uint64_t lanes = std::min<std::uint64_t>(config_.lanes, config_.images);
     std::vector<std::thread> threads;
+    of_lanes_.resize(lanes);
     for (std::uint64_t lane = 0; lane < lanes; ++lane) {
       threads.emplace_back([this, lane, lanes] {
         try {
@@ -43,6 +45,10 @@ class PowerRun {
     }
     if (error_) {
       std::rethrow_exception(error_);
+    }
+    for (LaneResult& of_lane : of_lanes_) {  // in their order, whichever ended first
+      result_.tally.add(of_lane.tally);
+      std::move(of_lane.violations.begin(), of_lane.violations.end(), std::back_inserter(result_.violations));
     }
     report::PowerTally& tally = result_.tally;
     tally.wanted = config_.images;
@@ -71,6 +77,12 @@ class PowerRun {
   }
 
  private:
+  struct LaneResult {
+    report::PowerTally tally;
+    std::vector<std::pair<std::string, report::ViolationEvent>> violations;
+    std::uint64_t kept = 0;  // bundles
+  };
+
   static constexpr std::uint64_t kImagesForStrength = 300;
 
   static std::uint64_t share(std::uint64_t all, std::uint64_t lane, std::uint64_t lanes) {
@@ -103,8 +115,7 @@ class PowerRun {
       const std::lock_guard lock(mutex_);
       ++judged_;
       if (output_.progress != nullptr) {
-        output_.progress->update({engine_.name + " power cuts", judged_, config_.images,
-                                  static_cast<std::uint64_t>(result_.violations.size())});
+        output_.progress->update({engine_.name + " power cuts", judged_, config_.images, violations_});
       }
     };
     bool more = true;
@@ -114,11 +125,11 @@ class PowerRun {
     const std::lock_guard lock(mutex_);
     if (lane.broken_by_kill()) {
       for (const report::ViolationEvent& violation : lane.broken_by_kill()->violations) {
-        result_.violations.emplace_back(fmt::format("lane {} load {}, after a kill", number, load),
-                                        violation);
+        of_lanes_[number].violations.emplace_back(fmt::format("lane {} load {}, after a kill", number, load),
+                                                  violation);
       }
     }
-    result_.tally.add(lane.tally());
+    of_lanes_[number].tally = lane.tally();
     ended_ = ended_ || !more;
   }
 
@@ -130,8 +141,9 @@ class PowerRun {
   void keep(const PowerLane& lane, const PowerFailure& failure, std::uint64_t number, std::uint64_t load,
             report::PowerFinding* finding) {
     const std::lock_guard lock(mutex_);
+    LaneResult& mine = of_lanes_[number];
     const std::string id = fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name,
-                                       seed_text(config_.key.seed), number, load, kept_++);
+                                       seed_text(config_.key.seed), number, load, mine.kept++);
     const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
     fs::create_directories((output_.directory / relative).parent_path());
     write_bundle(lane.bundle(failure), failure.image, {}, output_.directory / relative, &failure.power);
@@ -141,7 +153,8 @@ class PowerRun {
                             number, load, finding->promised ? "" : "not promised: ", finding->invariant,
                             finding->explanation, finding->profile, finding->cause));
     if (finding->promised) {
-      result_.violations.emplace_back(
+      ++violations_;
+      mine.violations.emplace_back(
           fmt::format("power cut, lane {} load {}, weakest profile {}", number, load, finding->profile),
           report::ViolationEvent{finding->invariant, finding->cause + ": " + finding->explanation,
                                  finding->detail, finding->bundle, finding->command});
@@ -156,7 +169,8 @@ class PowerRun {
   std::mutex mutex_;  // guards what follows
   PowerResult result_;
   std::uint64_t judged_ = 0;
-  std::uint64_t kept_ = 0;
+  std::vector<LaneResult> of_lanes_;
+  std::uint64_t violations_ = 0;
   bool ended_ = false;
   std::exception_ptr error_;
 };

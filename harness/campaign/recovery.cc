@@ -80,8 +80,11 @@ void RecoveryJudge::judge(std::string_view bytes) {
     isolation_ = isolation_ || seen.isolation.has_value();
     return;
   }
-  once(&integrity_, seen.integrity.has_value(),
-       [&] { add({Invariant::state_stable}, oracle_.check_integrity(*seen.integrity)); });
+  once(&integrity_, seen.integrity.has_value(), [&] {
+    const std::size_t before = violations_.size();
+    add({Invariant::state_stable}, oracle_.check_integrity(*seen.integrity));
+    reported_ += violations_.size() - before;
+  });
   once(&probe_, seen.probe.has_value(),
        [&] { add({Invariant::state_writable}, oracle_.check_probe(*seen.probe)); });
   once(&isolation_, seen.isolation.has_value(),
@@ -116,6 +119,7 @@ void RecoveryJudge::judge_failure(const wire::FlightRecorder& recorder) {
   const std::string message = recorder.message.data();
   const auto broken = [&](Invariant invariant) {
     add({invariant}, {Violation{invariant, "recovery ended with an error: " + message, {}, 0}});
+    ++reported_;
   };
   switch (recorder.failure.load()) {
     case wire::Failure::open_log:

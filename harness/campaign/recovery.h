@@ -44,6 +44,9 @@ class RecoveryJudge {
 
   const wire::WorkerOrder& order() const { return order_; }
   const std::vector<oracle::Violation>& violations() const { return violations_; }
+  // How many of them the engine reported itself, by an error or its integrity check; nothing was given out
+  // that is wrong.
+  std::size_t reported() const { return reported_; }
   // The same for reports: with the indexes that had to hold and those that the recovery read.
   std::vector<report::ViolationEvent> violation_events() const;
   // A failure that breaks no invariant of the engine's: the load or the environment. Empty when there is
@@ -62,6 +65,7 @@ class RecoveryJudge {
   const wire::WorkerOrder& order_;
   oracle::CrashIndexes crash_;
   std::vector<oracle::Violation> violations_;
+  std::size_t reported_ = 0;
   std::string abnormal_;
   std::vector<std::string> checked_;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> read_;  // durable index and witness, once shown

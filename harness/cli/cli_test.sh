@@ -51,6 +51,14 @@ bad 2 "expected a whole number" run --seed 0x1ffffffffffffffff
 bad 2 "expected a whole number" run --seed -1
 bad 2 'lanes 0' run --lanes 0
 bad 2 'in-batch, sidecar or both' run --protocol neither
+bad 2 'at least one disk image' run --faults power --images 0
+bad 2 "nosuch" run --faults power --profile nosuch
+bad 2 "nosuch" run --faults power --profile xfs+nosuch
+bad 2 'nosuch' run --faults kill,nosuch
+bad 2 'there is no bundle' minimize none.tar.zst
+bad 2 'name it with --engine' certify
+bad 2 "unknown; known: conformance, kill" certify --engine lmdb --level nosuch
+bad 2 "unknown engine 'nosuch'" certify --engine nosuch
 bad 2 'some of timer, step, call' run --crash never
 bad 2 "unknown planted fault 'nosuch'" run --fault nosuch
 bad 2 'given 2 times' run --kills 5 --kills 6
@@ -115,6 +123,28 @@ grep -q '^reproduced 3 of 3' out || fail "the bundle was not reproduced: $(tail 
 head -c $(($(stat -c %s "$bundle") / 2)) "$bundle" >half.tar.zst
 bad 2 'half.tar.zst' replay half.tar.zst
 bad 2 'does not go with a bundle' replay "$bundle" --engine lmdb
+bad 2 'of a kill, not of a power cut' minimize "$bundle"
+
+# A power cut: a bundle with its trace, minimized to one sentence. More images than exist are no error.
+"$chaosgate" run --engine lmdb --faults power --fault dir-never-synced --profile strict --images 400 --seed 5 --quiet \
+  >out 2>err
+[[ $? == 1 ]] || fail "a power cut that loses acknowledged entries does not exit with 1: $(cat err)"
+power_bundle=$(tail -1 out | sed 's/^chaosgate replay //')
+"$chaosgate" minimize "$power_bundle" --out small.tar.zst >out 2>err
+[[ $? == 1 ]] || fail "a minimized bundle that fails every time does not exit with 1: $(cat err)"
+grep -q 'reproduced       20 of 20' out || fail "minimize does not reproduce: $(cat out)"
+head -c $(($(stat -c %s "$power_bundle") / 2)) "$power_bundle" >half.tar.zst
+bad 2 'half.tar.zst' minimize half.tar.zst
+"$chaosgate" run --engine lmdb --faults power --images 100000 --loads 1 --seed 5 --quiet >out 2>err ||
+  fail "more images than exist: $(cat err)"
+grep -q '100000 images were asked for; 1 loads have' err || fail "nobody says how many images exist: $(cat err)"
+
+# A certificate, of the first levels.
+"$chaosgate" certify --engine lmdb --level kill --kills 40 --seed 0x2a --no-selftest --out certificate --quiet >out 2>err
+[[ $? == 3 ]] || fail "40 kills are too few to certify anything: $(cat err)"
+grep -q '"level_reached": "conformance"' certificate/certificate.json || fail 'the certificate does not say its level'
+[[ -s certificate/certificate.html ]] || fail 'the certificate has no page'
+bad 2 'holds a certificate already' certify --engine lmdb --no-selftest --out certificate
 "$chaosgate" replay 3 --engine lmdb --cycle 2 --plan-checksum 0000000000000000 >out 2>err
 [[ $? == 125 ]] || fail 'another plan is not untestable'
 "$chaosgate" replay 3 --engine lmdb --cycle 2 >out 2>err || fail 'a clean replay does not exit with 0'
@@ -126,7 +156,7 @@ has_escape "$(CLICOLOR_FORCE=1 NO_COLOR=1 "$chaosgate" report results/latest)" &
 has_escape "$("$chaosgate" report results/latest)" && fail 'a pipe is coloured'
 
 # Help and versions.
-for command in run replay selftest bench report list; do
+for command in run replay minimize sweep trace selftest bench certify conform report list; do
   [[ $("$chaosgate" $command --help) == *Example* ]] || fail "$command --help has no example"
 done
 [[ $("$chaosgate" --version --json) == *'"rocksdb"'* ]] || fail '--version --json does not name RocksDB'

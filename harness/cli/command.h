@@ -31,6 +31,7 @@ Command make_run_command(CLI::App& parent, Globals& globals);
 Command make_replay_command(CLI::App& parent, Globals& globals);
 Command make_selftest_command(CLI::App& parent, Globals& globals);
 Command make_bench_command(CLI::App& parent, Globals& globals);
+Command make_certify_command(CLI::App& parent, Globals& globals);
 Command make_conform_command(CLI::App& parent, Globals& globals);
 Command make_report_command(CLI::App& parent, Globals& globals);
 Command make_sweep_command(CLI::App& parent, Globals& globals);

@@ -43,6 +43,7 @@ wire::EngineDescription describe(const engines::EngineConfig& config, const std:
   description.commit_survives_power_cut = config.contract.commit >= engines::Durability::power_cut;
   description.flush_survives_power_cut = config.contract.flush >= engines::Durability::power_cut;
   description.opens_after_power_cut = config.contract.opens_after_power_cut;
+  description.checksums = config.contract.checksums;
   description.volatile_files = config.contract.volatile_files;
   for (const engines::FileClass& file_class : config.file_classes) {
     description.file_classes.push_back({file_class.name, file_class.pattern, file_class.bytes_end,

@@ -161,6 +161,8 @@ struct FaultResult {
   bool by_power_cut = false;
   std::string profile;           // the weakest under which it was found
   std::string profile_expected;  // found under another one, it counts as not found
+
+  bool operator==(const FaultResult&) const = default;
 };
 
 // "12 kills", "340 disk images".

@@ -117,12 +117,13 @@ struct EngineDescription {
   bool commit_survives_power_cut = false;
   bool flush_survives_power_cut = false;
   bool opens_after_power_cut = false;
+  bool checksums = false;                   // damage at rest is detected, it says
   std::vector<std::string> volatile_files;  // relative to the engine's directory
   std::vector<FileClassDescription> file_classes;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EngineDescription, plugin, name, family, summary, version, commit_survives,
                                    flush_survives, commit_survives_kill, commit_survives_power_cut,
-                                   flush_survives_power_cut, opens_after_power_cut, volatile_files,
+                                   flush_survives_power_cut, opens_after_power_cut, checksums, volatile_files,
                                    file_classes)
 
 struct FaultDescription {

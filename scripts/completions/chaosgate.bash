@@ -16,6 +16,8 @@ _chaosgate_flags() {
     minimize) echo --dir --worker --hang-ms --config --out --tests --repeat --json --help ;;
     bench) echo --engine --seed --workload --protocol --dir --worker --hang-ms --config --cycles --images \
       --json --help ;;
+    certify) echo --engine --kills --seed --images --profile --lanes --protocol --dir --worker --hang-ms \
+      --failures-max --selftest --no-selftest --config --level --io-kills --damages --soak-kills --out --json --quiet --help ;;
     conform) echo --engine --seed --dir --worker --hang-ms --config --json --help ;;
     report) echo --json --help ;;
     list) echo --engine --worker --config --json --help ;;
@@ -49,7 +51,7 @@ _chaosgate() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | replay | minimize | sweep | trace | selftest | bench | conform | report | list)
+      run | replay | minimize | sweep | trace | selftest | bench | certify | conform | report | list)
         command=$word
         break
         ;;
@@ -64,7 +66,7 @@ _chaosgate() {
     mapfile -t COMPREPLY < <(compgen -W "$(_chaosgate_flags "$command")" -- "$current")
   else
     case $command in
-      '') values='run replay sweep trace selftest bench conform report list' ;;
+      '') values='run replay minimize sweep trace selftest bench certify conform report list' ;;
       list) values='engines workloads faults steps invariants' ;;
       replay | report | trace)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")

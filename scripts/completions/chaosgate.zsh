@@ -37,7 +37,7 @@ _chaosgate() {
     '--help[print help]' \
     '--version[print versions]' \
     '--color[colour]:when:(auto always never)' \
-    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" minimize\:"a power cut to its cause" sweep\:"die at every storage call" trace\:"the storage calls of a cycle" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" conform\:"what every engine must do, check by check" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
+    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" minimize\:"a power cut to its cause" sweep\:"die at every storage call" trace\:"the storage calls of a cycle" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" certify\:"what an engine survives, as a certificate" conform\:"what every engine must do, check by check" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
     '*::argument:->command' && ret=0
   [[ $state == command ]] || return ret
 
@@ -123,6 +123,26 @@ _chaosgate() {
         '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)' \
         '--cycles[cycles to measure]:number:' \
         '--images[disk images to judge]:number:'
+      ;;
+    certify)
+      _arguments $common \
+        '--json[print the certificate as JSON]' \
+        '--quiet[no progress on stderr]' \
+        '--engine[engine configuration]:engine:_chaosgate_names engines' \
+        '--seed[64 bits, decimal or hexadecimal]:seed:' \
+        '--kills[confirmed kills]:number:' \
+        '--images[disk images]:number:' \
+        '--profile[what a file system promises]:profile:(prefix btrfs ext4-ordered xfs ext4-writeback strict)' \
+        '--lanes[cycles side by side]:number:' \
+        '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)' \
+        '--failures-max[end a campaign after so many]:number:' \
+        '(--no-selftest)--selftest[also run against every planted fault]' \
+        '(--selftest)--no-selftest[do not]' \
+        '--level[the last level to try]:level:(conformance kill io power damage soak)' \
+        '--io-kills[kills of level io]:number:' \
+        '--damages[damaged files of level damage]:number:' \
+        '--soak-kills[kills of level soak]:number:' \
+        '--out[directory for the certificate]:directory:_files -/'
       ;;
     conform)
       _arguments $common \

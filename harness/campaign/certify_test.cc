@@ -1,0 +1,102 @@
+#include "harness/campaign/certify.h"
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/test.h"
+
+using namespace chaosgate;
+using namespace chaosgate::campaign;
+namespace fs = std::filesystem;
+
+namespace {
+
+report::Certificate certify_in(const TempDir& directory, const std::string& name, CertifyOptions options) {
+  options.directory = directory.path() / name;
+  StopSignal stop;
+  CampaignOutput output;
+  output.log = [](const std::string&) {};
+  report::Certificate certificate = certify(options, stop, output);
+  // What may differ.
+  certificate.started.clear();
+  certificate.seconds = 0;
+  for (report::CertificateLevel& level : certificate.levels) {
+    level.seconds = 0;
+    for (report::CertificateException& exception : level.exceptions) {
+      exception.command.clear();  // has the directory
+    }
+  }
+  return certificate;
+}
+
+CertifyOptions options_for(const std::string& engine) {
+  CertifyOptions options;
+  options.config.engines = {engine};
+  options.config.key.seed = 9;
+  options.config.kills = 60;
+  options.config.images = 60;
+  options.config.worker = CHAOSGATE_WORKER;
+  options.io_kills = options.soak_kills = 30;
+  options.damages = 60;
+  options.self_test = false;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a correct engine reaches the last level, twice with the same certificate") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
+  const report::Certificate first = certify_in(directory, "first", options_for("lmdb"));
+  REQUIRE(first.levels.size() == certificate_levels().size());
+  for (const report::CertificateLevel& level : first.levels) {
+    INFO(level.name);
+    CHECK(level.verdict != "fail");
+    CHECK(level.verdict != "not run");
+    CHECK_FALSE(level.tried.empty());
+  }
+  CHECK(first.levels[0].verdict == "pass");
+  CHECK(first.levels[1].tried.front() == std::pair<std::string, std::uint64_t>("kills", 60));
+  CHECK(fs::exists(directory.path() / "first/kill/result.json"));
+  CHECK(first == certify_in(directory, "second", options_for("lmdb")));
+}
+
+TEST_CASE("a level that fails ends what was reached, names the failure and its bundle") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
+  CertifyOptions options = options_for("lmdb");
+  options.config.key.fault = "lost-batch";
+  options.level = "power";
+  const report::Certificate certificate = certify_in(directory, "certificate", options);
+  REQUIRE(certificate.levels.size() == 4);
+  CHECK(certificate.level_reached() == "conformance");
+  CHECK(certificate.exit_status() == report::ExitStatus::violation);
+  const report::CertificateLevel& kill = certificate.levels[1];
+  CHECK(kill.verdict == "fail");
+  REQUIRE_FALSE(kill.exceptions.empty());
+  CHECK(kill.exceptions.front().invariant == "state.prefix");
+  CHECK(fs::exists(directory.path() / "certificate" / kill.exceptions.front().bundle));
+}
+
+TEST_CASE("what a contract does not promise is an exception and fails no level") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
+  CertifyOptions options = options_for("lmdb-nosync");
+  options.level = "power";
+  const report::Certificate certificate = certify_in(directory, "certificate", options);
+  const report::CertificateLevel& power = certificate.levels[3];
+  CHECK(power.verdict != "fail");
+  REQUIRE_FALSE(power.exceptions.empty());
+  for (const report::CertificateException& exception : power.exceptions) {
+    CHECK_FALSE(exception.promised);
+  }
+}
+
+TEST_CASE("a certificate is of one known engine and level, and is never overwritten") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
+  CertifyOptions options = options_for("lmdb");
+  options.level = "immortal";
+  CHECK_THROWS_AS(certify_in(directory, "a", options), UsageError);
+  options = options_for("nobody");
+  CHECK_THROWS_AS(certify_in(directory, "a", options), UsageError);
+  CHECK_FALSE(fs::exists(directory.path() / "a"));
+  fs::create_directory(directory.path() / "a");
+  replace_file(directory.path() / "a/certificate.json", "{}");
+  CHECK_THROWS_AS(certify_in(directory, "a", options_for("lmdb")), UsageError);
+}

@@ -1,0 +1,263 @@
+#include "harness/campaign/damage.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fnmatch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/rng.h"
+#include "harness/base/unique_fd.h"
+#include "harness/campaign/image_judge.h"
+#include "harness/campaign/lane.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t kSectorBytes = 512;
+constexpr std::uint64_t kDamagesPerState = 40;  // then the load goes on, and another state is damaged
+constexpr int kCyclesPerState = 2;
+
+// Bytes of one file that belong to one class.
+struct Region {
+  std::string path;  // relative to the data directory
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+using Regions = std::map<std::string, std::vector<Region>>;  // by class
+
+bool matches(const std::string& pattern, const std::string& name) {
+  return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+}
+
+// What of the engine's files may be damaged. Files for people and locks hold nothing; the marker is ours.
+Regions regions_of(const wire::EngineDescription& engine, const fs::path& image) {
+  const fs::path root = image / "engine";
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
+    if (entry.is_regular_file()) {
+      files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  Regions regions;
+  for (const fs::path& file : files) {
+    const std::string name = fs::relative(file, root).string();
+    const bool is_volatile = std::any_of(engine.volatile_files.begin(), engine.volatile_files.end(),
+                                         [&](const std::string& pattern) { return matches(pattern, name); });
+    if (is_volatile) {
+      continue;
+    }
+    const std::uint64_t size = fs::file_size(file);
+    std::uint64_t begin = 0;
+    for (const wire::FileClassDescription& one : engine.file_classes) {
+      if (!matches(one.pattern, name)) {
+        continue;
+      }
+      const std::uint64_t end = one.bytes_end == 0 ? size : std::min(one.bytes_end, size);
+      if (!one.informational && one.name != "lock" && one.name != "marker" && begin < end) {
+        regions[one.name].push_back({"engine/" + name, begin, end});
+      }
+      begin = std::max(begin, end);
+      if (one.bytes_end == 0) {
+        break;
+      }
+    }
+  }
+  return regions;
+}
+
+// Changes the file; what was done, or nothing when the sector holds only zeroes.
+std::optional<std::string> damage(const fs::path& data, const Region& region, Rng& rng) {
+  const fs::path path = data / region.path;
+  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file) {
+    throw_errno(path.string());
+  }
+  const std::uint64_t at = rng.between(region.begin, region.end - 1);
+  const bool sector = rng.chance(1, 3);
+  const unsigned bit = static_cast<unsigned>(rng.below(8));
+  const std::uint64_t begin = sector ? std::max(at / kSectorBytes * kSectorBytes, region.begin) : at;
+  const std::uint64_t size =
+      sector ? std::min((at / kSectorBytes + 1) * kSectorBytes, region.end) - begin : 1;
+  std::array<char, kSectorBytes> bytes{};
+  if (::pread(file.get(), bytes.data(), size, static_cast<off_t>(begin)) != static_cast<ssize_t>(size)) {
+    throw_errno(path.string());
+  }
+  if (sector) {
+    if (std::all_of(bytes.begin(), bytes.end(), [](char byte) { return byte == 0; })) {
+      return std::nullopt;
+    }
+    bytes.fill(0);
+  } else {
+    bytes[0] = static_cast<char>(bytes[0] ^ (1 << bit));
+  }
+  if (::pwrite(file.get(), bytes.data(), size, static_cast<off_t>(begin)) != static_cast<ssize_t>(size)) {
+    throw_errno(path.string());
+  }
+  return sector ? fmt::format("bytes {}..{} of {} lost", begin, begin + size - 1, region.path)
+                : fmt::format("bit {} of byte {} of {} flipped", bit, begin, region.path);
+}
+
+class DamageRun {
+ public:
+  DamageRun(const DamageOptions& options, StopSignal& stop, const OnDamage& on_finding)
+      : options_(options),
+        stop_(stop),
+        on_finding_(on_finding),
+        rng_(Rng(options.key.seed).fork("damage").fork(options.lane)) {
+    std::error_code error;
+    if (!fs::create_directory(options_.directory, error)) {
+      throw_errno("create " + options_.directory.string(), error ? error.value() : EEXIST);
+    }
+    LaneOptions lane;
+    lane.key = options.key;
+    lane.plugin = options.plugin;
+    lane.engine = options.engine;
+    lane.protocol = options.protocol;
+    lane.lane = options.lane;
+    lane.directory = options.directory / "lane";
+    lane.worker = options.worker;
+    lane.hang_ms = options.hang_ms;
+    lane.keep_images = false;
+    lane_.emplace(lane, &stop);
+    judge_.emplace(options.worker, options.plugin, options.directory / "judge.output", options.key.workload,
+                   options.key.seed, options.hang_ms, &stop);
+  }
+  ~DamageRun() {
+    lane_.reset();
+    judge_.reset();
+    std::error_code ignored;
+    fs::remove_all(options_.directory, ignored);
+  }
+  DamageRun(const DamageRun&) = delete;
+  DamageRun& operator=(const DamageRun&) = delete;
+
+  report::DamageTally run() {
+    if (!lane_->prepare()) {
+      return tally_;
+    }
+    while (tally_.judged() < options_.damages && !stop_.requested()) {
+      for (int i = 0; i < kCyclesPerState; ++i) {
+        if (!lane_->run_cycle(i + 1 == kCyclesPerState).recovered) {
+          return tally_;
+        }
+      }
+      fs::remove_all(options_.directory / "state");
+      const LaneState state = lane_->keep_state(options_.directory / "state");
+      const Regions regions = regions_of(lane_->engine(), state.image);
+      if (regions.empty()) {
+        return tally_;
+      }
+      for (std::uint64_t i = 0;
+           i < kDamagesPerState && tally_.judged() < options_.damages && !stop_.requested(); ++i) {
+        damage_one(state, regions);
+      }
+    }
+    return tally_;
+  }
+
+ private:
+  void damage_one(const LaneState& state, const Regions& regions) {
+    Rng rng = rng_.fork(drawn_++);
+    const auto& [file_class, candidates] =
+        *std::next(regions.begin(), static_cast<std::ptrdiff_t>(rng.below(regions.size())));
+    const Region& region = candidates[rng.below(candidates.size())];
+    const fs::path image = fresh("image");
+    copy_tree(state.image, image);
+    const std::optional<std::string> what = damage(image, region, rng);
+    if (!what) {
+      return;
+    }
+    RecoveryCase recovery;
+    recovery.crash = state.indexes;
+    recovery.belief = state.belief;
+    recovery.order = worker_order(options_.key, options_.plugin, options_.engine, options_.protocol,
+                                  lane_->plan(state.cycle), {});
+    recovery.order.term = opening_term(state.cycle);
+    recovery.order.known_synced = recovery.crash.synced;
+    recovery.order.check_backward = recovery.order.check_integrity = true;
+    const fs::path data = fresh("data");
+    copy_tree(image, data);
+    const ImageJudge::Verdict verdict = judge_->judge(recovery, data);
+    if (verdict.driven.outcome == report::Outcome::stopped) {
+      return;
+    }
+    report::DamageCounts& counts = tally_.by_class[file_class];
+    if (!verdict.failed()) {
+      ++counts.harmless;
+      return;
+    }
+    if (verdict.violations.empty()) {
+      ++counts.died;
+      add(file_class, false, *what, "abnormal death", verdict.abnormal, recovery, verdict, image,
+          state.cycle);
+    } else if (verdict.violations.size() > verdict.reported) {
+      ++counts.silent;
+      const oracle::Violation& first = verdict.violations.front();
+      add(file_class, true, *what, std::string(oracle::to_string(first.invariant)), first.explanation,
+          recovery, verdict, image, state.cycle);
+    } else {
+      ++counts.detected;
+    }
+  }
+
+  void add(const std::string& file_class, bool silent, const std::string& what, const std::string& invariant,
+           const std::string& explanation, RecoveryCase& recovery, const ImageJudge::Verdict& verdict,
+           const fs::path& image, std::uint64_t cycle) {
+    const report::DamageFinding finding = {file_class, silent, invariant, what, explanation, 1, "", ""};
+    const std::size_t before = tally_.findings.size();
+    report::DamageFinding& kept = tally_.add(finding);
+    if (tally_.findings.size() == before || !on_finding_) {
+      return;
+    }
+    recovery.violations = verdict.violations;
+    report::CycleEvent event;
+    event.engine = options_.engine;
+    event.protocol = wire::to_string(options_.protocol);
+    event.workload = options_.key.workload;
+    event.fault = options_.key.fault;
+    event.lane = options_.lane;
+    event.cycle = cycle;
+    event.crash.kind = "damage";
+    event.crash.planned = what;
+    event.checked = verdict.checked;
+    event.violations = verdict.events;
+    on_finding_(
+        make_bundle(options_.key, options_.protocol, lane_->engine(), lane_->plan(cycle), recovery, event),
+        image, &kept);
+  }
+
+  fs::path fresh(const std::string& name) const {
+    const fs::path path = options_.directory / name;
+    fs::remove_all(path);
+    return path;
+  }
+
+  const DamageOptions options_;
+  StopSignal& stop_;
+  const OnDamage& on_finding_;
+  const Rng rng_;
+  std::optional<Lane> lane_;
+  std::optional<ImageJudge> judge_;
+  std::uint64_t drawn_ = 0;
+  report::DamageTally tally_;
+};
+
+}  // namespace
+
+report::DamageTally run_damage(const DamageOptions& options, StopSignal& stop, const OnDamage& on_finding) {
+  return DamageRun(options, stop, on_finding).run();
+}
+
+}  // namespace chaosgate::campaign

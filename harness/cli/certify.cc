@@ -1,0 +1,106 @@
+// chaosgate certify: what an engine survives, level by level, as a document that can be filed.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/campaign/certify.h"
+#include "harness/cli/command.h"
+#include "harness/cli/settings.h"
+#include "harness/report/certificate.h"
+
+namespace chaosgate::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+using report::ExitStatus;
+
+struct Options {
+  explicit Options(CLI::App& app)
+      : settings(app, {"engine", "kills", "seed", "images", "profile", "lanes", "protocol", "dir", "worker",
+                       "hang-ms", "failures-max", "selftest"}) {}
+
+  Settings settings;
+  std::string level = "soak";
+  std::string io_kills = "250";
+  std::string damages = "400";
+  std::string soak_kills = "500";
+  std::string out;
+  bool json = false;
+  bool quiet = false;
+};
+
+ExitStatus run(Options& options, const Globals& globals) {
+  campaign::CertifyOptions certify;
+  certify.config = options.settings.resolve();
+  if (options.settings.source("engine") == "default" || certify.config.engines.size() != 1) {
+    throw UsageError("a certificate is of one engine: name it with --engine");
+  }
+  certify.config.worker = find_worker(certify.config.worker);
+  certify.self_test = certify.config.self_test || options.settings.source("selftest") == "default";
+  certify.level = options.level;
+  certify.io_kills = parse_number("--io-kills", options.io_kills, 1, 1'000'000);
+  certify.damages = parse_number("--damages", options.damages, 1, 1'000'000);
+  certify.soak_kills = parse_number("--soak-kills", options.soak_kills, 1, 10'000'000);
+  const std::string& engine = certify.config.engines.front();
+  const std::size_t colon = engine.rfind(':');
+  certify.directory = options.out.empty() ? fs::path("results/certificates") /
+                                                (colon == std::string::npos ? fs::path(engine).stem().string()
+                                                                            : engine.substr(colon + 1))
+                                          : fs::path(options.out);
+  report::Progress progress(!options.quiet);
+  campaign::CampaignOutput output;
+  output.progress = &progress;
+  output.log = [&](const std::string& line) {
+    progress.clear();
+    log_line(line);
+  };
+  report::Certificate certificate = campaign::certify(certify, *globals.stop, output);
+  progress.clear();
+  certificate.command = globals.command_line + (options.settings.source("seed") == "default"
+                                                    ? " --seed " + campaign::seed_text(certificate.seed)
+                                                    : "");
+  const std::string json = report::render_certificate_json(certificate);
+  replace_file(certify.directory / "certificate.html", report::render_certificate_html(certificate));
+  replace_file(certify.directory / "certificate.json", json);
+  log_line("certificate in " + certify.directory.string());
+  std::fputs(options.json ? json.c_str() : report::render_certificate_text(certificate).c_str(), stdout);
+  if (globals.stop->requested()) {
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
+  }
+  return certificate.exit_status();
+}
+
+}  // namespace
+
+Command make_certify_command(CLI::App& parent, Globals& globals) {
+  CLI::App* app = parent.add_subcommand(
+      "certify", "try an engine level by level, and write what it survives as a certificate");
+  auto options = std::make_shared<Options>(*app);
+  std::string levels;
+  for (const std::string& level : campaign::certificate_levels()) {
+    levels += (levels.empty() ? "" : ", ") + level;
+  }
+  app->add_option("--level", options->level, "the last level to try, of " + levels)->type_name("LEVEL");
+  app->add_option("--io-kills", options->io_kills, "kills of level io (default 250)")->type_name("N");
+  app->add_option("--damages", options->damages, "damaged files of level damage (default 400)")
+      ->type_name("N");
+  app->add_option("--soak-kills", options->soak_kills, "kills of level soak (default 500)")->type_name("N");
+  app->add_option("--out", options->out,
+                  "directory for the certificate; default: results/certificates/ENGINE")
+      ->type_name("DIR");
+  app->add_flag("--json", options->json, "print the certificate as JSON");
+  app->add_flag("--quiet", options->quiet, "no progress on stderr");
+  app->footer(
+      "Examples:\n"
+      "  chaosgate certify --engine lmdb\n"
+      "  chaosgate certify --engine build/release/plugins/sqlite.so:sqlite-wal-full --level power --images "
+      "5000\n\n"
+      "Exit status: 0 every level passed, 1 one failed, 2 usage, 3 one is inconclusive, 130 or 143 "
+      "interrupted.");
+  return {app, [options, &globals] { return run(*options, globals); }};
+}
+
+}  // namespace chaosgate::cli
