@@ -12,6 +12,19 @@ namespace chaosgate::campaign {
 using oracle::Invariant;
 using oracle::Violation;
 
+namespace {
+
+// Engines name files with their whole path; where the work directory was says nothing.
+std::string without_directory(std::string message, const std::string& directory) {
+  const std::string prefix = directory + "/";
+  for (std::size_t at = message.find(prefix); at != std::string::npos; at = message.find(prefix, at)) {
+    message.erase(at, prefix.size());
+  }
+  return message;
+}
+
+}  // namespace
+
 void RecoveryJudge::add(std::initializer_list<Invariant> checked, std::vector<Violation> found) {
   for (const Invariant invariant : checked) {
     const std::string name(oracle::to_string(invariant));
@@ -116,7 +129,7 @@ bool RecoveryJudge::complete() const {
 }
 
 void RecoveryJudge::judge_failure(const wire::FlightRecorder& recorder) {
-  const std::string message = recorder.message.data();
+  const std::string message = without_directory(recorder.message.data(), order_.directory);
   const auto broken = [&](Invariant invariant) {
     add({invariant}, {Violation{invariant, "recovery ended with an error: " + message, {}, 0}});
     ++reported_;
