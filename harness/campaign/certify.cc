@@ -295,12 +295,10 @@ class Certification {
       damage.hang_ms = config_.hang_ms;
       tally.add(run_damage(
           damage, stop_, [&](const Bundle& bundle, const fs::path& image, report::DamageFinding* finding) {
-            const fs::path relative =
-                fs::path(level->name) / "failures" /
-                fmt::format(
-                    "{}-lane{}-{}", engine_->name, lane,
-                    finding->file_class + (finding->silent ? "-silent-" : "-died-") + finding->invariant) /
-                "bundle.tar.zst";
+            std::string id = fmt::format("{}-lane{}-{}-{}-{}", engine_->name, lane, finding->file_class,
+                                         finding->silent ? "silent" : "died", finding->invariant);
+            std::replace(id.begin(), id.end(), ' ', '-');
+            const fs::path relative = fs::path(level->name) / "failures" / id / "bundle.tar.zst";
             fs::create_directories((options_.directory / relative).parent_path());
             write_bundle(bundle, image, {}, options_.directory / relative);
             finding->bundle = relative.string();
