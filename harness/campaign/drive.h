@@ -48,7 +48,7 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
                       std::uint32_t hang_ms, const Tapped& tapped = {});
 
 // Lets a ready worker load until it dies: at its order's crash point, at a storage call among `faults`, or by
-// our SIGKILL after `timer_us`. Throws like drive_recovery().
+// our SIGKILL after `timer_us`. It hangs when it takes no step for `hang_ms`. Throws like drive_recovery().
 Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms,
                   const std::vector<tap::StorageFault>& faults = {});
 

@@ -29,6 +29,8 @@ namespace {
 constexpr std::uint64_t kNsPerUs = 1000;
 // A steered load has come to what it was steered to long before, or never will.
 constexpr std::uint32_t kSteeredEntriesMax = 600;
+// The same in chores that are forced to come to a place: a compaction may cost more than all else together.
+constexpr std::uint32_t kSteeredChoresMax = 24;
 
 fs::path make_directory(const fs::path& path) {
   std::error_code error;
@@ -136,7 +138,11 @@ crash::CyclePlan Lane::steered(crash::CyclePlan plan) {
   }
   plan.steer = 0;
   // A place may have been seen under other maintenance only, and never be reached: give up early.
-  plan.schedule.entries_max = std::min(plan.schedule.entries_max, kSteeredEntriesMax);
+  std::uint32_t entries = kSteeredEntriesMax;
+  if (plan.schedule.forced != wire::Chore::none) {
+    entries = std::min(entries, std::max(plan.schedule.forced_every, 1U) * kSteeredChoresMax);
+  }
+  plan.schedule.entries_max = std::min(plan.schedule.entries_max, entries);
   return plan;
 }
 
