@@ -89,12 +89,6 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
         break;
       }
       case WorkerParent::Event::timeout:
-        // A long load is none that hangs.
-        if (const std::uint64_t now = wire::monotonic_ns(); now >= hang_at && steps_taken(recorder) > steps) {
-          steps = steps_taken(recorder);
-          hang_at = now + hang_ms * kNsPerMs;
-          break;
-        }
         driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
         ended = true;
         break;
@@ -153,6 +147,12 @@ Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, s
         }
         break;
       case WorkerParent::Event::timeout:
+        // A long load is none that hangs.
+        if (const std::uint64_t now = wire::monotonic_ns(); now >= hang_at && steps_taken(recorder) > steps) {
+          steps = steps_taken(recorder);
+          hang_at = now + hang_ms * kNsPerMs;
+          break;
+        }
         driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
         ended = true;
         break;
