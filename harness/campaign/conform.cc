@@ -1,5 +1,6 @@
 #include "harness/campaign/conform.h"
 
+#include "harness/campaign/drive.h"
 #include "harness/campaign/worker_parent.h"
 
 namespace chaosgate::campaign {
@@ -7,8 +8,6 @@ namespace chaosgate::campaign {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::uint64_t kNsPerMs = 1'000'000;
 
 ConformResult run_check(WorkerParent& parent, const wire::WorkerOrder& order, std::uint32_t hang_ms) {
   ConformResult result;

@@ -13,9 +13,6 @@ using wire::Phase;
 
 namespace {
 
-constexpr std::uint64_t kNsPerUs = 1000;
-constexpr std::uint64_t kNsPerMs = 1'000'000;
-
 // Collects a worker that is dead or dying, and names its end. `driven.outcome` is what was ordered from
 // outside (killed, missed, hung, stopped), or failed when the worker ended by itself.
 void collect(WorkerParent& parent, bool clean_end_is_fine, Driven& driven) {

@@ -17,6 +17,9 @@
 
 namespace chaosgate::campaign {
 
+inline constexpr std::uint64_t kNsPerUs = 1000;
+inline constexpr std::uint64_t kNsPerMs = 1'000'000;
+
 struct Driven {
   report::Outcome outcome = report::Outcome::failed;
   std::string detail;          // why, for anything but an ordered end

@@ -26,7 +26,6 @@ using wire::Phase;
 
 namespace {
 
-constexpr std::uint64_t kNsPerUs = 1000;
 // A steered load has come to what it was steered to long before, or never will.
 constexpr std::uint32_t kSteeredEntriesMax = 600;
 // The same in chores that are forced to come to a place: a compaction may cost more than all else together.

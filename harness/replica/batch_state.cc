@@ -5,11 +5,6 @@
 #include "harness/base/check.h"
 
 namespace chaosgate::replica {
-namespace {
-
-engines::KeyspaceId id(workloads::Keyspace keyspace) { return static_cast<engines::KeyspaceId>(keyspace); }
-
-}  // namespace
 
 bool BatchState::get(workloads::Keyspace keyspace, std::string_view key, std::string* value) {
   const Overlay& overlay = overlays_.at(id(keyspace));

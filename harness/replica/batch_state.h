@@ -17,6 +17,10 @@
 
 namespace chaosgate::replica {
 
+inline engines::KeyspaceId id(workloads::Keyspace keyspace) {
+  return static_cast<engines::KeyspaceId>(keyspace);
+}
+
 class BatchState final : public workloads::MutableState {
  public:
   // `engine` must outlive this.

@@ -6,6 +6,7 @@
 
 #include "harness/base/coding.h"
 #include "harness/base/rng.h"
+#include "harness/replica/batch_state.h"
 
 namespace chaosgate::replica {
 namespace {
@@ -13,8 +14,6 @@ namespace {
 using workloads::Keyspace;
 using workloads::ReadKind;
 using workloads::SectionKind;
-
-engines::KeyspaceId id(Keyspace keyspace) { return static_cast<engines::KeyspaceId>(keyspace); }
 
 // A key of the keyspace, or one beside it that is probably absent; empty when the keyspace is.
 std::string sample_target(engines::Iterator& iterator, Rng& rng) {

@@ -17,7 +17,7 @@ std::string mood(Verdict verdict) {
   return exit_status(verdict) == ExitStatus::violation || verdict == Verdict::harness_fault ? "bad" : "doubt";
 }
 
-std::string head(const CampaignReport& report) {
+std::string banner(const CampaignReport& report) {
   const Verdict verdict = report.verdict();
   std::string out =
       fmt::format("<h1>chaosgate</h1>\n<div class=\"banner {}\"><strong>{}</strong><span>{}.</span></div>\n",
@@ -53,7 +53,7 @@ std::string verdicts(const CampaignReport& report) {
          "below 3 / n with 95 % confidence.</p>\n";
 }
 
-std::string reasons(const CampaignReport& report) {
+std::string inconclusive(const CampaignReport& report) {
   std::vector<std::string> all = report.reasons();
   for (const EngineSection& section : report.engines) {
     for (const std::string& reason : section.reasons()) {
@@ -248,7 +248,7 @@ std::string settings(const CampaignReport& report) {
 
 std::string render_html(const CampaignReport& report) {
   std::string out = page_head(words(report.verdict()));
-  out += head(report) + verdicts(report) + violations(report) + reasons(report) + coverage(report) +
+  out += banner(report) + verdicts(report) + violations(report) + inconclusive(report) + coverage(report) +
          power_cuts(report) + timings(report) + checks(report) + self_test(report);
   if (!report.not_tested.empty()) {
     out += "<h2>Not tested</h2>\n" + html_list(report.not_tested);
