@@ -93,10 +93,16 @@ class WatchedEnv final : public leveldb::EnvWrapper {
   std::atomic<int> pending_ = 0;
 };
 
+// One for the process, never destroyed: background work touches it after the store that ordered it is gone.
+WatchedEnv& watched_env() {
+  static WatchedEnv* const env = new WatchedEnv;
+  return *env;
+}
+
 }  // namespace
 
 struct chaosgate_engine {
-  WatchedEnv env;
+  WatchedEnv& env = watched_env();
   std::unique_ptr<leveldb::DB> db;
   std::string directory;
   std::uint32_t keyspace_count = 0;

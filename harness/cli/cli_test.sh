@@ -140,9 +140,9 @@ bad 2 'half.tar.zst' minimize half.tar.zst
 grep -q '100000 images were asked for; 1 loads have' err || fail "nobody says how many images exist: $(cat err)"
 
 # A certificate, of the first levels.
-"$chaosgate" certify --engine lmdb --level kill --kills 40 --seed 0x2a --no-selftest --out certificate --quiet >out 2>err
-[[ $? == 3 ]] || fail "40 kills are too few to certify anything: $(cat err)"
-grep -q '"level_reached": "conformance"' certificate/certificate.json || fail 'the certificate does not say its level'
+"$chaosgate" certify --engine lmdb --level kill --kills 40 --seed 0x2a --no-selftest --out certificate --quiet >out 2>err ||
+  fail "a certificate of the first levels: $(cat err)"
+grep -q '"level_reached": "kill"' certificate/certificate.json || fail 'the certificate does not say its level'
 [[ -s certificate/certificate.html ]] || fail 'the certificate has no page'
 bad 2 'holds a certificate already' certify --engine lmdb --no-selftest --out certificate
 "$chaosgate" replay 3 --engine lmdb --cycle 2 --plan-checksum 0000000000000000 >out 2>err
