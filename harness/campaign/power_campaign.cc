@@ -47,7 +47,7 @@ class PowerRun {
       std::rethrow_exception(error_);
     }
     for (LaneResult& of_lane : of_lanes_) {  // in their order, whichever ended first
-      if (of_lane.tally.loads > 0) {
+      if (!of_lane.tally.profile.empty()) {  // it had something to do
         result_.tally.add(of_lane.tally);
       }
       std::move(of_lane.violations.begin(), of_lane.violations.end(), std::back_inserter(result_.violations));
