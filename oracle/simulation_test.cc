@@ -414,7 +414,7 @@ std::string text(const std::vector<Violation>& violations) {
 
 void check_correct(std::string_view profile) {
   Simulation simulation(profile, 77);
-  for (int cycle = 0; cycle < 120; ++cycle) {
+  for (int cycle = 0; cycle < 250; ++cycle) {
     const auto violations = simulation.cycle();
     CAPTURE(cycle, text(violations));
     REQUIRE(violations.empty());
@@ -455,12 +455,12 @@ void check_found(Fault fault, std::initializer_list<Invariant> allowed) {
 
 }  // namespace
 
-TEST_CASE("a correct engine and log break nothing in 120 crashes of mixed") { check_correct("mixed"); }
-TEST_CASE("a correct engine and log break nothing in 120 crashes of kubernetes") {
+TEST_CASE("a correct engine and log break nothing in 250 crashes of mixed") { check_correct("mixed"); }
+TEST_CASE("a correct engine and log break nothing in 250 crashes of kubernetes") {
   check_correct("kubernetes");
 }
-TEST_CASE("a correct engine and log break nothing in 120 crashes of churn") { check_correct("churn"); }
-TEST_CASE("a correct engine and log break nothing in 120 crashes of txn") { check_correct("txn"); }
+TEST_CASE("a correct engine and log break nothing in 250 crashes of churn") { check_correct("churn"); }
+TEST_CASE("a correct engine and log break nothing in 250 crashes of txn") { check_correct("txn"); }
 
 TEST_CASE("a lost batch is found") { check_found(Fault::lost_batch, {Invariant::state_prefix}); }
 TEST_CASE("half a batch is found") { check_found(Fault::half_batch, {Invariant::state_prefix}); }
