@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Selected {
-  std::string plugin;  // path as given, so that a bundle holds none of this machine; empty: built in
+  std::string plugin;  // absolute path; empty: built in
   std::string name;    // empty: the plugin's first configuration
 };
 
@@ -24,10 +24,10 @@ Selected parse_selector(const std::string& text) {
   const std::size_t colon = text.rfind(".so:");
   if (colon != std::string::npos) {
     const std::size_t end = colon + kSuffix.size();
-    return {fs::path(text.substr(0, end)).lexically_normal(), text.substr(end + 1)};
+    return {fs::absolute(text.substr(0, end)).lexically_normal(), text.substr(end + 1)};
   }
   if (text.ends_with(kSuffix) || text.find('/') != std::string::npos) {
-    return {fs::path(text).lexically_normal(), ""};
+    return {fs::absolute(text).lexically_normal(), ""};
   }
   return {"", text};
 }
