@@ -6,6 +6,7 @@
 
 #include "engines/conformance/differential.h"
 #include "engines/conformance/store.h"
+#include "engines/forwarding_engine.h"
 #include "harness/base/test.h"
 
 using namespace chaosgate;
@@ -33,33 +34,12 @@ void run_all(const std::vector<ConformanceCheck>& checks, const EngineConfig& co
   }
 }
 
-// One thing that an engine does wrong.
-class Wrong : public Engine {
- public:
-  explicit Wrong(std::unique_ptr<Engine> inner) : inner_(std::move(inner)) {}
-  Status write(const WriteBatch& batch) override { return inner_->write(batch); }
-  Status get(KeyspaceId keyspace, std::string_view key, std::string* value) override {
-    return inner_->get(keyspace, key, value);
-  }
-  std::unique_ptr<Iterator> iterator(KeyspaceId keyspace) override { return inner_->iterator(keyspace); }
-  std::unique_ptr<Snapshot> snapshot() override { return inner_->snapshot(); }
-  Status flush() override { return inner_->flush(); }
-  Status compact() override { return inner_->compact(); }
-  Status checkpoint(const std::filesystem::path& directory) override { return inner_->checkpoint(directory); }
-  Status size(SizeInfo* info) override { return inner_->size(info); }
-  Status check_integrity() override { return inner_->check_integrity(); }
-
- protected:
-  Engine& inner() { return *inner_; }
-
- private:
-  std::unique_ptr<Engine> inner_;
-};
+// Engines that do one thing wrong each.
 
 // Deletes of a key that begins with '1' are forgotten when the batch has more than one mutation.
-class ForgetsDeletes final : public Wrong {
+class ForgetsDeletes final : public ForwardingEngine {
  public:
-  using Wrong::Wrong;
+  using ForwardingEngine::ForwardingEngine;
   Status write(const WriteBatch& batch) override {
     WriteBatch written;
     const Status copied = batch.for_each([&](const WriteBatch::Mutation& mutation) {
@@ -82,21 +62,21 @@ class ForgetsDeletes final : public Wrong {
   }
 };
 
-class FlushesNothing final : public Wrong {
+class FlushesNothing final : public ForwardingEngine {
  public:
-  using Wrong::Wrong;
+  using ForwardingEngine::ForwardingEngine;
   Status flush() override { return {}; }
 };
 
-class CheckpointsElsewhere final : public Wrong {
+class CheckpointsElsewhere final : public ForwardingEngine {
  public:
-  using Wrong::Wrong;
+  using ForwardingEngine::ForwardingEngine;
   Status checkpoint(const std::filesystem::path&) override { return {}; }
 };
 
-class AlwaysFindsDamage final : public Wrong {
+class AlwaysFindsDamage final : public ForwardingEngine {
  public:
-  using Wrong::Wrong;
+  using ForwardingEngine::ForwardingEngine;
   Status check_integrity() override { return Status::corruption("as ever"); }
 };
 

@@ -1,7 +1,5 @@
-// What planted faults are made of: an Engine that forwards everything, and what a fault is told when it
-// opens.
-//
-// A fault overrides the calls it breaks. Internal to engines/faulty.
+// What planted faults are made of: what a fault is told when it opens, and how it opens its engine. A fault
+// is a ForwardingEngine that overrides the calls it breaks. Internal to engines/faulty.
 #pragma once
 
 #include <filesystem>
@@ -12,6 +10,7 @@
 #include <utility>
 
 #include "engines/engine.h"
+#include "engines/forwarding_engine.h"
 
 namespace chaosgate::engines {
 
@@ -37,29 +36,6 @@ Status open_inner(const FaultContext& context, std::unique_ptr<Engine>* engine);
 
 // The fault of this name over `context`. invalid_argument when there is none.
 Status open_fault(std::string_view name, const FaultContext& context, std::unique_ptr<Engine>* engine);
-
-class ForwardingEngine : public Engine {
- public:
-  explicit ForwardingEngine(std::unique_ptr<Engine> inner) : inner_(std::move(inner)) {}
-
-  Status write(const WriteBatch& batch) override { return inner_->write(batch); }
-  Status get(KeyspaceId keyspace, std::string_view key, std::string* value) override {
-    return inner_->get(keyspace, key, value);
-  }
-  std::unique_ptr<Iterator> iterator(KeyspaceId keyspace) override { return inner_->iterator(keyspace); }
-  std::unique_ptr<Snapshot> snapshot() override { return inner_->snapshot(); }
-  Status flush() override { return inner_->flush(); }
-  Status compact() override { return inner_->compact(); }
-  Status checkpoint(const std::filesystem::path& directory) override { return inner_->checkpoint(directory); }
-  Status size(SizeInfo* info) override { return inner_->size(info); }
-  Status check_integrity() override { return inner_->check_integrity(); }
-
- protected:
-  Engine& inner() { return *inner_; }
-
- private:
-  std::unique_ptr<Engine> inner_;
-};
 
 // Opens the correct engine and puts a Fault(context, engine) around it, which is opened too when it has files
 // of its own.

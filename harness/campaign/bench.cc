@@ -77,17 +77,11 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
   BenchResult result;
   result.engine = engine.name;
   result.protocol = wire::to_string(protocol);
-  LaneOptions options;
-  options.key = config.key;
+  LaneOptions options{lane_target(config, engine, protocol)};
   options.key.plan.call = options.key.plan.io = false;
   options.key.plan.recrash = false;
   options.key.plan.free_running = false;
-  options.plugin = engine.plugin;
-  options.engine = engine.name;
-  options.protocol = protocol;
   options.directory = directory / "lane";
-  options.worker = config.worker;
-  options.hang_ms = config.hang_ms;
   report::Timings sum;
   std::vector<std::uint64_t> totals;
   std::uint64_t entries = 0;
@@ -163,16 +157,10 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
   result.first_tenth_ms = mean_ms(totals, 0, tenth);
   result.last_tenth_ms = mean_ms(totals, totals.size() - tenth, tenth);
   if (tappable && images > 0) {
-    PowerOptions power;
-    power.key = config.key;
+    PowerOptions power{lane_target(config, engine, protocol)};
     power.key.workload = config.power_workload;
-    power.plugin = engine.plugin;
-    power.engine = engine.name;
-    power.protocol = protocol;
     power.profile = config.profile;
     power.directory = directory / "power";
-    power.worker = config.worker;
-    power.hang_ms = config.hang_ms;
     const std::uint64_t begin = wire::monotonic_ns();
     PowerLane lane(power, &stop);
     while (lane.tally().judged < images && lane.run_load(images - lane.tally().judged)) {

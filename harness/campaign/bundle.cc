@@ -271,14 +271,14 @@ Bundle parse(const fs::path& path, Members& members) {
 
 }  // namespace
 
-Bundle make_bundle(const PlanKey& key, wire::Protocol protocol, const wire::EngineDescription& engine,
+Bundle make_bundle(const LaneTarget& target, const wire::EngineDescription& engine,
                    const crash::CyclePlan& plan, const RecoveryCase& recovery,
                    const report::CycleEvent& event) {
   Bundle bundle;
   bundle.version = chaosgate_version();
   bundle.engine_version = engine.version;
-  bundle.key = key;
-  bundle.protocol = protocol;
+  bundle.key = target.key;
+  bundle.protocol = target.protocol;
   bundle.lane = event.lane;
   bundle.cycle = event.cycle;
   bundle.commit_survives_kill = engine.commit_survives_kill;

@@ -44,7 +44,7 @@ struct Bundle {
 };
 
 // One failure, without a plan checksum and without a power case. Lane and cycle are the event's.
-Bundle make_bundle(const PlanKey& key, wire::Protocol protocol, const wire::EngineDescription& engine,
+Bundle make_bundle(const LaneTarget& target, const wire::EngineDescription& engine,
                    const crash::CyclePlan& plan, const RecoveryCase& recovery,
                    const report::CycleEvent& event);
 

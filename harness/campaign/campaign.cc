@@ -123,11 +123,9 @@ class EngineRun {
     for (std::uint64_t lane = 0; lane < config_.lanes; ++lane) {
       threads.emplace_back([this, lane] {
         guard([&] {
-          const std::uint64_t share =
-              config_.kills / config_.lanes + (lane < config_.kills % config_.lanes ? 1 : 0);
           LaneOptions options = lane_options(config_.key, lane_protocol(config_.protocol, lane), lane);
           options.given = plans_of_lane(config_.plans, lane);
-          run_lane(std::move(options), share, UINT64_MAX);
+          run_lane(std::move(options), share(config_.kills, lane, config_.lanes), UINT64_MAX);
         });
       });
     }
@@ -153,14 +151,8 @@ class EngineRun {
   }
 
   LaneOptions lane_options(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane) const {
-    LaneOptions options;
+    LaneOptions options{lane_target(config_, engine_, protocol, lane)};
     options.key = key;
-    options.plugin = engine_.plugin;
-    options.engine = engine_.name;
-    options.protocol = protocol;
-    options.lane = lane;
-    options.worker = config_.worker;
-    options.hang_ms = config_.hang_ms;
     options.keep_images = config_.keep_images;
     options.watch = config_.tap == TapUse::always;
     return options;

@@ -4,12 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
-#include <iterator>
-#include <optional>
 #include <utility>
 
-#include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/conform.h"
@@ -31,20 +27,6 @@ using report::CertificateLevel;
 using Clock = std::chrono::steady_clock;
 
 namespace {
-
-struct LevelInfo {
-  const char* name;
-  const char* meaning;
-};
-
-constexpr LevelInfo kLevels[] = {
-    {"conformance", "does what the gate expects of every engine"},
-    {"kill", "SIGKILL at protocol steps and storage calls, and again during recovery"},
-    {"io", "the same with I/O errors and full disks"},
-    {"power", "recovery from disk images that a power cut may leave"},
-    {"damage", "flipped bits and lost sectors at rest are detected or harmless"},
-    {"soak", "SIGKILL at any time, with the engine's own threads at work"},
-};
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -78,6 +60,13 @@ std::string configuration_of(wire::EngineDescription engine) {
 
 class Certification {
  public:
+  struct LevelInfo {
+    const char* name;
+    const char* meaning;
+    void (Certification::*run)(CertificateLevel*);
+  };
+  static const std::vector<LevelInfo>& all_levels();
+
   Certification(const CertifyOptions& options, StopSignal& stop, CampaignOutput& output)
       : options_(options), config_(options.config), stop_(stop), output_(output) {
     const auto wanted = std::find(certificate_levels().begin(), certificate_levels().end(), options.level);
@@ -128,21 +117,18 @@ class Certification {
       self_test.hang_ms = config_.hang_ms;
       certificate.self_test = run_self_test(self_test, hello_, work.path(), stop_, output_.progress).faults;
     }
-    using Run = void (Certification::*)(CertificateLevel*);
-    constexpr Run kRuns[] = {&Certification::conformance, &Certification::kill,   &Certification::io,
-                             &Certification::power,       &Certification::damage, &Certification::soak};
-    static_assert(std::size(kRuns) == std::size(kLevels));
     for (std::size_t i = 0; i < levels_; ++i) {
+      const LevelInfo& info = all_levels()[i];
       CertificateLevel& level = certificate.levels.emplace_back();
-      level.name = kLevels[i].name;
-      level.meaning = kLevels[i].meaning;
+      level.name = info.name;
+      level.meaning = info.meaning;
       level.verdict = "not run";
       if (stop_.requested()) {
         continue;
       }
       output_.log(fmt::format("certify {}: level {}", engine_->name, level.name));
       const Clock::time_point level_begin = Clock::now();
-      (this->*kRuns[i])(&level);
+      (this->*info.run)(&level);
       level.seconds = seconds_since(level_begin);
       if (stop_.requested()) {
         level.verdict = "not run";
@@ -282,17 +268,10 @@ class Certification {
     const WorkDirectory work(config_.directory, config_.engines, &stop_);
     report::DamageTally tally;
     for (std::uint64_t lane = 0; lane < 2; ++lane) {
-      DamageOptions damage;
-      damage.key = exact().key;
+      DamageOptions damage{lane_target(exact(), *engine_, lane_protocol(config_.protocol, lane), lane)};
       damage.key.workload = config_.power_workload;
-      damage.plugin = engine_->plugin;
-      damage.engine = engine_->name;
-      damage.protocol = lane_protocol(config_.protocol, lane);
-      damage.lane = lane;
-      damage.damages = (options_.damages + 1 - lane) / 2;
+      damage.damages = share(options_.damages, lane, 2);
       damage.directory = work.path() / fmt::format("damage-{}", lane);
-      damage.worker = config_.worker;
-      damage.hang_ms = config_.hang_ms;
       tally.add(run_damage(
           damage, stop_, [&](const Bundle& bundle, const fs::path& image, report::DamageFinding* finding) {
             std::string id = fmt::format("{}-lane{}-{}-{}-{}", engine_->name, lane, finding->file_class,
@@ -362,12 +341,25 @@ class Certification {
   std::size_t levels_ = 0;
 };
 
+const std::vector<Certification::LevelInfo>& Certification::all_levels() {
+  static const std::vector<LevelInfo> levels = {
+      {"conformance", "does what the gate expects of every engine", &Certification::conformance},
+      {"kill", "SIGKILL at protocol steps and storage calls, and again during recovery",
+       &Certification::kill},
+      {"io", "the same with I/O errors and full disks", &Certification::io},
+      {"power", "recovery from disk images that a power cut may leave", &Certification::power},
+      {"damage", "flipped bits and lost sectors at rest are detected or harmless", &Certification::damage},
+      {"soak", "SIGKILL at any time, with the engine's own threads at work", &Certification::soak},
+  };
+  return levels;
+}
+
 }  // namespace
 
 const std::vector<std::string>& certificate_levels() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
-    for (const LevelInfo& level : kLevels) {
+    for (const Certification::LevelInfo& level : Certification::all_levels()) {
       all.emplace_back(level.name);
     }
     return all;

@@ -49,22 +49,30 @@ void from_json(const nlohmann::json& json, PlanKey& key) {
   json.at("timer_us_max").get_to(key.plan.timer_us_max);
 }
 
-wire::WorkerOrder worker_order(const PlanKey& key, const std::string& plugin, const std::string& engine,
-                               wire::Protocol protocol, const crash::CyclePlan& plan,
+wire::WorkerOrder worker_order(const LaneTarget& target, const crash::CyclePlan& plan,
                                const std::filesystem::path& data) {
   wire::WorkerOrder order;
   order.directory = data.string();
-  order.plugin = plugin;
-  order.engine = engine;
-  order.fault = key.fault;
-  order.workload = key.workload;
-  order.seed = key.seed;
-  order.protocol = protocol;
-  order.segment_bytes = key.segment_bytes;
+  order.plugin = target.plugin;
+  order.engine = target.engine;
+  order.fault = target.key.fault;
+  order.workload = target.key.workload;
+  order.seed = target.key.seed;
+  order.protocol = target.protocol;
+  order.segment_bytes = target.key.segment_bytes;
   order.free_running = plan.free_running;
   order.stock_tuning = plan.stock_tuning;
   order.schedule = plan.schedule;
   return order;
+}
+
+LaneTarget lane_target(const CampaignConfig& config, const wire::EngineDescription& engine,
+                       wire::Protocol protocol, std::uint64_t lane) {
+  return {config.key, engine.plugin, engine.name, protocol, lane, config.worker, config.hang_ms};
+}
+
+std::uint64_t share(std::uint64_t all, std::uint64_t lane, std::uint64_t lanes) {
+  return all / lanes + (lane < all % lanes ? 1 : 0);
 }
 
 std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane,

@@ -28,9 +28,19 @@ struct PlanKey {
 void to_json(nlohmann::json& json, const PlanKey& key);
 void from_json(const nlohmann::json& json, PlanKey& key);
 
+// What everything that runs a lane is told of it.
+struct LaneTarget {
+  PlanKey key;
+  std::string plugin;  // path of the one that has the engine; empty: a built-in one
+  std::string engine;
+  wire::Protocol protocol = wire::Protocol::in_batch;
+  std::uint64_t lane = 0;
+  std::filesystem::path worker;  // program
+  std::uint32_t hang_ms = 60'000;
+};
+
 // What all orders of one data directory have in common, for a worker that will run the load of `plan`.
-wire::WorkerOrder worker_order(const PlanKey& key, const std::string& plugin, const std::string& engine,
-                               wire::Protocol protocol, const crash::CyclePlan& plan,
+wire::WorkerOrder worker_order(const LaneTarget& target, const crash::CyclePlan& plan,
                                const std::filesystem::path& data);
 
 // hash64 over the plans of cycles [0, cycles) of a lane and over a sample of the workload's entries.
@@ -84,5 +94,12 @@ struct CampaignConfig {
   bool self_test = false;
   bool keep_images = true;  // keep the disk image from before each recovery, for bundles
 };
+
+// A lane of a campaign.
+LaneTarget lane_target(const CampaignConfig& config, const wire::EngineDescription& engine,
+                       wire::Protocol protocol, std::uint64_t lane = 0);
+
+// Of `all` pieces of work, those of lane `lane` of `lanes`.
+std::uint64_t share(std::uint64_t all, std::uint64_t lane, std::uint64_t lanes);
 
 }  // namespace chaosgate::campaign

@@ -17,6 +17,7 @@
 #include "harness/base/unique_fd.h"
 #include "harness/campaign/image_judge.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/work_directory.h"
 
 namespace chaosgate::campaign {
 
@@ -116,19 +117,9 @@ class DamageRun {
         stop_(stop),
         on_finding_(on_finding),
         rng_(Rng(options.key.seed).fork("damage").fork(options.lane)) {
-    std::error_code error;
-    if (!fs::create_directory(options_.directory, error)) {
-      throw_errno("create " + options_.directory.string(), error ? error.value() : EEXIST);
-    }
-    LaneOptions lane;
-    lane.key = options.key;
-    lane.plugin = options.plugin;
-    lane.engine = options.engine;
-    lane.protocol = options.protocol;
-    lane.lane = options.lane;
+    make_directory(options_.directory);
+    LaneOptions lane{options};
     lane.directory = options.directory / "lane";
-    lane.worker = options.worker;
-    lane.hang_ms = options.hang_ms;
     lane.keep_images = false;
     lane_.emplace(lane, &stop);
     judge_.emplace(options.worker, options.plugin, options.directory / "judge.output", options.key.workload,
@@ -173,22 +164,20 @@ class DamageRun {
     const auto& [file_class, candidates] =
         *std::next(regions.begin(), static_cast<std::ptrdiff_t>(rng.below(regions.size())));
     const Region& region = candidates[rng.below(candidates.size())];
-    const fs::path image = fresh("image");
-    copy_tree(state.image, image);
-    const std::optional<std::string> what = damage(image, region, rng);
+    const Rng before = rng;
+    const fs::path data = fresh("data");
+    copy_tree(state.image, data);
+    const std::optional<std::string> what = damage(data, region, rng);
     if (!what) {
       return;
     }
     RecoveryCase recovery;
     recovery.crash = state.indexes;
     recovery.belief = state.belief;
-    recovery.order = worker_order(options_.key, options_.plugin, options_.engine, options_.protocol,
-                                  lane_->plan(state.cycle), {});
+    recovery.order = worker_order(options_, lane_->plan(state.cycle), {});
     recovery.order.term = opening_term(state.cycle);
     recovery.order.known_synced = recovery.crash.synced;
     recovery.order.check_backward = recovery.order.check_integrity = true;
-    const fs::path data = fresh("data");
-    copy_tree(image, data);
     const ImageJudge::Verdict verdict = judge_->judge(recovery, data);
     if (verdict.driven.outcome == report::Outcome::stopped) {
       return;
@@ -198,44 +187,36 @@ class DamageRun {
       ++counts.harmless;
       return;
     }
-    if (verdict.violations.empty()) {
-      ++counts.died;
-      add(file_class, false, *what, "abnormal death", verdict.abnormal, recovery, verdict, image,
-          state.cycle);
-    } else if (verdict.violations.size() > verdict.reported) {
-      ++counts.silent;
-      const oracle::Violation& first = verdict.violations.front();
-      add(file_class, true, *what, std::string(oracle::to_string(first.invariant)), first.explanation,
-          recovery, verdict, image, state.cycle);
-    } else {
+    if (!verdict.violations.empty() && verdict.violations.size() == verdict.reported) {
       ++counts.detected;
-    }
-  }
-
-  void add(const std::string& file_class, bool silent, const std::string& what, const std::string& invariant,
-           const std::string& explanation, RecoveryCase& recovery, const ImageJudge::Verdict& verdict,
-           const fs::path& image, std::uint64_t cycle) {
-    const report::DamageFinding finding = {file_class, silent, invariant, what, explanation, 1, "", ""};
-    const std::size_t before = tally_.findings.size();
-    report::DamageFinding& kept = tally_.add(finding);
-    if (tally_.findings.size() == before || !on_finding_) {
       return;
     }
+    report::DamageFinding finding;
+    finding.file_class = file_class;
+    finding.silent = !verdict.violations.empty();
+    finding.invariant = verdict.first_broken();
+    finding.damage = *what;
+    finding.explanation = finding.silent ? verdict.violations.front().explanation : verdict.abnormal;
+    finding.count = 1;
+    ++(finding.silent ? counts.silent : counts.died);
+    const std::size_t known = tally_.findings.size();
+    report::DamageFinding& kept = tally_.add(finding);
+    if (tally_.findings.size() == known || !on_finding_) {
+      return;
+    }
+    // The recovery changed what it was given: the same damage once more.
+    const fs::path image = fresh("image");
+    copy_tree(state.image, image);
+    Rng again = before;
+    damage(image, region, again);
     recovery.violations = verdict.violations;
-    report::CycleEvent event;
-    event.engine = options_.engine;
-    event.protocol = wire::to_string(options_.protocol);
-    event.workload = options_.key.workload;
-    event.fault = options_.key.fault;
-    event.lane = options_.lane;
-    event.cycle = cycle;
+    report::CycleEvent event = make_event(options_, state.cycle);
     event.crash.kind = "damage";
-    event.crash.planned = what;
+    event.crash.planned = *what;
     event.checked = verdict.checked;
     event.violations = verdict.events;
-    on_finding_(
-        make_bundle(options_.key, options_.protocol, lane_->engine(), lane_->plan(cycle), recovery, event),
-        image, &kept);
+    on_finding_(make_bundle(options_, lane_->engine(), lane_->plan(state.cycle), recovery, event), image,
+                &kept);
   }
 
   fs::path fresh(const std::string& name) const {

@@ -18,16 +18,9 @@
 
 namespace chaosgate::campaign {
 
-struct DamageOptions {
-  PlanKey key;
-  std::string plugin;  // path; empty: built in
-  std::string engine;
-  wire::Protocol protocol = wire::Protocol::in_batch;
-  std::uint64_t lane = 0;
+struct DamageOptions : LaneTarget {
   std::uint64_t damages = 100;
   std::filesystem::path directory;  // must not exist; removed at the end
-  std::filesystem::path worker;
-  std::uint32_t hang_ms = 60'000;
 };
 
 // Called for the first damage of each finding; may set bundle and command. The image is good until it

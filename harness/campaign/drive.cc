@@ -13,6 +13,14 @@ using wire::Phase;
 
 namespace {
 
+std::uint64_t steps_taken(const FlightRecorder& recorder) {
+  std::uint64_t sum = 0;
+  for (const auto& count : recorder.step_count) {
+    sum += count;
+  }
+  return sum;
+}
+
 // Collects a worker that is dead or dying, and names its end. `driven.outcome` is what was ordered from
 // outside (killed, missed, hung, stopped), or failed when the worker ended by itself.
 void collect(WorkerParent& parent, bool clean_end_is_fine, Driven& driven) {
@@ -109,18 +117,6 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
   return driven;
 }
 
-namespace {
-
-std::uint64_t steps_taken(const FlightRecorder& recorder) {
-  std::uint64_t sum = 0;
-  for (const auto& count : recorder.step_count) {
-    sum += count;
-  }
-  return sum;
-}
-
-}  // namespace
-
 Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms,
                   const std::vector<tap::StorageFault>& faults) {
   Driven driven;
@@ -143,16 +139,18 @@ Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, s
           ended = true;
         }
         break;
-      case WorkerParent::Event::timeout:
-        // A long load is none that hangs.
-        if (const std::uint64_t now = wire::monotonic_ns(); now >= hang_at && steps_taken(recorder) > steps) {
-          steps = steps_taken(recorder);
+      case WorkerParent::Event::timeout: {
+        const std::uint64_t now = wire::monotonic_ns();
+        const std::uint64_t taken = steps_taken(recorder);
+        if (now >= hang_at && taken > steps) {  // a long load is none that hangs
+          steps = taken;
           hang_at = now + hang_ms * kNsPerMs;
           break;
         }
-        driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
+        driven.outcome = now < hang_at ? Outcome::killed : Outcome::hung;
         ended = true;
         break;
+      }
       case WorkerParent::Event::stop:
         driven.outcome = Outcome::stopped;
         ended = true;

@@ -31,14 +31,6 @@ constexpr std::uint32_t kSteeredEntriesMax = 600;
 // The same in chores that are forced to come to a place: a compaction may cost more than all else together.
 constexpr std::uint32_t kSteeredChoresMax = 24;
 
-fs::path make_directory(const fs::path& path) {
-  std::error_code error;
-  if (!fs::create_directory(path, error)) {
-    throw_errno("create " + path.string(), error ? error.value() : EEXIST);
-  }
-  return path;
-}
-
 std::uint64_t phase_us(const FlightRecorder& recorder, Phase from, Phase to) {
   const std::uint64_t begin = recorder.phase_at_ns.at(static_cast<std::size_t>(from));
   const std::uint64_t end = recorder.phase_at_ns.at(static_cast<std::size_t>(to));
@@ -93,6 +85,17 @@ std::uint64_t recovery_term(std::uint64_t cycle, std::uint64_t attempt) {
 std::uint64_t create_term(std::uint64_t cycle) { return recovery_term(cycle, kRecoveriesMax); }
 std::uint64_t opening_term(std::uint64_t cycle) { return recovery_term(cycle, kRecoveriesMax + 1); }
 
+CycleEvent make_event(const LaneTarget& target, std::uint64_t cycle) {
+  CycleEvent event;
+  event.engine = target.engine;
+  event.protocol = wire::to_string(target.protocol);
+  event.workload = target.key.workload;
+  event.fault = target.key.fault;
+  event.lane = target.lane;
+  event.cycle = cycle;
+  return event;
+}
+
 Lane::Lane(const LaneOptions& options, StopSignal* stop)
     : options_(options),
       generator_(options.key.workload, options.key.seed),
@@ -146,7 +149,7 @@ crash::CyclePlan Lane::steered(crash::CyclePlan plan) {
 }
 
 wire::WorkerOrder Lane::order(const crash::CyclePlan& load) const {
-  return worker_order(options_.key, options_.plugin, options_.engine, options_.protocol, load, data_);
+  return worker_order(options_, load, data_);
 }
 
 void Lane::begin_directory() {
@@ -435,8 +438,7 @@ void Lane::go_back(const LaneState& state, crash::CyclePlan plan) {
 
 Bundle Lane::bundle(const CycleEvent& event) const {
   CHECK(evidence_.has_value());
-  Bundle bundle =
-      make_bundle(options_.key, options_.protocol, *engine_, evidence_->plan, evidence_->recovery, event);
+  Bundle bundle = make_bundle(options_, *engine_, evidence_->plan, evidence_->recovery, event);
   bundle.plan_checksum =
       fmt::format("{:016x}", plan_checksum(options_.key, options_.protocol, event.lane, event.cycle + 1));
   return bundle;
@@ -446,13 +448,7 @@ CycleEvent Lane::run_cycle(bool last) {
   const std::uint64_t begin = wire::monotonic_ns();
   evidence_.reset();
   const crash::CyclePlan current = plan(cycle_);
-  CycleEvent event;
-  event.engine = options_.engine;
-  event.protocol = wire::to_string(options_.protocol);
-  event.workload = options_.key.workload;
-  event.fault = options_.key.fault;
-  event.lane = options_.lane;
-  event.cycle = cycle_;
+  CycleEvent event = make_event(options_, cycle_);
   event.plan = crash::to_string(current);
   event.maintenance = current.free_running ? "free-running" : "scheduled";
   bool fine = true;

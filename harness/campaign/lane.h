@@ -40,15 +40,8 @@ std::uint64_t recovery_term(std::uint64_t cycle, std::uint64_t attempt);
 std::uint64_t create_term(std::uint64_t cycle);
 std::uint64_t opening_term(std::uint64_t cycle);
 
-struct LaneOptions {
-  PlanKey key;
-  std::string plugin;  // that has the engine; empty: a built-in one
-  std::string engine;
-  wire::Protocol protocol = wire::Protocol::in_batch;
-  std::uint64_t lane = 0;
+struct LaneOptions : LaneTarget {
   std::filesystem::path directory;  // made by the lane, must not exist; removed with it
-  std::filesystem::path worker;     // program
-  std::uint32_t hang_ms = 60'000;
   bool keep_images = true;
   // Cycles before this one are pinned: timers become step kills and free-running maintenance a scheduled one,
   // both of the seed's choice, so that the lane comes to the same place every time.
@@ -60,6 +53,9 @@ struct LaneOptions {
   // With the bytes of each write, for disk images; nothing is synced then. REQUIRES: keep_records
   bool keep_payloads = false;
 };
+
+// The event of a cycle, as far as the lane decides it.
+report::CycleEvent make_event(const LaneTarget& target, std::uint64_t cycle);
 
 // Where a lane can be put back to: a data directory that was closed cleanly, and what is believed of it.
 struct LaneState {

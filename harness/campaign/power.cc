@@ -79,21 +79,11 @@ struct PowerLane::Experiment {
 
 PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
     : options_(options), stop_(stop), rng_(Rng(options.key.seed).fork("power").fork(options.lane)) {
-  std::error_code error;
-  if (!fs::create_directory(options_.directory, error)) {
-    throw_errno("create " + options_.directory.string(), error ? error.value() : EEXIST);
-  }
+  make_directory(options_.directory);
   // Small, so that a short load cuts a few.
   options_.key.segment_bytes = std::min<std::uint64_t>(options_.key.segment_bytes, kSegmentBytesMax);
-  LaneOptions lane;
-  lane.key = options_.key;
-  lane.plugin = options_.plugin;
-  lane.engine = options_.engine;
-  lane.protocol = options_.protocol;
-  lane.lane = options_.lane;
+  LaneOptions lane{options_};
   lane.directory = options_.directory / "lane";
-  lane.worker = options_.worker;
-  lane.hang_ms = options_.hang_ms;
   lane.keep_images = false;
   lane.watch = lane.keep_records = lane.keep_payloads = true;
   lane_.emplace(lane, stop);
@@ -196,8 +186,7 @@ RecoveryCase PowerLane::recovery_case(const Experiment& experiment, const Histor
   recovery.crash = crash_indexes_at(lane_->engine(), experiment.indexes, history, spec.cut);
   recovery.belief = experiment.belief;
   wire::WorkerOrder& order = recovery.order;
-  order =
-      worker_order(options_.key, options_.plugin, options_.engine, options_.protocol, experiment.plan, {});
+  order = worker_order(options_, experiment.plan, {});
   order.term = recovery_term(experiment.cycle, experiment.attempt);
   order.known_synced = recovery.crash.synced;
   Rng checks = rng_.fork("checks").fork(spec.cut);
@@ -419,12 +408,7 @@ void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& image
   finding.detail += fmt::format("  the power cut: {}\n  the image: {}\n  found as: {}\n", finding.cause,
                                 disk::to_string(reduced), description);
   report::CycleEvent& event = failure.event;
-  event.engine = options_.engine;
-  event.protocol = wire::to_string(options_.protocol);
-  event.workload = options_.key.workload;
-  event.fault = options_.key.fault;
-  event.lane = options_.lane;
-  event.cycle = experiment.plan.cycle;
+  event = make_event(options_, experiment.plan.cycle);
   event.plan = crash::to_string(experiment.plan);
   event.maintenance = experiment.plan.free_running ? "free-running" : "scheduled";
   event.crash.kind = "power-cut";
@@ -442,8 +426,7 @@ void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& image
 }
 
 Bundle PowerLane::bundle(const PowerFailure& failure) const {
-  return make_bundle(options_.key, options_.protocol, lane_->engine(), failure.plan, failure.recovery,
-                     failure.event);
+  return make_bundle(options_, lane_->engine(), failure.plan, failure.recovery, failure.event);
 }
 
 bool PowerLane::run_load(std::uint64_t images) {

@@ -30,20 +30,13 @@
 
 namespace chaosgate::campaign {
 
-struct PowerOptions {
-  PlanKey key;
-  std::string plugin;  // path; empty: built in
-  std::string engine;
-  wire::Protocol protocol = wire::Protocol::in_batch;
-  std::uint64_t lane = 0;
+struct PowerOptions : LaneTarget {
   disk::Profile profile = disk::named_profile("strict");
   std::uint64_t images_per_load = 250;
   bool stop_at_first = false;        // broken promise
   std::uint32_t explained_max = 24;  // failing images that are reduced to their cause
   bool in_recovery = true;           // power cuts during recovery
   std::filesystem::path directory;   // made by the lane, must not exist; removed with it
-  std::filesystem::path worker;
-  std::uint32_t hang_ms = 60'000;
 };
 
 // An image that failed.

@@ -87,27 +87,16 @@ class PowerRun {
 
   static constexpr std::uint64_t kImagesForStrength = 300;
 
-  static std::uint64_t share(std::uint64_t all, std::uint64_t lane, std::uint64_t lanes) {
-    return all / lanes + (lane < all % lanes ? 1 : 0);
-  }
-
   // `loads`: at most so many; 0: as many as it takes.
   void run_lane(std::uint64_t number, std::uint64_t images, std::uint64_t loads) {
     if (config_.loads_max > 0 && loads == 0) {
       return;
     }
-    PowerOptions options;
-    options.key = config_.key;
+    PowerOptions options{lane_target(config_, engine_, lane_protocol(config_.protocol, number), number)};
     options.key.workload = config_.power_workload;
-    options.plugin = engine_.plugin;
-    options.engine = engine_.name;
-    options.protocol = lane_protocol(config_.protocol, number);
-    options.lane = number;
     options.profile = config_.profile;
     options.images_per_load = config_.loads_max > 0 ? UINT64_MAX : options.images_per_load;
     options.directory = work_ / fmt::format("power-{}", number);
-    options.worker = config_.worker;
-    options.hang_ms = config_.hang_ms;
     PowerLane lane(options, &stop_);
     std::uint64_t load = 0;
     lane.on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {

@@ -18,15 +18,8 @@ namespace fs = std::filesystem;
 using report::Outcome;
 
 ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopSignal& stop) {
-  LaneOptions options;
-  options.key = replay.key;
-  options.plugin = replay.plugin;
-  options.engine = replay.engine;
-  options.protocol = replay.protocol;
-  options.lane = replay.lane;
+  LaneOptions options{replay};
   options.directory = directory;
-  options.worker = replay.worker;
-  options.hang_ms = replay.hang_ms;
   options.keep_images = false;
   options.pinned_before = replay.as_planned ? 0 : replay.cycle;
   options.given = replay.given;

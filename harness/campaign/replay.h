@@ -28,15 +28,8 @@ struct ReplayRun {
   std::vector<tap::TraceRecord> records;  // of that cycle, when they were asked for
 };
 
-struct SeedReplay {
-  PlanKey key;
-  std::string plugin;  // that has the engine; empty: a built-in one
-  std::string engine;
-  wire::Protocol protocol = wire::Protocol::in_batch;
-  std::uint64_t lane = 0;
+struct SeedReplay : LaneTarget {
   std::uint64_t cycle = 0;
-  std::filesystem::path worker;
-  std::uint32_t hang_ms = 60'000;
   bool as_planned = false;                          // do not pin the cycles before
   bool trace = false;                               // take down the storage calls of the wanted cycle
   std::map<std::uint64_t, crash::CyclePlan> given;  // instead of what the seed plans

@@ -39,29 +39,34 @@ std::string finding(const report::CycleEvent& event) {
   return fmt::format("cycle {}: {}", event.cycle, death.detail);
 }
 
+LaneTarget target_of(const Job& job, const SelfTestOptions& options) {
+  LaneTarget target;
+  target.key.seed = job.seed;
+  target.key.fault = job.fault;
+  target.plugin = job.plugin;
+  target.engine = job.engine;
+  target.protocol = job.protocol;
+  target.worker = options.worker;
+  target.hang_ms = options.hang_ms;
+  return target;
+}
+
 // Explores the profiles one after the other, from the one that allows the fewest images: the first that shows
 // the fault is the weakest.
 void run_power_job(const Job& job, const SelfTestOptions& options, const std::filesystem::path& directory,
                    StopSignal& stop) {
   report::FaultResult& row = *job.found;
   for (const std::string& name : job.profiles) {
-    PowerOptions power;
+    PowerOptions power{target_of(job, options)};
     if (const Status status = disk::parse_profile(name, &power.profile); !status.ok()) {
       throw UsageError(fmt::format("planted fault {}: {}", job.fault, status.message()));
     }
-    power.key.seed = job.seed;
-    power.key.fault = job.fault;
     power.key.workload = "small";
-    power.plugin = job.plugin;
-    power.engine = job.engine;
-    power.protocol = job.protocol;
     power.stop_at_first = true;
     power.images_per_load = 100;  // many loads: what a fault needs happens in few of them
     power.explained_max = 0;
     power.in_recovery = false;
     power.directory = directory;
-    power.worker = options.worker;
-    power.hang_ms = options.hang_ms;
     PowerLane lane(power, &stop);
     for (bool more = true; more && lane.tally().judged < options.images_max;) {
       more = lane.run_load(options.images_max - lane.tally().judged);
@@ -86,17 +91,10 @@ void run_power_job(const Job& job, const SelfTestOptions& options, const std::fi
 
 void run_job(const Job& job, const SelfTestOptions& options, bool tappable,
              const std::filesystem::path& directory, StopSignal& stop) {
-  LaneOptions lane_options;
-  lane_options.key.seed = job.seed;
-  lane_options.key.fault = job.fault;
+  LaneOptions lane_options{target_of(job, options)};
   lane_options.key.plan.io = job.io;
   lane_options.key.plan.call = tappable;
-  lane_options.plugin = job.plugin;
-  lane_options.engine = job.engine;
-  lane_options.protocol = job.protocol;
   lane_options.directory = directory;
-  lane_options.worker = options.worker;
-  lane_options.hang_ms = options.hang_ms;
   lane_options.keep_images = false;
   Lane lane(lane_options, &stop);
   report::EngineTally tally;

@@ -126,14 +126,8 @@ class Sweep {
 
  private:
   LaneOptions lane_options(const std::string& name, bool watch) const {
-    LaneOptions options;
-    options.key = options_.key;
-    options.plugin = options_.plugin;
-    options.engine = options_.engine;
-    options.protocol = options_.protocol;
+    LaneOptions options{options_};
     options.directory = directory_ / name;
-    options.worker = options_.worker;
-    options.hang_ms = options_.hang_ms;
     options.watch = watch;
     options.keep_records = watch;
     return options;

@@ -22,14 +22,8 @@
 
 namespace chaosgate::campaign {
 
-struct SweepOptions {
-  std::string plugin;  // that has the engine; empty: a built-in one
-  std::string engine;
-  wire::Protocol protocol = wire::Protocol::sidecar;
-  PlanKey key;
+struct SweepOptions : LaneTarget {
   std::uint32_t entries = 60;  // of the load
-  std::filesystem::path worker;
-  std::uint32_t hang_ms = 60'000;
   std::uint32_t threads = 2;
   std::uint32_t failures_max = 3;
 };

@@ -201,6 +201,14 @@ WorkDirectory::~WorkDirectory() {
   }
 }
 
+std::filesystem::path make_directory(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::create_directory(path, error)) {
+    throw_errno("create " + path.string(), error ? error.value() : EEXIST);
+  }
+  return path;
+}
+
 void check_room(const fs::path& directory) {
   constexpr std::uint64_t kRoomMin = 16 << 20;
   if (const std::uint64_t left = room(directory); left < kRoomMin) {

@@ -21,6 +21,9 @@ namespace chaosgate::campaign {
 // never a finding.
 void check_room(const std::filesystem::path& directory);
 
+// Makes it, and returns it. Throws EnvironmentError, also when it exists already.
+std::filesystem::path make_directory(const std::filesystem::path& path);
+
 class WorkDirectory {
  public:
   // Throws UsageError when `named` cannot be used, EnvironmentError when the storage is full. `stop` may be

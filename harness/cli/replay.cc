@@ -96,13 +96,8 @@ ExitStatus print(const Outcome& outcome, const std::string& what, bool json,
 
 ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig& config,
                           std::uint64_t repeat, const Globals& globals) {
-  campaign::SeedReplay replay = seed_replay(options.target, options.settings, config, "replay", "seed");
-  campaign::CampaignConfig checked = config;
-  checked.lanes = 1;
-  const wire::Hello hello = campaign::resolve_engines(config.worker, &checked.engines);
-  campaign::validate(checked, hello);
-  replay.engine = checked.engines.front();
-  replay.plugin = campaign::require_engine(hello, replay.engine).plugin;
+  const campaign::SeedReplay replay =
+      seed_cycle(options.target, options.settings, config, "replay", "seed").replay;
   const std::string checksum = fmt::format(
       "{:016x}", campaign::plan_checksum(replay.key, replay.protocol, replay.lane, replay.cycle + 1));
   if (!options.plan_checksum.empty() && options.plan_checksum != checksum) {
@@ -111,7 +106,7 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
         campaign::seed_text(replay.key.seed), checksum, options.plan_checksum));
     return ExitStatus::untestable;
   }
-  const campaign::WorkDirectory work(config.directory, checked.engines, globals.stop);
+  const campaign::WorkDirectory work(config.directory, {replay.engine}, globals.stop);
   if (!replay.as_planned && replay.cycle > 0 && (replay.key.plan.timer || replay.key.plan.free_running)) {
     log_line(
         "timers and free-running maintenance before the wanted cycle are replaced by step kills and "
@@ -156,10 +151,10 @@ ExitStatus replay_by_bundle(const Options& options, const campaign::CampaignConf
   checked.key = bundle.key;
   checked.lanes = 1;
   campaign::validate(checked, hello);
-  const wire::EngineDescription* engine = wire::find_engine(hello, bundle.recovery.order.engine);
-  if (engine != nullptr && engine->version != bundle.engine_version) {
-    log_line(fmt::format("the bundle was made with {} {}, this is {}", engine->name, bundle.engine_version,
-                         engine->version));
+  const wire::EngineDescription& engine = campaign::require_engine(hello, bundle.recovery.order.engine);
+  if (engine.version != bundle.engine_version) {
+    log_line(fmt::format("the bundle was made with {} {}, this is {}", engine.name, bundle.engine_version,
+                         engine.version));
   }
   if (bundle.version != campaign::chaosgate_version()) {
     log_line(fmt::format("the bundle was made by chaosgate {}, this is {}", bundle.version,

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "harness/base/error.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
 
 namespace chaosgate::cli {
 
@@ -13,27 +15,29 @@ const std::vector<std::string>& seed_target_keys() {
   return keys;
 }
 
-campaign::SeedReplay seed_replay(const SeedTarget& target, const Settings& settings,
-                                 const campaign::CampaignConfig& config, const std::string& command,
-                                 const std::string& seed_name) {
+SeedCycle seed_cycle(const SeedTarget& target, const Settings& settings, campaign::CampaignConfig config,
+                     const std::string& command, const std::string& seed_name) {
   if (config.engines.size() != 1 || settings.source("engine") == "default") {
     throw UsageError(fmt::format("{} of a seed needs --engine with exactly one engine", command));
   }
   if (target.cycle.empty()) {
     throw UsageError(fmt::format("{} of a seed needs --cycle", command));
   }
-  campaign::SeedReplay replay;
-  replay.key = config.key;
-  replay.key.seed = parse_number(seed_name, target.seed, 0, UINT64_MAX);
-  replay.engine = config.engines.front();
-  replay.lane = parse_number("--lane", target.lane, 0, 255);
+  SeedCycle cycle;
+  campaign::SeedReplay& replay = cycle.replay;
+  const std::uint64_t seed = parse_number(seed_name, target.seed, 0, UINT64_MAX);
+  const std::uint64_t lane = parse_number("--lane", target.lane, 0, 255);
   replay.cycle = parse_number("--cycle", target.cycle, 0, 10'000'000);
-  replay.protocol = campaign::lane_protocol(config.protocol, replay.lane);
-  replay.worker = config.worker;
-  replay.hang_ms = config.hang_ms;
+  config.lanes = 1;
+  cycle.hello = campaign::resolve_engines(config.worker, &config.engines);
+  campaign::validate(config, cycle.hello);
+  static_cast<campaign::LaneTarget&>(replay) =
+      campaign::lane_target(config, campaign::require_engine(cycle.hello, config.engines.front()),
+                            campaign::lane_protocol(config.protocol, lane), lane);
+  replay.key.seed = seed;
   replay.as_planned = target.as_planned;
-  replay.given = campaign::plans_of_lane(config.plans, replay.lane);
-  return replay;
+  replay.given = campaign::plans_of_lane(config.plans, lane);
+  return cycle;
 }
 
 }  // namespace chaosgate::cli

@@ -113,8 +113,7 @@ const std::vector<Setting>& declared() {
   static const std::vector<Setting> settings = {
       {"engine", "NAME",
        "engine configuration: a name, or PATH.so or PATH.so:NAME of a plugin; repeat it or separate several "
-       "by "
-       "commas",
+       "by commas",
        [](CampaignConfig& config, const std::string& text) {
          for (const std::string& name : split(text)) {
            config.engines.push_back(name);

@@ -53,19 +53,13 @@ ExitStatus run(Options& options, const Globals& globals) {
     return print_file(options.target.seed);
   }
   config.worker = find_worker(config.worker);
-  campaign::SeedReplay replay =
-      seed_replay(options.target, options.settings, config, "a trace", "seed or file");
+  SeedCycle cycle = seed_cycle(options.target, options.settings, config, "a trace", "seed or file");
+  campaign::SeedReplay& replay = cycle.replay;
   replay.trace = true;
-  campaign::CampaignConfig checked = config;
-  checked.lanes = 1;
-  const wire::Hello hello = campaign::resolve_engines(config.worker, &checked.engines);
-  campaign::validate(checked, hello);
-  replay.engine = checked.engines.front();
-  replay.plugin = campaign::require_engine(hello, replay.engine).plugin;
-  if (!hello.tap_unavailable.empty()) {
-    throw UsageError("storage calls cannot be seen here: " + hello.tap_unavailable);
+  if (!cycle.hello.tap_unavailable.empty()) {
+    throw UsageError("storage calls cannot be seen here: " + cycle.hello.tap_unavailable);
   }
-  const campaign::WorkDirectory work(config.directory, checked.engines, globals.stop);
+  const campaign::WorkDirectory work(config.directory, {replay.engine}, globals.stop);
   const campaign::ReplayRun run = campaign::replay_seed(replay, work.path() / "trace", *globals.stop);
   if (!run.reached) {
     log_line("the cycle was not reached; the trace is that of the last one before");

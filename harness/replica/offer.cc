@@ -195,12 +195,18 @@ wire::Hello make_offer(const std::vector<std::string>& plugins) {
   return hello;
 }
 
-std::vector<engines::EngineConfig> load_engines(const std::string& plugin) {
-  return plugin.empty() ? engines::engine_configs() : engines::load_plugin(plugin).configs;
+const std::vector<engines::EngineConfig>& load_engines(const std::string& plugin) {
+  if (plugin.empty()) {
+    return engines::engine_configs();
+  }
+  static std::map<std::string, std::vector<engines::EngineConfig>> loaded;
+  const auto known = loaded.find(plugin);
+  return known != loaded.end() ? known->second
+                               : loaded.emplace(plugin, engines::load_plugin(plugin).configs).first->second;
 }
 
-engines::EngineConfig find_engine(const std::vector<engines::EngineConfig>& configs,
-                                  const std::string& name) {
+const engines::EngineConfig& find_engine(const std::vector<engines::EngineConfig>& configs,
+                                         const std::string& name) {
   for (const engines::EngineConfig& config : configs) {
     if (config.name == name) {
       return config;

@@ -19,10 +19,11 @@ inline constexpr int kDescribeMs = 10'000;  // for each plugin
 // included, is the Hello's error. REQUIRES: this process has one thread.
 wire::Hello make_offer(const std::vector<std::string>& plugins);
 
-// The engines of a plugin, which is loaded into this process; the built-in ones when `plugin` is empty.
-// Throws UsageError when it cannot be used.
-std::vector<engines::EngineConfig> load_engines(const std::string& plugin);
+// The engines of a plugin, which is loaded into this process once and stays; the built-in ones when `plugin`
+// is empty. Throws UsageError when it cannot be used. One thread.
+const std::vector<engines::EngineConfig>& load_engines(const std::string& plugin);
 // Throws UsageError when there is none of this name.
-engines::EngineConfig find_engine(const std::vector<engines::EngineConfig>& configs, const std::string& name);
+const engines::EngineConfig& find_engine(const std::vector<engines::EngineConfig>& configs,
+                                         const std::string& name);
 
 }  // namespace chaosgate::replica

@@ -90,7 +90,7 @@ class Replica {
   const wire::WorkerOrder& order_;
   StepSink& steps_;
   wire::FlightRecorder& recorder_;
-  const engines::EngineConfig config_;
+  const engines::EngineConfig& config_;
   PlantedFault fault_;
   std::filesystem::path directory_;
   Sidecar sidecar_;
