@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Rig {
-  Rig() {
+struct CampaignRig {
+  CampaignRig() {
     config.key.seed = 21;
     config.engines = {"lmdb"};
     config.kills = 30;
@@ -39,7 +39,7 @@ struct Rig {
 
 TEST_CASE("a campaign on a correct engine passes, counts its kills and writes an event for each cycle",
           "[threads]") {
-  Rig rig;
+  CampaignRig rig;
   const report::CampaignReport report = rig.run();
   CHECK(report.verdict() == report::Verdict::pass);
   REQUIRE(report.engines.size() == 1);
@@ -59,7 +59,7 @@ TEST_CASE("a campaign on a correct engine passes, counts its kills and writes an
 
 TEST_CASE("a planted fault makes a campaign a violation, with a bundle and a command, and no regression",
           "[threads]") {
-  Rig rig;
+  CampaignRig rig;
   rig.config.key.fault = "half-batch";
   rig.config.failures_max = 1;
   const report::CampaignReport report = rig.run();
@@ -73,7 +73,7 @@ TEST_CASE("a planted fault makes a campaign a violation, with a bundle and a com
 }
 
 TEST_CASE("a pass that proves too little is inconclusive") {
-  Rig rig;
+  CampaignRig rig;
   rig.config.at_risk_percent_min = 100;
   const report::CampaignReport report = rig.run();
   CHECK(report.verdict() == report::Verdict::inconclusive);
@@ -81,7 +81,7 @@ TEST_CASE("a pass that proves too little is inconclusive") {
 }
 
 TEST_CASE("an earlier failure is replayed first") {
-  Rig rig;
+  CampaignRig rig;
   rig.config.kills = 10;
   fs::create_directories(rig.config.results / "regressions");
   replace_file(
@@ -104,7 +104,7 @@ TEST_CASE("an earlier failure is replayed first") {
 }
 
 TEST_CASE("what cannot be run is refused before anything is written") {
-  Rig rig;
+  CampaignRig rig;
   const auto refused = [&](auto&& change) {
     CampaignConfig config = rig.config;
     change(config);

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-TempDir make_directory() { return {fs::temp_directory_path(), "chaosgate-power-test-"}; }
+TempDir power_directory() { return {fs::temp_directory_path(), "chaosgate-power-test-"}; }
 
 PowerOptions options_for(const std::string& engine, const std::string& fault, const std::string& profile,
                          const TempDir& directory) {
@@ -51,7 +51,7 @@ report::PowerTally without_times(report::PowerTally tally) {
 
 TEST_CASE("lmdb, the log and both protocols come through power cuts under the strict profile") {
   for (const wire::Protocol protocol : {wire::Protocol::in_batch, wire::Protocol::sidecar}) {
-    const TempDir directory = make_directory();
+    const TempDir directory = power_directory();
     PowerOptions options = options_for("lmdb", "", "strict", directory);
     options.protocol = protocol;
     const report::PowerTally tally = judge(options, 240);
@@ -72,7 +72,7 @@ TEST_CASE("lmdb, the log and both protocols come through power cuts under the st
 
 TEST_CASE("the same options give the same images") {
   for (const char* engine : {"lmdb", "rocksdb"}) {
-    const TempDir directory = make_directory();
+    const TempDir directory = power_directory();
     PowerOptions options = options_for(engine, "", "ext4-ordered", directory);
     const report::PowerTally first = without_times(judge(options, 120));
     CHECK(first == without_times(judge(options, 120)));
@@ -82,7 +82,7 @@ TEST_CASE("the same options give the same images") {
 }
 
 TEST_CASE("what an engine never promised is found and is no violation") {
-  const TempDir directory = make_directory();
+  const TempDir directory = power_directory();
   const report::PowerTally tally = judge(options_for("lmdb-nosync", "", "strict", directory), 120);
   CHECK(tally.failed > 0);
   CHECK_FALSE(tally.findings.empty());
@@ -90,7 +90,7 @@ TEST_CASE("what an engine never promised is found and is no violation") {
 }
 
 TEST_CASE("a planted fault is found, reduced to one sentence, and its bundle gives the verdict back") {
-  const TempDir directory = make_directory();
+  const TempDir directory = power_directory();
   PowerOptions options = options_for("lmdb", "dir-never-synced", "strict", directory);
   options.stop_at_first = true;
   const fs::path file = directory.path() / "bundle.tar.zst";
@@ -149,7 +149,7 @@ TEST_CASE("a planted fault is found, reduced to one sentence, and its bundle giv
 }
 
 TEST_CASE("a bundle of a kill cannot be minimized") {
-  const TempDir directory = make_directory();
+  const TempDir directory = power_directory();
   const wire::Hello hello = read_hello(CHAOSGATE_WORKER);
   StopSignal stop;
   CHECK_THROWS_AS(minimize_bundle(Bundle{}, *wire::find_engine(hello, "lmdb"), directory.path(),
@@ -158,7 +158,7 @@ TEST_CASE("a bundle of a kill cannot be minimized") {
 }
 
 TEST_CASE("a campaign of power cuts has a verdict, and says when there are no more images", "[threads]") {
-  const TempDir directory = make_directory();
+  const TempDir directory = power_directory();
   CampaignConfig config;
   config.key.seed = 9;
   config.engines = {"lmdb"};

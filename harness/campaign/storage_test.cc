@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-TempDir make_directory() { return {fs::temp_directory_path(), "chaosgate-storage-test-"}; }
+TempDir storage_directory() { return {fs::temp_directory_path(), "chaosgate-storage-test-"}; }
 
 std::map<std::string, std::string> content(const fs::path& root) {
   std::map<std::string, std::string> files;
@@ -55,7 +55,7 @@ Bundle sample_bundle() {
 }  // namespace
 
 TEST_CASE("a mirror equals its source after any changes") {
-  const TempDir directory = make_directory();
+  const TempDir directory = storage_directory();
   const fs::path from = directory.path() / "from";
   fs::create_directory(from);
   ImageMirror mirror(from, directory.path() / "to");
@@ -111,7 +111,7 @@ TEST_CASE("a mirror equals its source after any changes") {
 }
 
 TEST_CASE("a mirror notices a second write within one tick of the clock") {
-  const TempDir directory = make_directory();
+  const TempDir directory = storage_directory();
   const fs::path from = directory.path() / "from";
   fs::create_directory(from);
   ImageMirror mirror(from, directory.path() / "to");
@@ -125,7 +125,7 @@ TEST_CASE("a mirror notices a second write within one tick of the clock") {
 }
 
 TEST_CASE("a bundle comes back as it was") {
-  const TempDir directory = make_directory();
+  const TempDir directory = storage_directory();
   const fs::path image = directory.path() / "image";
   fs::create_directories(image / "engine");
   write(image / "engine" / "data", std::string(100'000, 'x'));
@@ -146,7 +146,7 @@ TEST_CASE("a bundle comes back as it was") {
 }
 
 TEST_CASE("a truncated or damaged bundle is refused, and nothing is unpacked") {
-  const TempDir directory = make_directory();
+  const TempDir directory = storage_directory();
   const fs::path image = directory.path() / "image";
   fs::create_directory(image);
   std::string noise;
@@ -178,7 +178,7 @@ TEST_CASE("a truncated or damaged bundle is refused, and nothing is unpacked") {
 }
 
 TEST_CASE("a work directory that is foreign, another engine's or in use is refused and not touched") {
-  const TempDir directory = make_directory();
+  const TempDir directory = storage_directory();
   const fs::path foreign = directory.path() / "foreign";
   fs::create_directory(foreign);
   write(foreign / "precious", "data");
@@ -215,7 +215,7 @@ TEST_CASE("a work directory of our own leaves nothing behind") {
 }
 
 TEST_CASE("a regression is kept once, newest first, and never for a planted fault") {
-  const TempDir directory = make_directory();
+  const TempDir directory = storage_directory();
   Regression regression;
   regression.engine = "lmdb";
   regression.invariant = "state.prefix";

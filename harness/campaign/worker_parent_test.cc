@@ -26,9 +26,9 @@ pid_t child_of(pid_t parent) {
   return child;
 }
 
-class Rig {
+class ParentRig {
  public:
-  Rig() : parent(CHAOSGATE_WORKER, {}, directory_.path() / "output", nullptr) {
+  ParentRig() : parent(CHAOSGATE_WORKER, {}, directory_.path() / "output", nullptr) {
     order_.directory = (directory_.path() / "data").string();
     std::filesystem::create_directory(order_.directory);
     order_.engine = "lmdb";
@@ -97,7 +97,7 @@ TEST_CASE("a program that does not greet is an error, and leaves no process", "[
 }
 
 TEST_CASE("a worker that dies at its step is killed as ordered", "[threads]") {
-  Rig rig;
+  ParentRig rig;
   REQUIRE(rig.recover("after-log-sync#3").ready);
   const Driven driven = drive_load(rig.parent, std::nullopt, 60'000);
   CHECK(driven.outcome == Outcome::killed);
@@ -106,7 +106,7 @@ TEST_CASE("a worker that dies at its step is killed as ordered", "[threads]") {
 }
 
 TEST_CASE("a timer kills a worker wherever it is, even before it has heard the word to load", "[threads]") {
-  Rig rig;
+  ParentRig rig;
   for (const std::uint32_t timer_us : {0U, 0U, 2000U}) {
     REQUIRE(rig.recover().ready);
     CHECK(rig.parent.recorder().phase == Phase::ready);
@@ -115,13 +115,13 @@ TEST_CASE("a timer kills a worker wherever it is, even before it has heard the w
 }
 
 TEST_CASE("a crash point that is never reached is missed, not a kill", "[threads]") {
-  Rig rig;
+  ParentRig rig;
   REQUIRE(rig.recover("during-compaction#1000+0us").ready);
   CHECK(drive_load(rig.parent, std::nullopt, 60'000).outcome == Outcome::missed);
 }
 
 TEST_CASE("any other death is reported as what it is, never as a kill", "[threads]") {
-  Rig rig;
+  ParentRig rig;
   for (const int signal : {SIGABRT, SIGSEGV, SIGKILL}) {
     INFO("signal " << signal);
     REQUIRE(rig.recover("during-compaction#1000+0us").ready);
@@ -133,7 +133,7 @@ TEST_CASE("any other death is reported as what it is, never as a kill", "[thread
 }
 
 TEST_CASE("a worker without progress hangs, and is ended", "[threads]") {
-  Rig rig;
+  ParentRig rig;
   REQUIRE(rig.recover("during-compaction#1000+0us").ready);
   REQUIRE(::kill(rig.worker(), SIGSTOP) == 0);
   const Driven driven = drive_load(rig.parent, std::nullopt, 200);
@@ -145,7 +145,7 @@ TEST_CASE("a parent that goes takes its worker with it", "[threads]") {
   pid_t parent = 0;
   pid_t worker = 0;
   {
-    Rig rig;
+    ParentRig rig;
     REQUIRE(rig.recover().ready);
     parent = child_of(::getpid());
     worker = rig.worker();

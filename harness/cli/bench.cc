@@ -15,8 +15,8 @@
 namespace chaosgate::cli {
 namespace {
 
-struct Options {
-  explicit Options(CLI::App& app)
+struct BenchArguments {
+  explicit BenchArguments(CLI::App& app)
       : settings(app, {"engine", "seed", "workload", "protocol", "dir", "worker", "hang-ms"}) {}
 
   Settings settings;
@@ -80,7 +80,7 @@ void print(const campaign::BenchResult& result) {
              result.driver_rss_last_kib);
 }
 
-report::ExitStatus run(Options& options, const Globals& globals) {
+report::ExitStatus bench(BenchArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
   const std::uint64_t cycles = parse_number("--cycles", options.cycles, 1, 1'000'000);
@@ -115,13 +115,13 @@ report::ExitStatus run(Options& options, const Globals& globals) {
 Command make_bench_command(CLI::App& parent, Globals& globals) {
   CLI::App* app =
       parent.add_subcommand("bench", "what a cycle costs, phase by phase, and its ratio to the floor");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<BenchArguments>(*app);
   app->add_option("--cycles", options->cycles, "cycles to measure (default 300)")->type_name("N");
   app->add_option("--images", options->images, "disk images from power cuts to judge (default 200); 0: none")
       ->type_name("N");
   app->add_flag("--json", options->json, "print the result as JSON");
   app->footer("Example:\n  chaosgate bench --engine lmdb --cycles 1000");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, &globals] { return bench(*options, globals); }};
 }
 
 }  // namespace chaosgate::cli

@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 
 using report::ExitStatus;
 
-struct Options {
-  explicit Options(CLI::App& app)
+struct CertifyArguments {
+  explicit CertifyArguments(CLI::App& app)
       : settings(app, {"engine", "kills", "seed", "images", "profile", "lanes", "protocol", "dir", "worker",
                        "hang-ms", "failures-max", "selftest"}) {}
 
@@ -32,7 +32,7 @@ struct Options {
   bool quiet = false;
 };
 
-ExitStatus run(Options& options, const Globals& globals) {
+ExitStatus certify(CertifyArguments& options, const Globals& globals) {
   campaign::CertifyOptions certify;
   certify.config = options.settings.resolve();
   if (options.settings.source("engine") == "default" || certify.config.engines.size() != 1) {
@@ -78,7 +78,7 @@ ExitStatus run(Options& options, const Globals& globals) {
 Command make_certify_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand(
       "certify", "try an engine level by level, and write what it survives as a certificate");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<CertifyArguments>(*app);
   std::string levels;
   for (const std::string& level : campaign::certificate_levels()) {
     levels += (levels.empty() ? "" : ", ") + level;
@@ -100,7 +100,7 @@ Command make_certify_command(CLI::App& parent, Globals& globals) {
       "5000\n\n"
       "Exit status: 0 every level passed, 1 one failed, 2 usage, 3 one is inconclusive, 130 or 143 "
       "interrupted.");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, &globals] { return certify(*options, globals); }};
 }
 
 }  // namespace chaosgate::cli

@@ -19,8 +19,8 @@ namespace {
 using campaign::ConformResult;
 using report::ExitStatus;
 
-struct Options {
-  explicit Options(CLI::App& app) : settings(app, {"engine", "seed", "dir", "worker", "hang-ms"}) {}
+struct ConformArguments {
+  explicit ConformArguments(CLI::App& app) : settings(app, {"engine", "seed", "dir", "worker", "hang-ms"}) {}
 
   Settings settings;
   bool json = false;
@@ -47,7 +47,7 @@ void print(const wire::EngineDescription& engine, const std::vector<ConformResul
   fmt::print("{}: {} of {} checks passed\n\n", engine.name, passed, results.size());
 }
 
-ExitStatus run(Options& options, const Globals& globals) {
+ExitStatus conform(ConformArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   if (options.settings.source("engine") == "default") {
     throw UsageError("conform needs --engine");
@@ -91,14 +91,14 @@ ExitStatus run(Options& options, const Globals& globals) {
 Command make_conform_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand(
       "conform", "check that an engine does what the gate expects of every engine, without killing it");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<ConformArguments>(*app);
   app->add_flag("--json", options->json, "print the result as JSON");
   app->footer(
       "Examples:\n"
       "  chaosgate conform --engine lmdb\n"
       "  chaosgate conform --engine build/release/plugins/sqlite.so:sqlite-wal-full --seed 7\n\n"
       "Exit status: 0 every check passed, 1 one did not, 2 usage.");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, &globals] { return conform(*options, globals); }};
 }
 
 }  // namespace chaosgate::cli

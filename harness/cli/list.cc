@@ -14,8 +14,8 @@
 namespace chaosgate::cli {
 namespace {
 
-struct Options {
-  explicit Options(CLI::App& app) : settings(app, {"engine", "worker"}) {}
+struct ListArguments {
+  explicit ListArguments(CLI::App& app) : settings(app, {"engine", "worker"}) {}
   Settings settings;
   std::string what;
   bool json = false;
@@ -58,7 +58,7 @@ nlohmann::json collect(const std::string& what, const wire::Hello& hello) {
   return rows;
 }
 
-report::ExitStatus run(Options& options) {
+report::ExitStatus list(ListArguments& options) {
   campaign::CampaignConfig config = options.settings.resolve();
   const nlohmann::json rows =
       collect(options.what, campaign::resolve_engines(find_worker(config.worker), &config.engines));
@@ -81,7 +81,7 @@ report::ExitStatus run(Options& options) {
 
 Command make_list_command(CLI::App& parent, Globals&) {
   CLI::App* app = parent.add_subcommand("list", "what this build knows");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<ListArguments>(*app);
   app->add_option("what", options->what, "engines, workloads, faults, steps or invariants")
       ->required()
       ->check(CLI::IsMember({"engines", "workloads", "faults", "steps", "invariants"}));
@@ -90,7 +90,7 @@ Command make_list_command(CLI::App& parent, Globals&) {
       "Examples:\n"
       "  chaosgate list faults\n"
       "  chaosgate list engines --engine PATH.so   # with those of a plugin");
-  return {app, [options] { return run(*options); }};
+  return {app, [options] { return list(*options); }};
 }
 
 }  // namespace chaosgate::cli

@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 
 using report::ExitStatus;
 
-struct Options {
-  explicit Options(CLI::App& app) : settings(app, {"dir", "worker", "hang-ms"}) {}
+struct MinimizeArguments {
+  explicit MinimizeArguments(CLI::App& app) : settings(app, {"dir", "worker", "hang-ms"}) {}
 
   Settings settings;
   std::string bundle;
@@ -40,7 +40,7 @@ fs::path default_out(const fs::path& bundle) {
   return file.parent_path() / (name + ".min.tar.zst");
 }
 
-ExitStatus run(Options& options, const Globals& globals) {
+ExitStatus minimize(MinimizeArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
   const auto tests = static_cast<std::uint32_t>(parse_number("--tests", options.tests, 1, 1'000'000));
@@ -112,7 +112,7 @@ ExitStatus run(Options& options, const Globals& globals) {
 Command make_minimize_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand(
       "minimize", "reduce the bundle of a power cut to its cause, one sentence, and a smaller bundle");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<MinimizeArguments>(*app);
   app->add_option("bundle", options->bundle, "the bundle, or the directory that it is in")->required();
   app->add_option("--out", options->out, "where to write the smaller one; default: beside the bundle")
       ->type_name("FILE");
@@ -123,7 +123,7 @@ Command make_minimize_command(CLI::App& parent, Globals& globals) {
       "Example:\n"
       "  chaosgate minimize results/latest/failures/ID/bundle.tar.zst\n\n"
       "Exit status: 1 the smaller bundle fails every time, 2 usage, 3 it does not.");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, &globals] { return minimize(*options, globals); }};
 }
 
 }  // namespace chaosgate::cli

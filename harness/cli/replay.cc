@@ -22,8 +22,8 @@ namespace {
 using campaign::ReplayRun;
 using report::ExitStatus;
 
-struct Options {
-  explicit Options(CLI::App& app) : settings(app, seed_target_keys()) {}
+struct ReplayArguments {
+  explicit ReplayArguments(CLI::App& app) : settings(app, seed_target_keys()) {}
 
   Settings settings;
   SeedTarget target;  // its seed may be the path of a bundle
@@ -94,7 +94,7 @@ ExitStatus print(const Outcome& outcome, const std::string& what, bool json,
   return stop.requested() ? static_cast<ExitStatus>(128 + stop.signal()) : ExitStatus::pass;
 }
 
-ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig& config,
+ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::CampaignConfig& config,
                           std::uint64_t repeat, const Globals& globals) {
   const campaign::SeedReplay replay =
       seed_cycle(options.target, options.settings, config, "replay", "seed").replay;
@@ -132,7 +132,7 @@ ExitStatus replay_by_seed(const Options& options, const campaign::CampaignConfig
                options.json, *globals.stop);
 }
 
-ExitStatus replay_by_bundle(const Options& options, const campaign::CampaignConfig& config,
+ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::CampaignConfig& config,
                             std::uint64_t repeat, const Globals& globals) {
   for (const char* key : {"engine", "workload", "protocol", "crash", "faults", "plan", "recrash",
                           "maintenance", "timer-us-max", "fault", "segment-bytes"}) {
@@ -177,7 +177,7 @@ ExitStatus replay_by_bundle(const Options& options, const campaign::CampaignConf
       options.json, *globals.stop);
 }
 
-ExitStatus run(Options& options, const Globals& globals) {
+ExitStatus replay(ReplayArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
   const std::uint64_t repeat = parse_number("--repeat", options.repeat, 1, 1'000'000);
@@ -193,7 +193,7 @@ ExitStatus run(Options& options, const Globals& globals) {
 
 Command make_replay_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand("replay", "run one failure again, from its seed or from its bundle");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<ReplayArguments>(*app);
   app->add_option("target", options->target.seed, "a seed, or the path of a bundle")->required();
   app->add_option("--cycle", options->target.cycle, "from a seed: the cycle to run up to")->type_name("N");
   app->add_option("--lane", options->target.lane, "from a seed: its lane")->type_name("N");
@@ -210,7 +210,7 @@ Command make_replay_command(CLI::App& parent, Globals& globals) {
       "  chaosgate replay 0x2a --engine rocksdb --cycle 17 --repeat 20\n"
       "  chaosgate replay results/latest/failures/ID/bundle.tar.zst\n\n"
       "Exit status: 0 clean, 1 reproduced, 125 untestable (so that 'git bisect run' works).");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, &globals] { return replay(*options, globals); }};
 }
 
 }  // namespace chaosgate::cli

@@ -13,7 +13,7 @@
 namespace chaosgate::cli {
 namespace {
 
-struct Options {
+struct ReportArguments {
   std::string path;
   bool json = false;
 };
@@ -28,7 +28,7 @@ bool was_complete(const std::filesystem::path& result) {
   return json.is_object() && json.value("complete", false);
 }
 
-report::ExitStatus run(const Options& options, const Globals& globals) {
+report::ExitStatus report(const ReportArguments& options, const Globals& globals) {
   std::filesystem::path path = options.path;
   if (std::filesystem::is_directory(path)) {
     path /= "events.jsonl";
@@ -53,11 +53,11 @@ report::ExitStatus run(const Options& options, const Globals& globals) {
 
 Command make_report_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand("report", "the numbers of a campaign again, from its events.jsonl");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportArguments>();
   app->add_option("path", options->path, "a result directory, or an events.jsonl")->required();
   app->add_flag("--json", options->json, "print the result as JSON");
   app->footer("Example:\n  chaosgate report results/latest");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, &globals] { return report(*options, globals); }};
 }
 
 }  // namespace chaosgate::cli

@@ -14,8 +14,8 @@
 namespace chaosgate::cli {
 namespace {
 
-struct Options {
-  explicit Options(CLI::App& app)
+struct RunArguments {
+  explicit RunArguments(CLI::App& app)
       : settings(app, {"engine",       "kills",
                        "seed",         "lanes",
                        "workload",     "protocol",
@@ -54,7 +54,7 @@ void print_plan(const campaign::CampaignConfig& config) {
   }
 }
 
-report::ExitStatus run(Options& options, const Globals& globals) {
+report::ExitStatus run(RunArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   if (options.print_config) {
     print_config(options.settings);
@@ -103,7 +103,7 @@ report::ExitStatus run(Options& options, const Globals& globals) {
 Command make_run_command(CLI::App& parent, Globals& globals) {
   CLI::App* app =
       parent.add_subcommand("run", "kill workers at random points, recover, and compare with the oracle");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<RunArguments>(*app);
   app->add_flag("--print-config", options->print_config,
                 "print every setting with its source, and do nothing");
   app->add_flag("--print-plan", options->print_plan,

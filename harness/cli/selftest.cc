@@ -18,8 +18,9 @@ namespace {
 
 using report::ExitStatus;
 
-struct Options {
-  explicit Options(CLI::App& app) : settings(app, {"engine", "seed", "kills", "dir", "worker", "hang-ms"}) {}
+struct SelfTestArguments {
+  explicit SelfTestArguments(CLI::App& app)
+      : settings(app, {"engine", "seed", "kills", "dir", "worker", "hang-ms"}) {}
 
   Settings settings;
   std::string seeds = "1";
@@ -86,7 +87,7 @@ void print_table(const campaign::SelfTestResult& result) {
   }
 }
 
-ExitStatus run(Options& options, const Globals& globals) {
+ExitStatus selftest(SelfTestArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
   if (options.settings.source("engine") == "default") {
@@ -149,7 +150,7 @@ ExitStatus run(Options& options, const Globals& globals) {
 Command make_selftest_command(CLI::App& parent, Globals& globals) {
   CLI::App* app =
       parent.add_subcommand("selftest", "run the gate against every planted fault: it must find each");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<SelfTestArguments>(*app);
   app->add_option("--seeds", options->seeds, "so many seeds, counted up from --seed")->type_name("N");
   app->add_option("--fault", options->faults, "only this planted fault; repeatable")->type_name("NAME");
   app->add_option("--control-kills", options->control_kills,
@@ -164,7 +165,7 @@ Command make_selftest_command(CLI::App& parent, Globals& globals) {
       "--engine names the correct engines that run beside; without it, all built-in ones do.\n"
       "Exit status: 0 all found and the correct engines clean, 1 a correct engine was not clean,\n"
       "3 a planted fault was not found.");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, &globals] { return selftest(*options, globals); }};
 }
 
 }  // namespace chaosgate::cli

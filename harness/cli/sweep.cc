@@ -17,8 +17,8 @@ namespace {
 
 using report::ExitStatus;
 
-struct Options {
-  explicit Options(CLI::App& app)
+struct SweepArguments {
+  explicit SweepArguments(CLI::App& app)
       : settings(app, {"engine", "seed", "workload", "protocol", "fault", "segment-bytes", "dir", "results",
                        "worker", "hang-ms", "failures-max"}) {}
 
@@ -75,7 +75,7 @@ nlohmann::json to_json(const Swept& swept) {
           {"complete", result.complete}};
 }
 
-ExitStatus run(Options& options, const Globals& globals) {
+ExitStatus sweep(SweepArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
   const wire::Hello hello = campaign::resolve_engines(config.worker, &config.engines);
@@ -141,7 +141,7 @@ ExitStatus run(Options& options, const Globals& globals) {
 Command make_sweep_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand(
       "sweep", "die before, after and inside every storage call of a small load and of a recovery");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<SweepArguments>(*app);
   app->add_option("--entries", options->entries, "entries of the load (default 60)")->type_name("N");
   app->add_flag("--json", options->json, "print the result as JSON");
   app->add_flag("--quiet", options->quiet, "no progress on stderr");
@@ -150,7 +150,7 @@ Command make_sweep_command(CLI::App& parent, Globals& globals) {
       "  chaosgate sweep --engine lmdb\n"
       "  chaosgate sweep --engine rocksdb --protocol sidecar --entries 200\n\n"
       "Exit status: 0 every point was judged and clean, 1 violation, 2 usage, 3 a point was not reached.");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, &globals] { return sweep(*options, globals); }};
 }
 
 }  // namespace chaosgate::cli

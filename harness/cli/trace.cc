@@ -19,8 +19,8 @@ namespace {
 
 using report::ExitStatus;
 
-struct Options {
-  explicit Options(CLI::App& app) : settings(app, seed_target_keys()) { target.cycle = "0"; }
+struct TraceArguments {
+  explicit TraceArguments(CLI::App& app) : settings(app, seed_target_keys()) { target.cycle = "0"; }
 
   Settings settings;
   SeedTarget target;  // its seed may be the path of a trace file
@@ -47,7 +47,7 @@ ExitStatus print_file(const std::string& path) {
   return ExitStatus::pass;
 }
 
-ExitStatus run(Options& options, const Globals& globals) {
+ExitStatus trace(TraceArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   if (std::filesystem::exists(options.target.seed)) {
     return print_file(options.target.seed);
@@ -83,7 +83,7 @@ ExitStatus run(Options& options, const Globals& globals) {
 
 Command make_trace_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand("trace", "print the storage calls of one cycle, or of a trace file");
-  auto options = std::make_shared<Options>(*app);
+  auto options = std::make_shared<TraceArguments>(*app);
   app->add_option("target", options->target.seed, "a seed, or the path of a trace file")->required();
   app->add_option("--cycle", options->target.cycle, "from a seed: the cycle (default 0)")->type_name("N");
   app->add_option("--lane", options->target.lane, "from a seed: its lane")->type_name("N");
@@ -95,7 +95,7 @@ Command make_trace_command(CLI::App& parent, Globals& globals) {
       "  chaosgate trace 0x2a --engine lmdb --cycle 3\n"
       "  chaosgate trace 0x2a --engine rocksdb --output calls.trace\n"
       "  chaosgate trace calls.trace");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, &globals] { return trace(*options, globals); }};
 }
 
 }  // namespace chaosgate::cli

@@ -15,8 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using sample::contains;
-
-TempDir temporary() { return TempDir(fs::temp_directory_path(), "chaosgate-report-"); }
+using sample::temporary;
 
 CycleEvent full_event() {
   CycleEvent event = sample::cycle(17);

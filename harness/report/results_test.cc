@@ -14,8 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using sample::lines;
-
-TempDir temporary() { return TempDir(fs::temp_directory_path(), "chaosgate-report-"); }
+using sample::temporary;
 
 std::string content(const fs::path& path) {
   std::string bytes;

@@ -2,13 +2,17 @@
 // real gate.
 #pragma once
 
+#include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "harness/base/file.h"
 #include "harness/report/campaign_report.h"
 
 namespace chaosgate::report::sample {
+
+inline TempDir temporary() { return {std::filesystem::temp_directory_path(), "chaosgate-report-"}; }
 
 // A confirmed kill of the load by step, then a clean recovery.
 inline CycleEvent cycle(std::uint64_t number, std::string engine = "rocksdb") {
