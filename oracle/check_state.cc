@@ -173,6 +173,16 @@ std::vector<Violation> Oracle::check_reopened(const StateObservation& observed) 
   return violations;
 }
 
+std::vector<Violation> Oracle::check_reached(const StateObservation& observed, std::uint64_t index) {
+  std::vector<Violation> violations;
+  std::string complaint;
+  if (observed.witness != index) {
+    complaint = fmt::format("the witness is {}, but entry {} was applied", observed.witness, index);
+  }
+  state_->judge(Invariant::replica_equal, observed, false, index, std::move(complaint), &violations);
+  return violations;
+}
+
 std::vector<Violation> Oracle::check_backward(const StateObservation& observed) {
   std::vector<Violation> violations;
   state_->judge(Invariant::read_consistent, observed, true, last_index(), {}, &violations);

@@ -23,9 +23,11 @@ enum class Invariant : std::uint8_t {
   state_stable,     // "state.stable": close, reopen and a second replay change nothing
   state_writable,   // "state.writable": a new write is taken and returned
   read_consistent,  // "read.consistent": get, scans, seeks and snapshots agree
+  replica_equal,    // "replica.equal": replicas at the same index hold the same state
+  snapshot_whole,   // "snapshot.whole": a snapshot that is not whole, or not the state it says, is refused
   error_honest,     // "error.honest": after an I/O error nothing is acknowledged that is not there
 };
-inline constexpr std::size_t kInvariantCount = 11;
+inline constexpr std::size_t kInvariantCount = 13;
 
 std::string_view to_string(Invariant invariant);
 std::optional<Invariant> parse_invariant(std::string_view name);

@@ -69,6 +69,12 @@ void Oracle::begin_term(std::uint64_t term) {
   state_->newest_term = term;
 }
 
+void Oracle::learn(std::uint64_t last, std::uint64_t term) {
+  if (last > last_index()) {
+    state_->history.pin(last, term);
+  }
+}
+
 void Oracle::cut_suffix(std::uint64_t from) {
   CHECK(from >= 1 && from > state_->acknowledged, "entries from {} on are discarded, {} is acknowledged",
         from, state_->acknowledged);

@@ -58,6 +58,11 @@ class Oracle {
   // REQUIRES: term is higher than any before.
   void begin_term(std::uint64_t term);
 
+  // For a replica that is sent its entries: those up to `last` that are not known yet were proposed by
+  // `term`, which is nobody's of the above. What check_log() cut off has to be told again. REQUIRES: term is
+  // not lower than that of the last known entry.
+  void learn(std::uint64_t last, std::uint64_t term);
+
   // log.acked and log.content. Adopts the recovered log's end as the truth when it is legal, otherwise the
   // end of its legal prefix. An entry that was acknowledged once must be there ever after, whatever
   // crash.synced says later. REQUIRES: begin_term() was called.
@@ -79,6 +84,10 @@ class Oracle {
   std::vector<Violation> check_probe(const workloads::CheckObservation& probe);
   std::vector<Violation> check_integrity(const workloads::CheckObservation& integrity);
   std::vector<Violation> check_isolation(const workloads::CheckObservation& isolation);
+
+  // replica.equal: the state and the witness are those of entry `index`, which the replica reached by what it
+  // was sent. REQUIRES: `index` was learnt.
+  std::vector<Violation> check_reached(const workloads::StateObservation& state, std::uint64_t index);
 
   // The last entry of the log as last adopted.
   std::uint64_t last_index() const;

@@ -205,7 +205,15 @@ void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap,
   recorder_->reset();
   drain(notice_fd_.get());
   drain(go_fd_.get());  // a worker may die before it has read the word
-  control_->send(nlohmann::json(order).dump());
+  network_.reset();
+  UniqueFd theirs;
+  if (order.follow) {
+    auto [ours, end] = wire::Channel::make_pair();
+    network_.emplace(std::move(ours));
+    theirs = std::move(end);
+  }
+  control_->send(nlohmann::json(order).dump(), theirs.get());
+  theirs.reset();
   auto answer = control_->receive(kAnswerTimeoutMs);
   if (!answer || !answer->fd) {
     throw EnvironmentError("the worker parent ended");

@@ -54,8 +54,9 @@ class WorkerParent {
   // What the current or last worker has published so far. Good until start().
   std::string_view observations() const;
 
-  // Resets the flight recorder and forks a worker. When the order says so its storage calls go through `tap`,
-  // which must outlive it; `faults` happen from its start on. REQUIRES: none is running; tap when order.tap.
+  // Resets the flight recorder and forks a worker; one that follows gets a socket to network(). When the
+  // order says so its storage calls go through `tap`, which must outlive it; `faults` happen from its start
+  // on. REQUIRES: none is running; tap when order.tap.
   void start(const wire::WorkerOrder& order, tap::Tap* tap = nullptr,
              std::vector<tap::StorageFault> faults = {});
   bool running() const { return static_cast<bool>(pidfd_); }
@@ -72,6 +73,8 @@ class WorkerParent {
   // Waits for the end and collects it; when it returns, nothing more changes the data directory. REQUIRES:
   // running(), and the worker is dead or dying.
   Exit reap();
+  // The socket to a worker that follows. REQUIRES: the last order said so.
+  wire::Channel& network() { return network_.value(); }
   // What the tap did to the last worker; nothing when that was not tapped. Good until start().
   const tap::TapEnd& tap_end() const { return tap_end_; }
 
@@ -93,6 +96,7 @@ class WorkerParent {
   wire::Hello hello_;
   UniqueFd pidfd_;                          // of the running worker
   std::optional<wire::Channel> listeners_;  // from workers that put their filter on
+  std::optional<wire::Channel> network_;    // to the running worker
   tap::Tap* tap_ = nullptr;                 // of the running worker
   tap::TapEnd tap_end_;
 };

@@ -77,6 +77,9 @@ struct WorkerOrder {
   bool check_integrity = false;
   std::uint32_t reads = 24;  // sampled point reads and seeks
   bool load = false;         // false: close cleanly after recovery
+  // Instead of a load of its own: take entries and snapshots from a leader, over the socket that comes with
+  // the order.
+  bool follow = false;
   Schedule schedule;
 
   // Instead of all that, measure the floor: so many cycles of the same work, each with so many entries, in
@@ -91,8 +94,8 @@ struct WorkerOrder {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerOrder, directory, plugin, engine, fault, workload, seed, protocol,
                                    free_running, stock_tuning, tap, term, segment_bytes, create, known_synced,
                                    cut_suffix_from, recovery_crash, load_crash, flush_after_replay,
-                                   check_reopen, check_backward, check_integrity, reads, load, schedule,
-                                   floor_cycles, floor_entries, conformance_check)
+                                   check_reopen, check_backward, check_integrity, reads, load, follow,
+                                   schedule, floor_cycles, floor_entries, conformance_check)
 
 // Names a class of an engine's files; see engines::FileClass.
 struct FileClassDescription {

@@ -5,6 +5,7 @@
 #include "harness/base/test.h"
 #include "harness/wire/channel.h"
 #include "harness/wire/flight_recorder.h"
+#include "harness/wire/message.h"
 #include "harness/wire/order.h"
 
 using namespace chaosgate;
@@ -57,4 +58,23 @@ TEST_CASE("a reset flight recorder says nothing of the worker before") {
   CHECK(recorder->appended == 0);
   CHECK(recorder->step_count[3] == 0);
   CHECK(recorder->message[0] == '\0');
+}
+
+TEST_CASE("a message survives the wire unchanged, and nothing shorter or longer is one") {
+  Message message;
+  message.kind = MessageKind::append;
+  message.index = 41;
+  message.term = 3;
+  message.commit = UINT64_MAX;
+  message.entries = {{3, "payload"}, {4, ""}, {4, std::string("\0x", 2)}};
+  message.bytes = "bytes";
+  const std::string bytes = encode(message);
+  Message back;
+  REQUIRE(decode(bytes, &back).ok());
+  CHECK(back == message);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    CHECK_FALSE(decode(std::string_view(bytes).substr(0, size), &back).ok());
+  }
+  CHECK_FALSE(decode(bytes + "x", &back).ok());
+  CHECK_FALSE(decode(std::string(1, '\x2a') + bytes.substr(1), &back).ok());
 }
