@@ -126,7 +126,7 @@ class Packer {
 class Unpacker {
  public:
   explicit Unpacker(const FileRange& range)
-      : range_(range), archive_(archive_read_new(), archive_read_free) {}
+      : range_(range), archive_(archive_read_new(), archive_read_free), at_(range.begin) {}
 
   Status run(const fs::path& directory) {
     archive* const a = archive_.get();
