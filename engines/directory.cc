@@ -26,17 +26,24 @@ Status sync_file(const fs::path& file) {
   return {};
 }
 
-Status sync_tree(const fs::path& directory) {
+namespace {
+
+// readdir's order differs between runs; the sequence of storage calls must not.
+Status list_sorted(const fs::path& directory, std::vector<fs::path>* entries) {
   std::error_code error;
-  std::vector<fs::path> entries;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    entries.push_back(it->path());
+    entries->push_back(it->path());
   }
-  if (error) {
-    return Status::io_error("list " + directory.string(), error.value());
-  }
-  // readdir's order differs between runs; the sequence of storage calls must not.
-  std::sort(entries.begin(), entries.end());
+  std::sort(entries->begin(), entries->end());
+  return error ? Status::io_error("list " + directory.string(), error.value()) : Status();
+}
+
+}  // namespace
+
+Status sync_tree(const fs::path& directory) {
+  std::vector<fs::path> entries;
+  RETURN_IF_ERROR(list_sorted(directory, &entries));
+  std::error_code error;
   for (const fs::path& entry : entries) {
     const fs::file_status status = fs::symlink_status(entry, error);
     if (fs::is_directory(status)) {
@@ -46,6 +53,23 @@ Status sync_tree(const fs::path& directory) {
     }
   }
   return sync_directory(directory);
+}
+
+Status remove_tree(const fs::path& directory) {
+  std::error_code error;
+  const fs::file_status status = fs::symlink_status(directory, error);
+  if (!fs::exists(status)) {
+    return {};
+  }
+  if (fs::is_directory(status)) {
+    std::vector<fs::path> entries;
+    RETURN_IF_ERROR(list_sorted(directory, &entries));
+    for (const fs::path& entry : entries) {
+      RETURN_IF_ERROR(remove_tree(entry));
+    }
+  }
+  fs::remove(directory, error);
+  return error ? Status::io_error("remove " + directory.string(), error.value()) : Status();
 }
 
 Status directory_bytes(const fs::path& directory, std::uint64_t* bytes) {

@@ -14,6 +14,10 @@ namespace chaosgate::engines {
 // `directory` itself is its parent's business.
 Status sync_tree(const std::filesystem::path& directory);
 
+// Removes the tree, in an order that is the same each time; ok when there is none. What is gone may reappear
+// after a power cut, whole or in part, until the parent has been fsynced.
+Status remove_tree(const std::filesystem::path& directory);
+
 // fsyncs one file.
 Status sync_file(const std::filesystem::path& file);
 

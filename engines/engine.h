@@ -170,6 +170,12 @@ struct EngineConfig {
       open;
   // True when the directory holds a store of this family; looks only, never creates.
   std::function<bool(const std::filesystem::path& directory)> has_store;
+  // The name of the one file that a store of this family consists of; empty when it is not so. A copy of that
+  // file alone is a store.
+  std::string single_file;
+  // Whether such a copy arrived whole: to be asked before it is opened, since an engine that maps its file
+  // would not find out alive. Looks only. REQUIRES: single_file is not empty.
+  std::function<Status(const std::filesystem::path& file)> check_single_file;
 };
 
 }  // namespace chaosgate::engines

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <cstdio>
 #include <set>
 
@@ -75,6 +77,18 @@ TEST_CASE("a crash point prints and parses back") {
     INFO(text);
     CHECK_FALSE(parse_crash_point(text));
   }
+}
+
+TEST_CASE("a range of a file is read exactly or not at all") {
+  const TempDir directory(std::filesystem::temp_directory_path(), "chaosgate-base-test-");
+  replace_file(directory.path() / "file", "0123456789");
+  const UniqueFd file(::open((directory.path() / "file").c_str(), O_RDONLY | O_CLOEXEC));
+  std::string bytes(4, '\0');
+  REQUIRE(read_exactly(file.get(), 6, bytes.data(), 4, "digits").ok());
+  CHECK(bytes == "6789");
+  CHECK(read_exactly(file.get(), 7, bytes.data(), 4, "digits").to_string() ==
+        "corruption: digits: expected 11 bytes, found 10");
+  CHECK(read_exactly(-1, 0, bytes.data(), 1, "digits").code() == StatusCode::io_error);
 }
 
 TEST_CASE("a temporary directory goes with everything in it") {

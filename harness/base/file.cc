@@ -1,6 +1,7 @@
 #include "harness/base/file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -23,6 +24,24 @@ Status write_all(int fd, std::string_view bytes, const std::string& name) {
       return Status::io_error("write " + name, errno);
     }
     bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Status read_exactly(int fd, std::uint64_t offset, char* bytes, std::size_t size, const std::string& name) {
+  for (std::size_t done = 0; done < size;) {
+    const ssize_t count = ::pread(fd, bytes + done, size - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      return Status::io_error("read " + name, errno);
+    }
+    if (count == 0) {
+      return Status::corruption(
+          fmt::format("{}: expected {} bytes, found {}", name, offset + size, offset + done));
+    }
+    done += static_cast<std::size_t>(count);
   }
   return {};
 }

@@ -5,6 +5,7 @@
 // considered lost (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -17,6 +18,10 @@ namespace chaosgate {
 
 // Writes all of `bytes` at the file position, continuing after short writes and EINTR.
 Status write_all(int fd, std::string_view bytes, const std::string& name);
+
+// Reads bytes [offset, offset + size) of a file, which leaves its position alone. corruption when it is
+// shorter.
+Status read_exactly(int fd, std::uint64_t offset, char* bytes, std::size_t size, const std::string& name);
 
 // not_found when there is no such file.
 Status read_file(const std::filesystem::path& path, std::string* bytes);

@@ -220,21 +220,7 @@ Status SegmentedLog::load(const Segment& segment, std::uint64_t begin, std::uint
     }
   }
   const int fd = last ? file_.get() : opened.get();
-  for (std::uint64_t at = begin; at < end;) {
-    const ssize_t count = ::pread(fd, bytes + (at - begin), end - at, static_cast<off_t>(at));
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count < 0) {
-      return Status::io_error("read " + segment.name(), errno);
-    }
-    if (count == 0) {
-      return Status::corruption(
-          fmt::format("log segment {}: expected {} bytes, found {}", segment.name(), end, at));
-    }
-    at += static_cast<std::uint64_t>(count);
-  }
-  return {};
+  return read_exactly(fd, begin, bytes, end - begin, "log segment " + segment.name());
 }
 
 Status SegmentedLog::remove_segment(const Segment& segment) {

@@ -275,6 +275,9 @@ PlantedFault find_planted_fault(std::string_view name) {
       return {.log = fault.name};
     }
   }
+  if (const snapshot::SnapshotFaultInfo* fault = snapshot::find_snapshot_fault(name); fault != nullptr) {
+    return {.snapshot = fault->faults};
+  }
   throw UsageError(fmt::format("unknown planted fault '{}'", name));
 }
 

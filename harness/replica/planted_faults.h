@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "harness/snapshot/snapshot_faults.h"
 #include "harness/wire/order.h"
 
 namespace chaosgate::replica {
@@ -22,9 +23,11 @@ struct PlantedFault {
   bool accept_missing_tail = false;     // an applied index beyond the log's end is accepted
   std::string_view forgotten_syncs;     // of these files, below the data directory; see forgotten_syncs.h
   bool empty_main_deletes_log = false;  // an engine whose main file is empty is taken for a new one
+  snapshot::SnapshotFaults snapshot;    // see snapshot_faults()
 };
 
-// Every planted fault, with the configuration that shows it.
+// Every planted fault that a campaign of single replicas shows, with the configuration that does. Those of
+// snapshot::snapshot_faults() are not among them, but can be found by name: they need a second replica.
 const std::vector<wire::FaultDescription>& planted_faults();
 // Throws UsageError for an unknown name; an empty name is no fault.
 PlantedFault find_planted_fault(std::string_view name);

@@ -26,7 +26,7 @@ Replica::Replica(const wire::WorkerOrder& order, StepSink& steps, wire::FlightRe
       config_(find_engine(load_engines(order.plugin), order.engine)),
       fault_(find_planted_fault(order.fault)),
       directory_(order.directory),
-      sidecar_(directory_ / "durable-index") {
+      sidecar_(directory_ / kSidecarFile) {
   forget_syncs(fault_.forgotten_syncs.empty() ? "" : order.directory + std::string(fault_.forgotten_syncs));
 }
 
@@ -90,25 +90,32 @@ Status Replica::open_log() {
   if (fault_.empty_main_deletes_log) {
     RETURN_IF_ERROR(start_over_when_empty());
   }
+  RETURN_IF_ERROR(installation().recover());
   RETURN_IF_ERROR(log::open_log(directory_ / "log", log_options(), steps_, &log_));
   log_ = log::wrap_log(fault_.log, std::move(log_));
   return {};
 }
 
 Status Replica::cut_suffix(std::uint64_t from) {
-  return from > log_->last_index() ? Status() : log_->truncate_suffix(from);
+  // What a snapshot has covered since is not the log's to cut.
+  return from > log_->last_index() ? Status() : log_->truncate_suffix(std::max(from, log_->first_index()));
 }
 
-Status Replica::read_indexes() {
+Status Replica::read_witness(engines::Engine& engine, std::uint64_t* witness) const {
   std::string value;
-  const Status status = engine_->get(kMetaKeyspace, kWitnessKey, &value);
+  const Status status = engine.get(kMetaKeyspace, kWitnessKey, &value);
   if (!status.ok() && !status.is_not_found()) {
     return status;
   }
-  if (status.ok() && value.size() != sizeof witness_) {
+  if (status.ok() && value.size() != sizeof *witness) {
     return Status::corruption(fmt::format("the applied index has {} bytes instead of 8", value.size()));
   }
-  witness_ = status.ok() ? load_fixed<std::uint64_t>(value.data()) : 0;
+  *witness = status.ok() ? load_fixed<std::uint64_t>(value.data()) : 0;
+  return {};
+}
+
+Status Replica::read_indexes() {
+  RETURN_IF_ERROR(read_witness(*engine_, &witness_));
   applied_ = witness_;
   if (order_.protocol == wire::Protocol::sidecar) {
     RETURN_IF_ERROR(sidecar_.read(&persisted_));
@@ -198,6 +205,7 @@ Status Replica::replay() {
     RETURN_IF_ERROR(applied);
   }
   applied_ = std::max(applied_, last);
+  applied_term_ = log_->last_term();
   steps_.at(Step::after_replay);
   recorder_.applied = last;
   return {};
@@ -219,7 +227,7 @@ Status Replica::append(std::uint64_t index, const workloads::Transaction& transa
   recorder_.appended = index;
   RETURN_IF_ERROR(log_->append(
       order_.term, transaction.empty() ? log::EntryType::noop : log::EntryType::transaction, payload_));
-  pending_.push_back({index, transaction});
+  pending_.push_back({index, order_.term, transaction});
   return {};
 }
 
@@ -242,6 +250,7 @@ Status Replica::apply_pending(std::size_t entries_max) {
       RETURN_IF_ERROR(collect(*state_, next.index - 1, next.transaction));
       if (i + 1 == count) {
         RETURN_IF_ERROR(write_batch(*state_, next.index));
+        applied_term_ = next.term;
       }
       pending_.pop_front();
     }

@@ -25,8 +25,11 @@
 #include "harness/base/step.h"
 #include "harness/log/log.h"
 #include "harness/replica/batch_state.h"
+#include "harness/replica/installation.h"
 #include "harness/replica/planted_faults.h"
 #include "harness/replica/sidecar.h"
+#include "harness/snapshot/snapshot_receiver.h"
+#include "harness/snapshot/snapshot_source.h"
 #include "harness/wire/flight_recorder.h"
 #include "harness/wire/order.h"
 #include "workloads/transaction.h"
@@ -46,7 +49,7 @@ class Replica {
   // Makes a new, empty log and engine in order.directory.
   Status create();
 
-  // Recovery, in this order.
+  // Recovery, in this order. The first also ends an installation that was interrupted.
   Status open_log();
   Status cut_suffix(std::uint64_t from);
   Status open_engine();
@@ -66,14 +69,34 @@ class Replica {
   Status compact();
   Status checkpoint();
 
+  // Snapshots. REQUIRES, for all three: replay() or create() returned ok.
+  //
+  // A snapshot of what is applied, made durable here first. It does not change when the replica goes on.
+  // `receiver_family` is that of the receiver's engine: the same family gets its files, another one gets keys
+  // and values.
+  Status make_snapshot(std::string_view receiver_family, std::unique_ptr<snapshot::SnapshotSource>* source);
+  // Takes the bytes of one snapshot that this replica could install now. The replica must outlive it.
+  std::unique_ptr<snapshot::SnapshotReceiver> make_receiver() const;
+  // Installs a snapshot in the place of engine and log, durably when it returns ok; what was appended and is
+  // not in it is gone then. invalid_argument for one that is not newer than what is applied, or that the log
+  // does not need, since it holds the snapshot's last entry, in the same term, and goes on behind it: entries
+  // that were acknowledged must not go. After a refusal or failure the replica goes on as before while
+  // serves() is true; when it is false, the directory has to be recovered by a new Replica.
+  Status install_snapshot(const snapshot::ReceivedSnapshot& received);
+  bool serves() const { return engine_ != nullptr && log_ != nullptr; }
+
   engines::Engine& engine() { return *engine_; }
   log::Log& log() { return *log_; }
   std::uint64_t witness() const { return witness_; }
   std::uint64_t durable_index() const { return durable_index_; }
+  // The last entry in the engine now.
+  StateIndex applied() const { return {applied_, applied_term_}; }
+  const engines::EngineConfig& config() const { return config_; }
 
  private:
   struct Pending {
     std::uint64_t index;
+    std::uint64_t term;
     workloads::Transaction transaction;
   };
 
@@ -81,7 +104,12 @@ class Replica {
   engines::EngineOptions engine_options() const;
   Status open_engine_store(bool create);
   Status start_over_when_empty();
+  Status read_witness(engines::Engine& engine, std::uint64_t* witness) const;
   Status read_indexes();
+  Installation installation() const;
+  Status check_needed(const snapshot::ReceivedSnapshot& received);
+  // Opens engine and log after an installation.
+  Status go_on_at(const StateIndex& installed);
   // Writes the batch collected so far, with the applied index `index` in it.
   Status write_batch(BatchState& state, std::uint64_t index);
   // Adds one transaction to the batch; writes what came before first when the transaction scans.
@@ -103,6 +131,7 @@ class Replica {
   std::uint64_t witness_ = 0;          // as read at open
   std::uint64_t durable_index_ = 0;    // as read at open
   std::uint64_t applied_ = 0;          // in the engine now
+  std::uint64_t applied_term_ = 0;     // of that entry
   std::uint64_t flushed_ = 0;          // durable in the engine now, in a power cut too
   std::uint64_t persisted_ = 0;        // in the sidecar now
 };

@@ -10,12 +10,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string_view>
 
 #include "harness/base/status.h"
 #include "harness/base/step.h"
 
 namespace chaosgate::replica {
 
+inline constexpr std::string_view kSidecarFile = "durable-index";
 inline constexpr std::uint64_t kSidecarMagic = 0x3152414345444953;  // "SIDECAR1"
 
 class Sidecar {
