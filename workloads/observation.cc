@@ -108,6 +108,9 @@ bool parse_body(SectionKind kind, std::string_view body, Observations* observati
       return parse_check(reader, &observations->integrity);
     case SectionKind::isolation:
       return parse_check(reader, &observations->isolation);
+    case SectionKind::state_reached:
+      observations->reached.reset();
+      return parse_state(reader, &observations->reached);
   }
   return false;
 }
@@ -134,6 +137,8 @@ std::string_view to_string(SectionKind kind) {
       return "integrity";
     case SectionKind::isolation:
       return "isolation";
+    case SectionKind::state_reached:
+      return "state_reached";
   }
   return "unknown";
 }

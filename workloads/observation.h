@@ -37,6 +37,7 @@ enum class SectionKind : std::uint32_t {
   probe,           // a new write was taken and returned
   integrity,       // the engine's own check; same body as probe
   isolation,       // a snapshot did not show the probe's write; same body as probe
+  state_reached,   // as often as a leader asked; same body as a state
 };
 
 std::string_view to_string(SectionKind kind);
@@ -125,6 +126,7 @@ class StateCursor {
 struct Observations {
   std::optional<LogObservation> log;
   std::optional<StateObservation> before, after, reopened, backward;
+  std::optional<StateObservation> reached;  // the last one
   std::vector<ReadObservation> reads;
   bool has_reads = false;
   std::optional<CheckObservation> probe, integrity, isolation;

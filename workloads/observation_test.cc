@@ -18,8 +18,9 @@ std::size_t write_everything(ObservationWriter& writer) {
   for (const std::uint64_t value : {5, 6, 17, 6, 1}) writer.u64(value);
   for (const std::uint64_t value : {2, 1001, 3, 1002}) writer.u64(value);
   writer.end();
-  for (const SectionKind kind : {SectionKind::state_before, SectionKind::state_after,
-                                 SectionKind::state_reopened, SectionKind::state_backward}) {
+  for (const SectionKind kind :
+       {SectionKind::state_before, SectionKind::state_after, SectionKind::state_reopened,
+        SectionKind::state_backward, SectionKind::state_reached}) {
     writer.begin(kind);
     writer.u64(6);
     writer.u64(5);

@@ -17,6 +17,7 @@
 #include "harness/base/file.h"
 #include "harness/campaign/bundle.h"
 #include "harness/campaign/engines.h"
+#include "harness/campaign/group_campaign.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/power_campaign.h"
 #include "harness/campaign/regressions.h"
@@ -24,6 +25,7 @@
 #include "harness/campaign/tap_setup.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
+#include "harness/wire/message.h"
 #include "workloads/generator.h"
 
 namespace chaosgate::campaign {
@@ -481,6 +483,33 @@ std::string replay_command(const PlanKey& key, const std::string& engine, wire::
   return command + fmt::format(" --plan-checksum {:016x}", plan_checksum(key, protocol, lane, cycle + 1));
 }
 
+namespace {
+
+void validate_group(const CampaignConfig& config) {
+  if (config.replicas < 2) {
+    throw UsageError("--replicas 1: a group has at least two");
+  }
+  if (config.engines.size() != config.replicas) {
+    throw UsageError(
+        fmt::format("--replicas {}: --engines names {} of them", config.replicas, config.engines.size()));
+  }
+  if (!config.kill || config.key.plan.io || config.power || !config.plans.empty()) {
+    throw UsageError(
+        "--replicas: replicas are killed; I/O errors, power cuts and plans from a file are for "
+        "single engines");
+  }
+  const workloads::Generator generator(config.key.workload, config.key.seed);
+  constexpr std::uint64_t kSample = 2000;
+  for (std::uint64_t index = 1; index <= kSample; ++index) {
+    if (generator.payload(2, generator.preload_entries() + index).size() > wire::kAppendBytesMax) {
+      throw UsageError(fmt::format("--workload {}: its entries are too large for a message between replicas",
+                                   config.key.workload));
+    }
+  }
+}
+
+}  // namespace
+
 void validate(const CampaignConfig& config, const wire::Hello& hello) {
   if (config.engines.empty()) {
     throw UsageError("no engine: name one with --engine");
@@ -488,7 +517,9 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
   for (const std::string& engine : config.engines) {
     require_engine(hello, engine);
   }
-  if (std::set(config.engines.begin(), config.engines.end()).size() != config.engines.size()) {
+  if (config.replicas > 0) {
+    validate_group(config);
+  } else if (std::set(config.engines.begin(), config.engines.end()).size() != config.engines.size()) {
     throw UsageError("--engine: an engine is named twice");
   }
   if (config.kill && config.kills == 0) {
@@ -547,7 +578,17 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
                          work_text(config)));
   report::EventLog events(output.directory / "events.jsonl");
   try {
-    for (const std::string& name : config.engines) {
+    if (config.replicas > 0) {
+      GroupResult group = run_group(config, hello, work.path(), stop, output, events);
+      report.engines = std::move(group.sections);
+      report.group = std::move(group.tally);
+      report.inconclusive = std::move(group.inconclusive);
+      report.command = group.command;
+      for (const EngineSection& section : report.engines) {
+        report.libraries.emplace_back(section.engine, section.version);
+      }
+    }
+    for (const std::string& name : config.replicas > 0 ? std::vector<std::string>() : config.engines) {
       if (stop.requested()) {
         break;
       }

@@ -72,6 +72,7 @@ wire::Protocol lane_protocol(ProtocolChoice choice, std::uint64_t lane);
 struct CampaignConfig {
   PlanKey key;
   std::vector<std::string> engines;  // selectors (engines.h), or names once they are resolved
+  std::uint32_t replicas = 0;        // > 0: the engines are replicas of one log, one name for each
   bool kill = true;                  // kill workers ...
   std::uint64_t kills = 1000;        // ... so often, for each engine
   bool power = false;                // judge disk images from power cuts ...

@@ -165,4 +165,50 @@ Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, s
   return driven;
 }
 
+Driven drive_answer(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms) {
+  Driven driven;
+  const FlightRecorder& recorder = parent.recorder();
+  driven.begin_ns = wire::monotonic_ns();
+  const std::uint64_t kill_at = timer_us ? driven.begin_ns + *timer_us * kNsPerUs : UINT64_MAX;
+  const std::uint64_t hang_at = driven.begin_ns + hang_ms * kNsPerMs;
+  for (bool ended = false; !ended;) {
+    switch (parent.wait(std::min(kill_at, hang_at))) {
+      case WorkerParent::Event::death:
+        ended = true;
+        break;
+      case WorkerParent::Event::notice:
+        if (recorder.phase == Phase::loading) {
+          driven.outcome = Outcome::killed;  // not yet
+          driven.ready = true;
+          driven.dying_ns = driven.end_ns = wire::monotonic_ns();
+          return driven;
+        }
+        break;  // an error ends it
+      case WorkerParent::Event::timeout:
+        driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
+        ended = true;
+        break;
+      case WorkerParent::Event::stop:
+        driven.outcome = Outcome::stopped;
+        ended = true;
+        break;
+    }
+  }
+  driven.dying_ns = wire::monotonic_ns();
+  if (driven.outcome != Outcome::failed) {
+    parent.kill();
+  }
+  collect(parent, false, driven);
+  return driven;
+}
+
+Driven drive_kill(WorkerParent& parent) {
+  Driven driven;
+  driven.outcome = Outcome::killed;
+  driven.begin_ns = driven.dying_ns = wire::monotonic_ns();
+  parent.kill();
+  collect(parent, false, driven);
+  return driven;
+}
+
 }  // namespace chaosgate::campaign

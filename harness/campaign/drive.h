@@ -55,4 +55,11 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
 Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms,
                   const std::vector<tap::StorageFault>& faults = {});
 
+// Waits until a worker that follows has answered: it is `ready` then, and goes on. Otherwise it has died,
+// like one that loads; with `timer_us`, by our SIGKILL so long from now if it has not answered before.
+Driven drive_answer(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms);
+
+// Kills a worker that waits for something to do.
+Driven drive_kill(WorkerParent& parent);
+
 }  // namespace chaosgate::campaign

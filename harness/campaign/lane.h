@@ -18,12 +18,8 @@
 #include <utility>
 #include <vector>
 
-#include "harness/campaign/bundle.h"
-#include "harness/campaign/config.h"
-#include "harness/campaign/image_mirror.h"
-#include "harness/campaign/recovery.h"
 #include "harness/campaign/stop.h"
-#include "harness/campaign/worker_parent.h"
+#include "harness/campaign/subject.h"
 #include "harness/crash/coverage.h"
 #include "harness/crash/plan.h"
 #include "harness/report/event.h"
@@ -40,22 +36,13 @@ std::uint64_t recovery_term(std::uint64_t cycle, std::uint64_t attempt);
 std::uint64_t create_term(std::uint64_t cycle);
 std::uint64_t opening_term(std::uint64_t cycle);
 
-struct LaneOptions : LaneTarget {
-  std::filesystem::path directory;  // made by the lane, must not exist; removed with it
-  bool keep_images = true;
+struct LaneOptions : SubjectOptions {
   // Cycles before this one are pinned: timers become step kills and free-running maintenance a scheduled one,
   // both of the seed's choice, so that the lane comes to the same place every time.
   std::uint64_t pinned_before = 0;
   // Instead of what the seed plans for these cycles.
   std::map<std::uint64_t, crash::CyclePlan> given;
-  bool watch = false;         // tap every worker, to say at which storage call timers and steps struck
-  bool keep_records = false;  // of the tap, for take_records(). REQUIRES: watch
-  // With the bytes of each write, for disk images; nothing is synced then. REQUIRES: keep_records
-  bool keep_payloads = false;
 };
-
-// The event of a cycle, as far as the lane decides it.
-report::CycleEvent make_event(const LaneTarget& target, std::uint64_t cycle);
 
 // Where a lane can be put back to: a data directory that was closed cleanly, and what is believed of it.
 struct LaneState {
@@ -65,13 +52,10 @@ struct LaneState {
   std::uint64_t cycle = 0;
 };
 
-class Lane {
+class Lane : public Subject {
  public:
   // `stop` may be null. Throws UsageError when the worker program does not have this engine.
   Lane(const LaneOptions& options, StopSignal* stop);
-  ~Lane();
-  Lane(const Lane&) = delete;
-  Lane& operator=(const Lane&) = delete;
 
   // Runs the next cycle. `last`: no load follows its recovery, the engine is closed cleanly; another cycle
   // may still be run, and opens it again.
@@ -98,59 +82,23 @@ class Lane {
   std::uint64_t next_cycle() const { return cycle_; }
   // What is planned for a cycle, before steering.
   crash::CyclePlan plan(std::uint64_t cycle) const;
-  const wire::Hello& hello() const { return parent_.hello(); }
-  const wire::EngineDescription& engine() const { return *engine_; }
-
-  // What a bundle of the last cycle is made of; set when that cycle had a violation or an abnormal end, and
-  // good until the next run_cycle().
-  struct Evidence {
-    RecoveryCase recovery;         // everything needed to recover and judge again
-    crash::CyclePlan plan;         // of the cycle, as it was carried out
-    std::filesystem::path image;   // the data directory as it was before that recovery
-    std::filesystem::path output;  // what the workers printed
-  };
-  const std::optional<Evidence>& evidence() const { return evidence_; }
 
  private:
   // Steering: the storage calls at which the load dies or fails, and the chore that reaches them.
   crash::CyclePlan steered(crash::CyclePlan plan);
   wire::WorkerOrder order(const crash::CyclePlan& load) const;
-  void begin_directory();
   // Makes a new, preloaded data directory. False when something was found.
   bool create(report::CycleEvent* event);
   // Recovers after the crash of `crashed` (null: after creation), re-crashes included, and leaves a worker
   // that is ready to load `next` (null: closes cleanly). False when something was found.
   bool recover(const crash::CyclePlan* crashed, const crash::CyclePlan* next, report::CycleEvent* event);
-  // Runs one worker up to ready, its ordered death, or its clean end. False when something was found.
-  bool attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash, report::CycleEvent* event);
   bool load(report::CycleEvent* event);  // what loading_ says
-  void note_indexes();
-  // Takes what the tap saw of the worker that just died into the books.
-  void note_calls(const std::vector<tap::StorageFault>& faults, report::Death* death);
-  void keep_image();
-  void keep_evidence(const wire::WorkerOrder& order, const RecoveryJudge& judge);
-  void abandon_directory();
 
   LaneOptions options_;
-  workloads::Generator generator_;
-  std::filesystem::path data_;
-  std::unique_ptr<tap::Tap> tap_;  // outlives the worker that is attached to it
-  WorkerParent parent_;
-  const wire::EngineDescription* engine_ = nullptr;
-  std::unique_ptr<oracle::Oracle> oracle_;
-  std::unique_ptr<ImageMirror> mirror_;
   wire::WorkerOrder ready_order_;  // of the worker that waits to load
-  oracle::CrashIndexes indexes_;   // what must hold after the last crash
-  // The same before the last recovery, as the image and the marked belief are: a recovery flushes, too.
-  oracle::CrashIndexes marked_indexes_;
-  std::uint64_t generation_ = 0;  // of the data directory
   std::uint64_t cycle_ = 0;
-  bool ready_ = false;          // a worker waits to load ...
-  crash::CyclePlan loading_;    // ... this, as it will be carried out
-  crash::CyclePlan last_plan_;  // of the cycle before
-  crash::Coverage coverage_;
-  std::vector<tap::TraceRecord> records_;
-  std::optional<Evidence> evidence_;
+  bool ready_ = false;        // a worker waits to load ...
+  crash::CyclePlan loading_;  // ... this, as it will be carried out
 };
 
 }  // namespace chaosgate::campaign

@@ -16,19 +16,13 @@ namespace {
 
 struct RunArguments {
   explicit RunArguments(CLI::App& app)
-      : settings(app, {"engine",       "kills",
-                       "seed",         "lanes",
-                       "workload",     "protocol",
-                       "crash",        "faults",
-                       "images",       "loads",
-                       "profile",      "tap",
-                       "plan",         "recrash",
-                       "maintenance",  "timer-us-max",
-                       "fault",        "segment-bytes",
-                       "dir",          "results",
-                       "worker",       "hang-ms",
-                       "failures-max", "regressions",
-                       "selftest",     "at-risk-percent-min"}) {}
+      : settings(app, {"engine",       "replicas",     "engines",  "kills",
+                       "seed",         "lanes",        "workload", "protocol",
+                       "crash",        "faults",       "images",   "loads",
+                       "profile",      "tap",          "plan",     "recrash",
+                       "maintenance",  "timer-us-max", "fault",    "segment-bytes",
+                       "dir",          "results",      "worker",   "hang-ms",
+                       "failures-max", "regressions",  "selftest", "at-risk-percent-min"}) {}
 
   Settings settings;
   bool print_config = false;
@@ -54,8 +48,26 @@ void print_plan(const campaign::CampaignConfig& config) {
   }
 }
 
+// The engines of a replica group: one for each, or one for all.
+void take_group(const Settings& settings, campaign::CampaignConfig* config) {
+  const bool named = settings.source("engines") != "default";
+  if (config->replicas == 0) {
+    if (named) {
+      throw UsageError("--engines: only with --replicas; name a single engine with --engine");
+    }
+    return;
+  }
+  if (!named || settings.source("engine") != "default") {
+    throw UsageError(fmt::format("--replicas {}: name their engines with --engines", config->replicas));
+  }
+  if (config->engines.size() == 1) {
+    config->engines.resize(config->replicas, config->engines.front());
+  }
+}
+
 report::ExitStatus run(RunArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
+  take_group(options.settings, &config);
   if (options.print_config) {
     print_config(options.settings);
     return report::ExitStatus::pass;

@@ -121,6 +121,19 @@ const std::vector<Setting>& declared() {
        },
        [](const CampaignConfig& config) { return fmt::format("{}", fmt::join(config.engines, ",")); }},
       number(
+          "replicas", "N", "so many replicas of one log, each with an engine of --engines; 0: single engines",
+          0, 9, [](CampaignConfig& c, std::uint64_t v) { c.replicas = static_cast<std::uint32_t>(v); },
+          [](const CampaignConfig& c) { return c.replicas; }),
+      {"engines", "NAMES", "with --replicas: an engine for each, or one for all; names as for --engine",
+       [](CampaignConfig& config, const std::string& text) {
+         if (!text.empty()) {
+           config.engines = split(text);
+         }
+       },
+       [](const CampaignConfig& config) {
+         return config.replicas > 0 ? fmt::format("{}", fmt::join(config.engines, ",")) : std::string();
+       }},
+      number(
           "kills", "N", "confirmed kills for each engine", 0, 100'000'000,
           [](CampaignConfig& c, std::uint64_t v) { c.kills = v; },
           [](const CampaignConfig& c) { return c.kills; }),

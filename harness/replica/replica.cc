@@ -219,15 +219,15 @@ Status Replica::reopen() {
   return replay();
 }
 
-Status Replica::append(std::uint64_t index, const workloads::Transaction& transaction) {
+Status Replica::append(std::uint64_t term, std::uint64_t index, const workloads::Transaction& transaction) {
   payload_.clear();
   if (!transaction.empty()) {
     workloads::encode(transaction, &payload_);
   }
   recorder_.appended = index;
-  RETURN_IF_ERROR(log_->append(
-      order_.term, transaction.empty() ? log::EntryType::noop : log::EntryType::transaction, payload_));
-  pending_.push_back({index, order_.term, transaction});
+  RETURN_IF_ERROR(
+      log_->append(term, transaction.empty() ? log::EntryType::noop : log::EntryType::transaction, payload_));
+  pending_.push_back({index, term, transaction});
   return {};
 }
 

@@ -58,8 +58,12 @@ class Replica {
   // Closes the engine, opens it and replays again.
   Status reopen();
 
-  // The load.
-  Status append(std::uint64_t index, const workloads::Transaction& transaction);
+  // The load. Entries are appended in the order of their indexes, without gaps.
+  Status append(std::uint64_t term, std::uint64_t index, const workloads::Transaction& transaction);
+  // Under the order's own term.
+  Status append(std::uint64_t index, const workloads::Transaction& transaction) {
+    return append(order_.term, index, transaction);
+  }
   Status sync();
   // Applies at most `entries_max` synced entries as one batch.
   Status apply_pending(std::size_t entries_max);

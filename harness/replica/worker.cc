@@ -10,6 +10,7 @@
 #include "harness/replica/conformance.h"
 #include "harness/replica/crash_trigger.h"
 #include "harness/replica/floor.h"
+#include "harness/replica/follower.h"
 #include "harness/replica/load.h"
 #include "harness/replica/observe.h"
 #include "harness/replica/replica.h"
@@ -70,6 +71,11 @@ class Worker {
       enter(Phase::loading);
       trigger_.enter_load();
       doing_ = Failure::load;
+      if (order_.follow) {
+        Follower follower(replica_, observer_, order_, recorder_, wire::Channel(UniqueFd(shared_.network_fd)),
+                          [this] { notify(); });
+        return follower.run();
+      }
       RETURN_IF_ERROR(run_load(replica_, generator_, order_, recorder_));
       enter(Phase::load_done);
       notify();

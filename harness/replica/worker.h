@@ -18,6 +18,7 @@ struct Shared {
   char* observations = nullptr;  // wire::kObservationCapacity bytes
   int notice_fd = -1;
   int go_fd = -1;
+  int network_fd = -1;  // to the leader, for a worker that follows; it takes it
 };
 
 // Returns the exit status when the worker was not killed.

@@ -5,7 +5,8 @@
 // small, has one thread and never opens an engine. It ends when the driver closes the socket; its children
 // die with it.
 //
-//   driver -> parent   a WorkerOrder          parent -> driver   {"pid": N} and a pidfd
+//   driver -> parent   a WorkerOrder, and for one that follows the socket to its leader
+//                                             parent -> driver   {"pid": N} and a pidfd
 //   driver -> parent   {"reap": true}         parent -> driver   {"wait_status": N, "rss_max_kib": N,
 //   "cpu_us": N}
 //
@@ -48,8 +49,8 @@ void* map_shared(int fd, std::size_t size) {
   return memory;
 }
 
-// Forks a worker; the parent gets its pid.
-pid_t fork_worker(const wire::WorkerOrder& order, const Shared& shared) {
+// Forks a worker, which takes `network`; the parent gets its pid.
+pid_t fork_worker(const wire::WorkerOrder& order, Shared shared, UniqueFd network) {
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) {
@@ -70,6 +71,7 @@ pid_t fork_worker(const wire::WorkerOrder& order, const Shared& shared) {
     if (order.tap) {
       tap.send("listener", tap::install_filter().get());
     }
+    shared.network_fd = network.release();
     status = run_worker(order, shared);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "chaosgate-worker: %s\n", error.what());
@@ -102,7 +104,7 @@ void serve(const std::vector<std::string>& plugins) {
   wire::Channel control{UniqueFd(wire::kControlFd)};
   control.send(nlohmann::json(make_offer(plugins)).dump());
   pid_t child = -1;
-  while (const auto message = control.receive()) {
+  while (auto message = control.receive()) {
     const auto json = nlohmann::json::parse(message->text);
     if (json.contains("reap")) {
       CHECK(child > 0, "asked to reap without a child");
@@ -111,7 +113,7 @@ void serve(const std::vector<std::string>& plugins) {
       continue;
     }
     CHECK(child < 0, "ordered a worker while one is there");
-    child = fork_worker(json.get<wire::WorkerOrder>(), shared);
+    child = fork_worker(json.get<wire::WorkerOrder>(), shared, std::move(message->fd));
     const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
     if (!pidfd) {
       throw_errno("pidfd_open");

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "harness/report/event.h"
+#include "harness/report/group_tally.h"
 #include "harness/report/power_tally.h"
 
 namespace chaosgate::report {
@@ -185,6 +186,7 @@ struct CampaignReport {
   std::string work_directory_kind;  // "tmpfs", "ext4", ...: what the kills ran on
   bool complete = false;
   std::vector<EngineSection> engines;
+  std::optional<GroupTally> group;  // when the engines were replicas of one log
   std::vector<FaultResult> self_test;
   std::vector<std::string> inconclusive;  // reasons that concern the whole campaign
   std::vector<std::string> not_tested;    // what this campaign says nothing about

@@ -250,6 +250,13 @@ std::string render_html(const CampaignReport& report) {
   std::string out = page_head(words(report.verdict()));
   out += banner(report) + verdicts(report) + violations(report) + inconclusive(report) + coverage(report) +
          power_cuts(report) + timings(report) + checks(report) + self_test(report);
+  if (report.group) {
+    Table table({"replicas of one log", ""});
+    for (const auto& [label, text] : group_facts(*report.group)) {
+      table.row({html(label), html(text)});
+    }
+    out += "<h2>Replicas</h2>\n" + table.take();
+  }
   if (!report.not_tested.empty()) {
     out += "<h2>Not tested</h2>\n" + html_list(report.not_tested);
   }

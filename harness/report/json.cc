@@ -201,6 +201,9 @@ std::string render_json(const CampaignReport& report) {
   for (const EngineSection& section : report.engines) {
     json["engines"].push_back(engine(section));
   }
+  if (report.group) {
+    json["group"] = to_json(*report.group);
+  }
   json["self_test"] = Json::array();
   for (const FaultResult& result : report.self_test) {
     json["self_test"].push_back(fault(result));

@@ -243,6 +243,13 @@ std::vector<std::string> blocks(const CampaignReport& report) {
     all.push_back(coverage_block(section));
     all.push_back(power_block(section));
   }
+  if (report.group) {
+    std::vector<std::string> lines;
+    for (const auto& [label, text] : group_facts(*report.group)) {
+      lines.push_back(label + ": " + text);
+    }
+    all.push_back("### One log, several replicas\n\n" + list(lines) + "\n");
+  }
   all.push_back(self_test_block(report));
   if (!report.not_tested.empty()) {
     all.push_back("### Not tested\n\n" + list(report.not_tested) + "\n");

@@ -443,6 +443,13 @@ std::string render_terminal(const CampaignReport& report, bool color) {
   for (const EngineSection& section : report.engines) {
     write_engine(page, section);
   }
+  if (report.group) {
+    page.line("one log, several replicas");
+    for (const auto& [label, text] : group_facts(*report.group)) {
+      page.sentence(label, text);
+    }
+    page.line();
+  }
   write_self_test(page, report);
   if (!report.not_tested.empty()) {
     page.sentences("not tested", report.not_tested);

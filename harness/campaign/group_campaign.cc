@@ -1,0 +1,261 @@
+#include "harness/campaign/group_campaign.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "harness/base/file.h"
+#include "harness/campaign/engines.h"
+#include "harness/campaign/group.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+using report::CycleEvent;
+using report::EngineSection;
+
+namespace {
+
+// Fewer kills for each replica need not have met every danger of a snapshot.
+constexpr std::uint64_t kKillsForStrength = 100;
+
+class GroupRun {
+ public:
+  GroupRun(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
+           CampaignOutput& output, report::EventLog& events)
+      : config_(config), hello_(hello), work_(work), stop_(stop), output_(output), events_(events) {
+    for (const std::string& name : config.engines) {
+      const wire::EngineDescription& engine = require_engine(hello, name);
+      auto at = std::find_if(result_.sections.begin(), result_.sections.end(),
+                             [&](const EngineSection& section) { return section.engine == name; });
+      if (at == result_.sections.end()) {
+        EngineSection section;
+        section.engine = section.tally.engine = name;
+        section.version = engine.version;
+        section.commit_survives = engine.commit_survives;
+        section.flush_survives = engine.flush_survives;
+        at = result_.sections.insert(at, std::move(section));
+      }
+      at->kills_wanted += config.kills;
+    }
+  }
+
+  GroupResult run() {
+    const auto begin = std::chrono::steady_clock::now();
+    const std::uint64_t groups = std::min<std::uint64_t>(config_.lanes, config_.kills);
+    std::vector<std::thread> threads;
+    for (std::uint64_t group = 0; group < groups; ++group) {
+      threads.emplace_back([this, group, groups] {
+        try {
+          run_one(group, share(config_.kills, group, groups));
+        } catch (...) {
+          const std::lock_guard lock(mutex_);
+          error_ = error_ ? error_ : std::current_exception();
+          ended_ = true;
+        }
+      });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+    for (EngineSection& section : result_.sections) {
+      section.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    }
+    judge_strength();
+    return std::move(result_);
+  }
+
+ private:
+  bool ended() {
+    const std::lock_guard lock(mutex_);
+    return ended_ || stop_.requested();
+  }
+
+  // Runs cycles until every replica has had `kills`.
+  void run_one(std::uint64_t number, std::uint64_t kills) {
+    GroupOptions options;
+    options.members = group_members(config_, hello_, number);
+    options.directory = work_ / fmt::format("group-{}", number);
+    options.keep_images = config_.keep_images;
+    options.group = number;
+    Group group(options, &stop_);
+    std::vector<std::uint64_t> done(options.members.size(), 0);
+    const auto enough = [&] { return *std::min_element(done.begin(), done.end()) >= kills; };
+    while (!enough() && !ended()) {
+      group.run_cycle();
+      take(group, &done);
+    }
+    if (!ended()) {
+      group.close();
+      take(group, &done);
+    }
+    const std::lock_guard lock(mutex_);
+    result_.tally.add(group.tally());
+  }
+
+  void take(Group& group, std::vector<std::uint64_t>* done) {
+    const std::lock_guard lock(mutex_);
+    bool failed = false;
+    for (std::size_t i = 0; i < group.members().size(); ++i) {
+      GroupMember& member = *group.members()[i];
+      std::vector<CycleEvent> events = member.take_events();
+      if (member.evidence() && !member.failure_taken()) {
+        failed = true;
+        member.take_failure();
+        if (events.empty()) {
+          events.push_back(make_event(member.options(), group.next_cycle()));
+        }
+        keep_failure(group, member, &events.back());
+      }
+      for (const CycleEvent& event : events) {
+        (*done)[i] += take_event(event);
+      }
+    }
+    failures_ += failed ? 1 : 0;
+    ended_ = ended_ || failures_ >= config_.failures_max;
+    if (output_.progress != nullptr) {
+      std::uint64_t kills = 0;
+      std::uint64_t violations = 0;
+      for (const EngineSection& section : result_.sections) {
+        kills += section.tally.kills;
+        violations += section.violation_count;
+      }
+      output_.progress->update({"replicas", kills, config_.kills * config_.replicas, violations});
+    }
+  }
+
+  // Returns its confirmed kills.
+  std::uint64_t take_event(const CycleEvent& event) {
+    EngineSection& section =
+        *std::find_if(result_.sections.begin(), result_.sections.end(),
+                      [&](const EngineSection& one) { return one.engine == event.engine; });
+    const std::uint64_t before = section.tally.kills;
+    section.tally.add(event);
+    events_.write(event);
+    if (std::find(section.protocols.begin(), section.protocols.end(), event.protocol) ==
+        section.protocols.end()) {
+      section.protocols.push_back(event.protocol);
+    }
+    const std::string where = fmt::format("replica {} cycle {}", event.lane, event.cycle);
+    for (const report::ViolationEvent& violation : event.violations) {
+      ++section.violation_count;
+      section.violations.emplace_back(where, violation);
+    }
+    for (const report::Death* death : deaths_of(event)) {
+      if (report::is_abnormal(death->outcome) && !death->detail.empty()) {
+        section.abnormal.push_back(fmt::format("{}: {} while {} ({})", where,
+                                               nlohmann::json(death->outcome).get<std::string>(),
+                                               death->phase, death->detail));
+      }
+    }
+    return section.tally.kills - before;
+  }
+
+  static std::vector<const report::Death*> deaths_of(const CycleEvent& event) {
+    std::vector<const report::Death*> deaths = {&event.crash};
+    for (const report::Death& death : event.recrashes) {
+      deaths.push_back(&death);
+    }
+    return deaths;
+  }
+
+  void keep_failure(const Group& group, const GroupMember& member, CycleEvent* event) {
+    const std::string id = fmt::format("{}-{}-replica{}-cycle{}", event->engine, seed_text(config_.key.seed),
+                                       event->lane, event->cycle);
+    const fs::path directory = output_.directory / "failures" / id;
+    fs::create_directories(directory);
+    replace_file(directory / "plan.txt", crash::to_string(group.plan(event->cycle)) + "\n");
+    std::string command = repeat_command();
+    if (config_.keep_images) {
+      const fs::path file = fs::path("failures") / id / "bundle.tar.zst";
+      write_bundle(member.bundle(*event), member.evidence()->image, member.evidence()->output,
+                   output_.directory / file);
+      command = fmt::format("chaosgate replay {}", (output_.directory / file).string());
+      for (report::ViolationEvent& violation : event->violations) {
+        violation.bundle = file.string();
+      }
+    }
+    for (report::ViolationEvent& violation : event->violations) {
+      violation.command = command;
+      violation.detail += fmt::format("  the cycle: {}\n", crash::to_string(group.plan(event->cycle)));
+    }
+    if (result_.command.empty()) {
+      result_.command = command;
+    }
+    output_.log(fmt::format("replica {} cycle {}: {}", member.name(), event->cycle,
+                            event->violations.empty() ? event->crash.detail
+                                                      : event->violations.front().invariant + ": " +
+                                                            event->violations.front().explanation));
+  }
+
+  std::string repeat_command() const {
+    std::string names;
+    for (const std::string& name : config_.engines) {
+      names += (names.empty() ? "" : ",") + selector(require_engine(hello_, name));
+    }
+    return fmt::format("chaosgate run --replicas {} --engines {} --kills {} --lanes {} --seed {}{}",
+                       config_.replicas, names, config_.kills, config_.lanes, seed_text(config_.key.seed),
+                       config_.key.fault.empty() ? "" : " --fault " + config_.key.fault);
+  }
+
+  void judge_strength() {
+    if (stop_.requested() || ended_) {
+      return;
+    }
+    const report::GroupTally& tally = result_.tally;
+    const auto need = [&](bool there, const char* what) {
+      if (!there) {
+        result_.inconclusive.emplace_back(what);
+      }
+    };
+    need(tally.installed() > 0, "no replica needed a snapshot");
+    need(tally.states_compared > 0, "no states were compared");
+    if (config_.kills >= kKillsForStrength) {
+      need(tally.damaged() > 0, "no snapshot was damaged on its way");
+      need(tally.repeated > 0 && tally.swapped > 0 && tally.late > 0,
+           "no message came twice, out of order, or late");
+      need(!config_.key.plan.call || (tally.receivers_killed > 0 && tally.senders_killed > 0),
+           "nobody was killed while a snapshot was sent or installed");
+    }
+  }
+
+  const CampaignConfig& config_;
+  const wire::Hello& hello_;
+  const fs::path& work_;
+  StopSignal& stop_;
+  CampaignOutput& output_;
+  report::EventLog& events_;
+  std::mutex mutex_;  // guards what follows
+  GroupResult result_;
+  std::uint64_t failures_ = 0;
+  bool ended_ = false;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+std::vector<LaneTarget> group_members(const CampaignConfig& config, const wire::Hello& hello,
+                                      std::uint64_t group) {
+  std::vector<LaneTarget> members;
+  for (std::size_t i = 0; i < config.engines.size(); ++i) {
+    members.push_back(lane_target(config, require_engine(hello, config.engines[i]),
+                                  lane_protocol(config.protocol, i + group),
+                                  group * config.engines.size() + i));
+  }
+  return members;
+}
+
+GroupResult run_group(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work,
+                      StopSignal& stop, CampaignOutput& output, report::EventLog& events) {
+  return GroupRun(config, hello, work, stop, output, events).run();
+}
+
+}  // namespace chaosgate::campaign
