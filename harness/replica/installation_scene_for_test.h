@@ -323,9 +323,9 @@ void keep_state(const Scene& scene, const std::string& name, const Wanted& wante
   must(kept);
 }
 
-// Leaves, of the trace of a child that installed, what it did until the installation was complete, and returns how
-// much of that was done when everything before it had been synced. An engine that starts may not survive a power cut
-// under every profile, which is nothing that an installation could change.
+// Leaves, of the trace of a child that installed, what it did until the installation was complete, and
+// returns how much of that was done when everything before it had been synced. An engine that starts may not
+// survive a power cut under every profile, which is nothing that an installation could change.
 inline std::uint64_t installation_window(tap::Trace* trace) {
   std::vector<tap::TraceRecord>& records = trace->records;
   const auto is_root_sync = [](const tap::TraceRecord& record) {
