@@ -310,3 +310,18 @@ TEST_CASE("the bytes of a directory are the sum of its files") {
   CHECK_FALSE(directory_bytes(parent.path() / "missing", &bytes).ok());
   CHECK_FALSE(sync_tree(parent.path() / "missing").ok());
 }
+
+TEST_CASE("a tree is removed with all that is in it and links are not followed") {
+  const TempDir temporary = test_directory();
+  const fs::path tree = temporary.path() / "tree";
+  fs::create_directories(tree / "a" / "b");
+  fs::create_directory(temporary.path() / "beside");
+  replace_file(temporary.path() / "beside" / "kept", "x");
+  replace_file(tree / "a" / "file", "x");
+  fs::create_directory_symlink(temporary.path() / "beside", tree / "link");
+  REQUIRE(remove_tree(tree).ok());
+  CHECK_FALSE(fs::exists(fs::symlink_status(tree)));
+  CHECK(fs::exists(temporary.path() / "beside" / "kept"));
+  CHECK(remove_tree(tree).ok());
+  CHECK(remove_tree(temporary.path() / "beside" / "kept" / "below a file").ok());
+}
