@@ -310,3 +310,15 @@ TEST_CASE("the bytes of a directory are the sum of its files") {
   CHECK_FALSE(directory_bytes(parent.path() / "missing", &bytes).ok());
   CHECK_FALSE(sync_tree(parent.path() / "missing").ok());
 }
+
+TEST_CASE("a batch knows how many bytes of keys and values are in it") {
+  WriteBatch batch;
+  CHECK(batch.payload_bytes() == 0);
+  batch.put(0, "key", "value");
+  batch.erase(1, "gone");
+  batch.erase_range(2, "a", "bb");
+  CHECK(batch.payload_bytes() == 8 + 4 + 3);
+  CHECK(batch.bytes() > batch.payload_bytes());
+  batch.clear();
+  CHECK(batch.payload_bytes() == 0);
+}

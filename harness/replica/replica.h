@@ -54,6 +54,8 @@ class Replica {
   Status replay();
   // Closes the engine, opens it and replays again.
   Status reopen();
+  // Until open_engine(), nothing but the log may be used.
+  void close_engine();
 
   // The load.
   Status append(std::uint64_t index, const workloads::Transaction& transaction);
@@ -70,6 +72,8 @@ class Replica {
   log::Log& log() { return *log_; }
   std::uint64_t witness() const { return witness_; }
   std::uint64_t durable_index() const { return durable_index_; }
+  // Keys and values in all batches that were handed to the engine.
+  std::uint64_t batch_bytes() const { return batch_bytes_; }
 
  private:
   struct Pending {
@@ -105,6 +109,7 @@ class Replica {
   std::uint64_t applied_ = 0;          // in the engine now
   std::uint64_t flushed_ = 0;          // durable in the engine now, in a power cut too
   std::uint64_t persisted_ = 0;        // in the sidecar now
+  std::uint64_t batch_bytes_ = 0;
 };
 
 }  // namespace chaosgate::replica
