@@ -325,3 +325,15 @@ TEST_CASE("a tree is removed with all that is in it and links are not followed")
   CHECK(remove_tree(tree).ok());
   CHECK(remove_tree(temporary.path() / "beside" / "kept" / "below a file").ok());
 }
+
+TEST_CASE("a batch knows how many bytes of keys and values are in it") {
+  WriteBatch batch;
+  CHECK(batch.payload_bytes() == 0);
+  batch.put(0, "key", "value");
+  batch.erase(1, "gone");
+  batch.erase_range(2, "a", "bb");
+  CHECK(batch.payload_bytes() == 8 + 4 + 3);
+  CHECK(batch.bytes() > batch.payload_bytes());
+  batch.clear();
+  CHECK(batch.payload_bytes() == 0);
+}

@@ -19,6 +19,11 @@ void WriteBatch::erase_range(KeyspaceId keyspace, std::string_view begin, std::s
   add(Kind::erase_range, keyspace, begin, end);
 }
 
+std::size_t WriteBatch::payload_bytes() const {
+  constexpr std::size_t kFrameBytes = 2 * sizeof(std::uint8_t) + 2 * sizeof(std::uint32_t);
+  return buffer_.size() - count_ * kFrameBytes;
+}
+
 void WriteBatch::clear() {
   buffer_.clear();
   count_ = 0;

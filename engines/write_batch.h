@@ -32,6 +32,8 @@ class WriteBatch {
   bool empty() const { return count_ == 0; }
   std::size_t count() const { return count_; }
   std::size_t bytes() const { return buffer_.size(); }
+  // Of keys, values and ends of ranges alone.
+  std::size_t payload_bytes() const;
 
   // Calls visit(const Mutation&) for each mutation in order; stops at and returns the first Status that
   // is not ok. The views are good until the batch changes.

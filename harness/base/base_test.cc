@@ -1,7 +1,9 @@
 #include <fcntl.h>
 
 #include <cstdio>
+#include <fstream>
 #include <set>
+#include <thread>
 
 #include "harness/base/coding.h"
 #include "harness/base/crash_point.h"
@@ -9,6 +11,7 @@
 #include "harness/base/rng.h"
 #include "harness/base/step.h"
 #include "harness/base/test.h"
+#include "harness/base/usage.h"
 
 using namespace chaosgate;
 
@@ -103,4 +106,29 @@ TEST_CASE("a temporary directory goes with everything in it") {
     CHECK(read_file(path / "none", &bytes).is_not_found());
   }
   CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("written bytes are counted for the process and for one thread of it") {
+  const TempDir directory(std::filesystem::temp_directory_path(), "chaosgate-base-test-");
+  const WrittenMeter process(WrittenMeter::Of::process);
+  const WrittenMeter thread(WrittenMeter::Of::this_thread);
+  const std::uint64_t process_before = process.read();
+  const std::uint64_t thread_before = thread.read();
+  const auto write = [&](const char* name, std::size_t size) {
+    std::ofstream(directory.path() / name) << std::string(size, 'x');
+  };
+  write("a", 100'000);
+  std::thread([&] { write("b", 50'000); }).join();
+  CHECK(thread.read() - thread_before == 100'000);
+  CHECK(process.read() - process_before == 150'000);
+}
+
+TEST_CASE("memory and processor time of this process are more than nothing and only the latter never falls") {
+  CHECK(resident_kib() > 100);
+  const std::uint64_t before = cpu_us();
+  std::uint64_t sum = 0;
+  while (cpu_us() < before + 1000) {
+    ++sum;
+  }
+  CHECK(sum > 0);
 }

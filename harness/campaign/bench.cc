@@ -1,13 +1,11 @@
 #include "harness/campaign/bench.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "harness/base/error.h"
+#include "harness/base/usage.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/power.h"
 
@@ -16,14 +14,6 @@ namespace chaosgate::campaign {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::uint64_t resident_kib() {
-  std::ifstream statm("/proc/self/statm");
-  std::uint64_t total = 0;
-  std::uint64_t resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
-}
 
 double mean_ms(const std::vector<std::uint64_t>& values_us, std::size_t first, std::size_t count) {
   double sum = 0;

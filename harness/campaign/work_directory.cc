@@ -54,9 +54,9 @@ std::string file_system(const fs::path& path) {
   }
 }
 
-fs::path choose_parent() {
-  const bool memory = file_system(kMemoryBacked) == "tmpfs" && ::access(kMemoryBacked, W_OK) == 0 &&
-                      room(kMemoryBacked) >= kRoomWanted;
+fs::path choose_parent(Storage storage) {
+  const bool memory = storage == Storage::memory_backed && file_system(kMemoryBacked) == "tmpfs" &&
+                      ::access(kMemoryBacked, W_OK) == 0 && room(kMemoryBacked) >= kRoomWanted;
   return memory ? fs::path(kMemoryBacked) : fs::temp_directory_path();
 }
 
@@ -108,10 +108,11 @@ bool is_same_file(int fd, const fs::path& path) {
 
 }  // namespace
 
-WorkDirectory::WorkDirectory(const fs::path& named, const std::vector<std::string>& engines, StopSignal* stop)
+WorkDirectory::WorkDirectory(const fs::path& named, const std::vector<std::string>& engines, StopSignal* stop,
+                             Storage storage)
     : stop_(stop) {
   if (named.empty()) {
-    const fs::path parent = choose_parent();
+    const fs::path parent = choose_parent(storage);
     require_room(parent);
     temporary_.emplace(parent, "chaosgate-");
     path_ = temporary_->path();

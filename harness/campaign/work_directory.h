@@ -1,11 +1,13 @@
 // WorkDirectory is where a campaign's data directories live while it runs.
 //
 // Either a new temporary directory, on memory-backed storage when that has room (a SIGKILL does not care, and
-// the report says so), or one the user named. A named one must be absent, empty, or one of ours for the same
-// engines; it is marked and locked while in use, and the work happens in `work/` inside it. The destructor
-// leaves nothing behind: it removes what the campaign made. A constructor that throws has touched nothing.
+// the report says so) unless the time of syncs matters, or one the user named. A named one must be absent,
+// empty, or one of ours for the same engines; it is marked and locked while in use, and the work happens in
+// `work/` inside it. The destructor leaves nothing behind: it removes what the campaign made. A constructor
+// that throws has touched nothing.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -24,12 +26,18 @@ void check_room(const std::filesystem::path& directory);
 // Makes it, and returns it. Throws EnvironmentError, also when it exists already.
 std::filesystem::path make_directory(const std::filesystem::path& path);
 
+// Where a directory that the user did not name is made.
+enum class Storage : std::uint8_t {
+  memory_backed,  // when it has room, else the temporary directory
+  temporary,      // the temporary directory, wherever that is
+};
+
 class WorkDirectory {
  public:
   // Throws UsageError when `named` cannot be used, EnvironmentError when the storage is full. `stop` may be
   // null.
-  WorkDirectory(const std::filesystem::path& named, const std::vector<std::string>& engines,
-                StopSignal* stop);
+  WorkDirectory(const std::filesystem::path& named, const std::vector<std::string>& engines, StopSignal* stop,
+                Storage storage = Storage::memory_backed);
   ~WorkDirectory();
   WorkDirectory(const WorkDirectory&) = delete;
   WorkDirectory& operator=(const WorkDirectory&) = delete;

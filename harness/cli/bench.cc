@@ -1,4 +1,5 @@
-// chaosgate bench: milliseconds per phase of a cycle, and the ratio of a cycle to the floor.
+// chaosgate bench: milliseconds per phase of a cycle, and the ratio of a cycle to the floor; or, with
+// --engines, engines beside each other (bench_engines.h).
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/work_directory.h"
+#include "harness/cli/bench_engines.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
 #include "harness/report/facts.h"
@@ -17,11 +19,15 @@ namespace {
 
 struct BenchArguments {
   explicit BenchArguments(CLI::App& app)
-      : settings(app, {"engine", "seed", "workload", "protocol", "dir", "worker", "hang-ms"}) {}
+      : settings(app, {"engine", "seed", "workload", "protocol", "maintenance", "dir", "worker", "hang-ms"}) {
+  }
 
   Settings settings;
   std::string cycles = "300";
   std::string images = "200";
+  std::vector<std::string> engines;  // to compare; empty: what a cycle costs
+  std::string entries = "10000";
+  std::string rounds = "5";
   bool json = false;
 };
 
@@ -80,6 +86,35 @@ void print(const campaign::BenchResult& result) {
              result.driver_rss_last_kib);
 }
 
+// Each of the two benches has flags of its own.
+void refuse_foreign_flags(const CLI::App& app, bool compares) {
+  const std::vector<const char*> foreign = compares ? std::vector{"--engine", "--cycles", "--images"}
+                                                    : std::vector{"--entries", "--rounds", "--maintenance"};
+  for (const char* flag : foreign) {
+    if (app.count(flag) > 0) {
+      throw UsageError(std::string(flag) + (compares ? " does not go with --engines" : " needs --engines"));
+    }
+  }
+}
+
+report::ExitStatus compare(BenchArguments& options, const Globals& globals) {
+  campaign::CampaignConfig config = options.settings.resolve();
+  config.worker = find_worker(config.worker);
+  config.engines = options.engines;
+  if (options.settings.source("workload") == "default") {
+    config.key.workload = "kubernetes";
+  }
+  if (options.settings.source("maintenance") == "default") {
+    config.key.plan.scheduled = false;
+  } else if (config.key.plan.scheduled && config.key.plan.free_running) {
+    throw UsageError("maintenance both: expected scheduled or free-running");
+  }
+  campaign::EngineBenchOptions bench_options;
+  bench_options.entries = static_cast<std::uint32_t>(parse_number("--entries", options.entries, 1, 100'000'000));
+  bench_options.rounds = static_cast<std::uint32_t>(parse_number("--rounds", options.rounds, 1, 1000));
+  return run_engine_bench(config, bench_options, options.json, globals);
+}
+
 report::ExitStatus bench(BenchArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
@@ -114,14 +149,30 @@ report::ExitStatus bench(BenchArguments& options, const Globals& globals) {
 
 Command make_bench_command(CLI::App& parent, Globals& globals) {
   CLI::App* app =
-      parent.add_subcommand("bench", "what a cycle costs, phase by phase, and its ratio to the floor");
+      parent.add_subcommand("bench", "what a cycle costs, phase by phase; or engines beside each other");
   auto options = std::make_shared<BenchArguments>(*app);
   app->add_option("--cycles", options->cycles, "cycles to measure (default 300)")->type_name("N");
   app->add_option("--images", options->images, "disk images from power cuts to judge (default 200); 0: none")
       ->type_name("N");
+  app->add_option(
+         "--engines", options->engines,
+         "compare these, separated by commas, under one load; each number with its ratio to the first")
+      ->type_name("NAME,...")
+      ->delimiter(',')
+      ->take_all();
+  app->add_option("--entries", options->entries, "with --engines: entries of a load (default 10000)")
+      ->type_name("N");
+  app->add_option("--rounds", options->rounds, "with --engines: rounds over all of them (default 5)")
+      ->type_name("N");
   app->add_flag("--json", options->json, "print the result as JSON");
-  app->footer("Example:\n  chaosgate bench --engine lmdb --cycles 1000");
-  return {app, [options, &globals] { return bench(*options, globals); }};
+  app->footer(
+      "Examples:\n  chaosgate bench --engine lmdb --cycles 1000\n"
+      "  chaosgate bench --engines rocksdb,lmdb,PATH.so:NAME --rounds 9");
+  return {app, [app, options, &globals] {
+            const bool compares = !options->engines.empty();
+            refuse_foreign_flags(*app, compares);
+            return compares ? compare(*options, globals) : bench(*options, globals);
+          }};
 }
 
 }  // namespace chaosgate::cli

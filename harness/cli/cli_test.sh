@@ -55,6 +55,14 @@ bad 2 'at least one disk image' run --faults power --images 0
 bad 2 "nosuch" run --faults power --profile nosuch
 bad 2 "nosuch" run --faults power --profile xfs+nosuch
 bad 2 'nosuch' run --faults kill,nosuch
+bad 2 '--cycles does not go with --engines' bench --engines lmdb --cycles 3
+bad 2 '--engine does not go with --engines' bench --engines lmdb --engine lmdb
+bad 2 '--rounds needs --engines' bench --rounds 3
+bad 2 '--maintenance needs --engines' bench --engine lmdb --maintenance scheduled
+bad 2 'expected scheduled or free-running' bench --engines lmdb --maintenance both
+bad 2 "unknown engine 'nosuch'" bench --engines lmdb,nosuch
+bad 2 'named twice' bench --engines lmdb,lmdb
+bad 2 'expected a whole number' bench --engines lmdb --entries 0
 bad 2 'there is no bundle' minimize none.tar.zst
 bad 2 'name it with --engine' certify
 bad 2 "unknown; known: conformance, kill" certify --engine lmdb --level nosuch
@@ -148,6 +156,13 @@ bad 2 'holds a certificate already' certify --engine lmdb --no-selftest --out ce
 "$chaosgate" replay 3 --engine lmdb --cycle 2 --plan-checksum 0000000000000000 >out 2>err
 [[ $? == 125 ]] || fail 'another plan is not untestable'
 "$chaosgate" replay 3 --engine lmdb --cycle 2 >out 2>err || fail 'a clean replay does not exit with 0'
+
+# Engines beside each other.
+"$chaosgate" bench --engines lmdb,rocksdb --entries 100 --rounds 1 --seed 1 --json >out 2>err || fail "bench --engines: $(cat err)"
+[[ $(grep -c '"state_hash"' out) == 2 && $(grep '"state_hash"' out | sort -u | wc -l) == 1 ]] ||
+  fail 'bench --engines does not bring all engines to one state'
+[[ $(grep -A1 '"ratios"' out | grep -cE '^ *(1\.0|null),$') == $(grep -c '"ratios"' out) ]] ||
+  fail 'bench --engines does not relate its numbers to the first engine'
 
 # Colour. (Captured first: a pipe that closes early would look like a failure.)
 has_escape() { [[ $1 == *$'\x1b'* ]]; }

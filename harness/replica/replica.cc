@@ -80,8 +80,7 @@ Status Replica::start_over_when_empty() {
   std::filesystem::remove_all(directory_ / "log", error);
   std::filesystem::remove_all(directory_ / "engine", error);
   RETURN_IF_ERROR(create());
-  state_.reset();
-  engine_.reset();
+  close_engine();
   log_.reset();
   return {};
 }
@@ -143,6 +142,7 @@ Status Replica::write_batch(BatchState& state, std::uint64_t index) {
   put_u64(&witness, index);
   state.batch().put(kMetaKeyspace, kWitnessKey, witness);
   recorder_.applying = index;
+  batch_bytes_ += state.batch().payload_bytes();
   RETURN_IF_ERROR(engine_->write(state.batch()));
   state.clear();
   applied_ = index;
@@ -211,9 +211,13 @@ Status Replica::replay() {
   return {};
 }
 
-Status Replica::reopen() {
+void Replica::close_engine() {
   state_.reset();
   engine_.reset();
+}
+
+Status Replica::reopen() {
+  close_engine();
   RETURN_IF_ERROR(open_engine_store(false));
   RETURN_IF_ERROR(read_indexes());
   return replay();

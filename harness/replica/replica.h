@@ -57,6 +57,8 @@ class Replica {
   Status replay();
   // Closes the engine, opens it and replays again.
   Status reopen();
+  // Until open_engine(), nothing but the log may be used.
+  void close_engine();
 
   // The load. Entries are appended in the order of their indexes, without gaps.
   Status append(std::uint64_t term, std::uint64_t index, const workloads::Transaction& transaction);
@@ -96,6 +98,8 @@ class Replica {
   // The last entry in the engine now.
   StateIndex applied() const { return {applied_, applied_term_}; }
   const engines::EngineConfig& config() const { return config_; }
+  // Keys and values in all batches that were handed to the engine.
+  std::uint64_t batch_bytes() const { return batch_bytes_; }
 
  private:
   struct Pending {
@@ -138,6 +142,7 @@ class Replica {
   std::uint64_t applied_term_ = 0;     // of that entry
   std::uint64_t flushed_ = 0;          // durable in the engine now, in a power cut too
   std::uint64_t persisted_ = 0;        // in the sidecar now
+  std::uint64_t batch_bytes_ = 0;
 };
 
 }  // namespace chaosgate::replica

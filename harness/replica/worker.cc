@@ -9,6 +9,7 @@
 #include "harness/base/error.h"
 #include "harness/replica/conformance.h"
 #include "harness/replica/crash_trigger.h"
+#include "harness/replica/engine_bench.h"
 #include "harness/replica/floor.h"
 #include "harness/replica/follower.h"
 #include "harness/replica/load.h"
@@ -57,12 +58,21 @@ class Worker {
       set_message(times);
       return {};
     }
+    if (order_.engine_bench == wire::EngineBench::load) {
+      return measure_load();
+    }
     if (order_.create) {
       doing_ = Failure::create;
       RETURN_IF_ERROR(replica_.create());
       return preload(replica_, generator_, order_);
     }
     RETURN_IF_ERROR(recover());
+    if (order_.engine_bench == wire::EngineBench::recovery) {
+      doing_ = Failure::load;
+      wire::RecoveryMeasured measured;
+      RETURN_IF_ERROR(bench_recovery(replica_, &measured));
+      set_message(nlohmann::json(measured).dump());
+    }
     RETURN_IF_ERROR(show_after_replay());
     if (order_.load) {
       enter(Phase::ready);
@@ -77,9 +87,7 @@ class Worker {
         return follower.run();
       }
       RETURN_IF_ERROR(run_load(replica_, generator_, order_, recorder_));
-      enter(Phase::load_done);
-      notify();
-      await_death();
+      await_end();
     }
     return {};
   }
@@ -101,6 +109,23 @@ class Worker {
   }
 
  private:
+  Status measure_load() {
+    await_go();
+    enter(Phase::loading);
+    doing_ = Failure::load;
+    return bench_load(order_, trigger_, recorder_, [&](const wire::LoadMeasured& measured) {
+      set_message(nlohmann::json(measured).dump());
+      await_end();
+    });
+  }
+
+  // The load has reached its bound; the driver kills.
+  void await_end() {
+    enter(Phase::load_done);
+    notify();
+    await_death();
+  }
+
   void set_message(const std::string& message) {
     std::strncpy(recorder_.message.data(), message.c_str(), recorder_.message.size() - 1);
     recorder_.message.back() = '\0';

@@ -31,6 +31,16 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Chore, {{Chore::none, "none"},
                                      {Chore::compact, "compact"},
                                      {Chore::checkpoint, "checkpoint"}})
 
+// What a comparison of engines has measured by one worker.
+enum class EngineBench : std::uint8_t {
+  none,
+  load,      // a new replica and a load, at whose end the worker waits to be killed
+  recovery,  // after the recovery: closing, opening, compacting
+};
+NLOHMANN_JSON_SERIALIZE_ENUM(EngineBench, {{EngineBench::none, "none"},
+                                           {EngineBench::load, "load"},
+                                           {EngineBench::recovery, "recovery"}})
+
 // The shape of a load. Every "one in" is drawn per entry from (seed, term, index), so it has no memory and a
 // restart changes nothing but the term.
 struct Schedule {
@@ -87,15 +97,20 @@ struct WorkerOrder {
   std::uint32_t floor_cycles = 0;
   std::uint32_t floor_entries = 0;
 
+  // Besides (recovery) or instead of (load) all that, measure the engine; see harness/wire/engine_bench.h.
+  EngineBench engine_bench = EngineBench::none;
+
   // Instead of all that, run this check of the conformance suite, in `directory`, which exists and is empty.
   // What it found is the observations' text.
   std::string conformance_check;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerOrder, directory, plugin, engine, fault, workload, seed, protocol,
-                                   free_running, stock_tuning, tap, term, segment_bytes, create, known_synced,
-                                   cut_suffix_from, recovery_crash, load_crash, flush_after_replay,
-                                   check_reopen, check_backward, check_integrity, reads, load, follow,
-                                   schedule, floor_cycles, floor_entries, conformance_check)
+// Orders in bundles of earlier builds lack what came later.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(WorkerOrder, directory, plugin, engine, fault, workload, seed,
+                                                protocol, free_running, stock_tuning, tap, term,
+                                                segment_bytes, create, known_synced, cut_suffix_from,
+                                                recovery_crash, load_crash, flush_after_replay, check_reopen,
+                                                check_backward, check_integrity, reads, load, follow, schedule,
+                                                floor_cycles, floor_entries, engine_bench, conformance_check)
 
 // Names a class of an engine's files; see engines::FileClass.
 struct FileClassDescription {

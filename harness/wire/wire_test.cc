@@ -28,6 +28,16 @@ TEST_CASE("an order survives the wire unchanged") {
   CHECK(back.schedule == order.schedule);
 }
 
+TEST_CASE("an order of an earlier build lacks what came later and means the default") {
+  nlohmann::json json = WorkerOrder{};
+  json["seed"] = 7;
+  json["engine_bench"] = "load";
+  CHECK(json.get<WorkerOrder>().engine_bench == EngineBench::load);
+  json.erase("engine_bench");
+  CHECK(json.get<WorkerOrder>().engine_bench == EngineBench::none);
+  CHECK(json.get<WorkerOrder>().seed == 7);
+}
+
 TEST_CASE("a channel carries messages and descriptors, and says when the other end is gone") {
   auto [left, right] = Channel::make_pair();
   Channel sender(std::move(left));

@@ -14,8 +14,8 @@ _chaosgate_flags() {
     selftest) echo --engine --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
       --json --quiet --help ;;
     minimize) echo --dir --worker --hang-ms --config --out --tests --repeat --json --help ;;
-    bench) echo --engine --seed --workload --protocol --dir --worker --hang-ms --config --cycles --images \
-      --json --help ;;
+    bench) echo --engine --seed --workload --protocol --maintenance --dir --worker --hang-ms --config --cycles \
+      --images --engines --entries --rounds --json --help ;;
     certify) echo --engine --kills --seed --images --profile --lanes --protocol --dir --worker --hang-ms \
       --failures-max --selftest --no-selftest --config --level --io-kills --damages --soak-kills --out --json --quiet --help ;;
     conform) echo --engine --seed --dir --worker --hang-ms --config --json --help ;;
@@ -27,7 +27,7 @@ _chaosgate_flags() {
 # The values that flag $1 takes; status 1 when it takes none, 2 when they are file names.
 _chaosgate_values() {
   case $1 in
-    --engine) "$program" list engines 2>/dev/null | grep -v '^ ' ;;
+    --engine | --engines) "$program" list engines 2>/dev/null | grep -v '^ ' ;;
     --workload) "$program" list workloads 2>/dev/null | grep -v '^ ' ;;
     --fault) "$program" list faults 2>/dev/null | grep -v '^ ' ;;
     --protocol) echo in-batch sidecar both ;;
@@ -40,7 +40,7 @@ _chaosgate_values() {
     --dir | --results | --config | --worker | --plan | --output | --out) return 2 ;;
     --kills | --seed | --seeds | --lanes | --lane | --cycle | --cycles | --repeat | --plan-checksum) ;;
     --timer-us-max | --segment-bytes | --failures-max | --hang-ms | --at-risk-percent-min) ;;
-    --control-kills | --entries | --images | --loads | --tests) ;;
+    --control-kills | --entries | --rounds | --images | --loads | --tests) ;;
     *) return 1 ;;
   esac
 }

@@ -121,8 +121,12 @@ _chaosgate() {
         '--seed[64 bits, decimal or hexadecimal]:seed:' \
         '--workload[profile of the load]:workload:_chaosgate_names workloads' \
         '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)' \
+        '--maintenance[who flushes and compacts]:mode:(scheduled free-running)' \
         '--cycles[cycles to measure]:number:' \
-        '--images[disk images to judge]:number:'
+        '--images[disk images to judge]:number:' \
+        '*--engines[compare these, separated by commas]:engine:_chaosgate_names engines' \
+        '--entries[with --engines, entries of a load]:number:' \
+        '--rounds[with --engines, rounds over all of them]:number:'
       ;;
     certify)
       _arguments $common \
