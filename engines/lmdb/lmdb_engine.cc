@@ -379,7 +379,9 @@ Status LmdbEngine::check_keyspace(MDB_txn* txn, std::size_t keyspace) {
 
 Status open_store(const EngineConfig& config, const fs::path& directory, const EngineOptions& options,
                   bool create, std::unique_ptr<Engine>* engine) {
-  return open_lmdb(config, directory, options, create, kLmdbMapBytes, engine);
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(directory / kDataFile, error);
+  return open_lmdb(config, directory, options, create, lmdb_map_bytes(error ? 0 : size), engine);
 }
 
 // mdb_env_open() takes an empty data file for a new environment, so that is not a store.

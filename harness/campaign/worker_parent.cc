@@ -197,15 +197,15 @@ std::string_view WorkerParent::observations() const {
   return {observations_, recorder_->observation_bytes.load(std::memory_order_acquire)};
 }
 
-void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap,
-                         std::vector<tap::StorageFault> faults) {
+void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap, std::vector<tap::StorageFault> faults,
+                         int stream) {
   CHECK(!running());
   CHECK(!order.tap || tap != nullptr);
   tap_end_ = {};
   recorder_->reset();
   drain(notice_fd_.get());
   drain(go_fd_.get());  // a worker may die before it has read the word
-  control_->send(nlohmann::json(order).dump());
+  control_->send(nlohmann::json(order).dump(), stream);
   auto answer = control_->receive(kAnswerTimeoutMs);
   if (!answer || !answer->fd) {
     throw EnvironmentError("the worker parent ended");

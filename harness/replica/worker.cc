@@ -11,6 +11,7 @@
 #include "harness/replica/crash_trigger.h"
 #include "harness/replica/floor.h"
 #include "harness/replica/load.h"
+#include "harness/replica/migration.h"
 #include "harness/replica/observe.h"
 #include "harness/replica/replica.h"
 
@@ -182,6 +183,9 @@ class Worker {
 int run_worker(const wire::WorkerOrder& order, const Shared& shared) {
   if (!order.conformance_check.empty()) {
     return run_conformance(order, shared);
+  }
+  if (order.migration.role != wire::MigrationRole::none) {
+    return run_migration(order, shared);
   }
   Worker worker(order, shared);
   Status status;

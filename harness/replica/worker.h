@@ -18,6 +18,7 @@ struct Shared {
   char* observations = nullptr;  // wire::kObservationCapacity bytes
   int notice_fd = -1;
   int go_fd = -1;
+  int stream_fd = -1;  // of a migration: the socket to the other side; belongs to this worker alone
 };
 
 // Returns the exit status when the worker was not killed.

@@ -5,7 +5,9 @@
 // small, has one thread and never opens an engine. It ends when the driver closes the socket; its children
 // die with it.
 //
-//   driver -> parent   a WorkerOrder          parent -> driver   {"pid": N} and a pidfd
+//   driver -> parent   a WorkerOrder, and     parent -> driver   {"pid": N} and a pidfd
+//                      for a migration a
+//                      stream socket
 //   driver -> parent   {"reap": true}         parent -> driver   {"wait_status": N, "rss_max_kib": N,
 //   "cpu_us": N}
 //
@@ -111,6 +113,7 @@ void serve(const std::vector<std::string>& plugins) {
       continue;
     }
     CHECK(child < 0, "ordered a worker while one is there");
+    shared.stream_fd = message->fd.get();  // closed here when the message goes, so that its end shows
     child = fork_worker(json.get<wire::WorkerOrder>(), shared);
     const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
     if (!pidfd) {

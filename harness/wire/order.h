@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/base/crash_point.h"
+#include "harness/wire/migration.h"
 
 namespace chaosgate::wire {
 
@@ -87,12 +88,16 @@ struct WorkerOrder {
   // Instead of all that, run this check of the conformance suite, in `directory`, which exists and is empty.
   // What it found is the observations' text.
   std::string conformance_check;
+
+  // Instead of all that, one side of a migration. `engine` and `plugin` are that side's; `fault` is one of
+  // harness/migrate.
+  MigrationOrder migration;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorkerOrder, directory, plugin, engine, fault, workload, seed, protocol,
                                    free_running, stock_tuning, tap, term, segment_bytes, create, known_synced,
                                    cut_suffix_from, recovery_crash, load_crash, flush_after_replay,
                                    check_reopen, check_backward, check_integrity, reads, load, schedule,
-                                   floor_cycles, floor_entries, conformance_check)
+                                   floor_cycles, floor_entries, conformance_check, migration)
 
 // Names a class of an engine's files; see engines::FileClass.
 struct FileClassDescription {
