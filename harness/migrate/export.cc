@@ -4,11 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "engines/directory.h"
-#include "engines/marker.h"
 #include "engines/registry.h"
-#include "harness/base/coding.h"
-#include "harness/migrate/places.h"
 #include "harness/migrate/side.h"
 #include "harness/migrate/source.h"
 
@@ -21,22 +17,6 @@ using wire::MigrationReport;
 using wire::MigrationStage;
 
 namespace {
-
-Status look(const wire::MigrationOrder& order, const std::vector<std::string>& default_keyspaces,
-            MigrationReport* report) {
-  fs::path store;
-  RETURN_IF_ERROR(find_store(order.source, &store));
-  engines::Marker marker;
-  RETURN_IF_ERROR(engines::read_marker(store, &marker));
-  report->source = store;
-  report->family = marker.family;
-  report->keyspaces = !order.keyspaces.empty()    ? order.keyspaces
-                      : !marker.keyspaces.empty() ? marker.keyspaces
-                                                  : default_keyspaces;
-  RETURN_IF_ERROR(engines::directory_bytes(store, &report->source_bytes));
-  report->target = find_target(order.target);
-  return check_places(store, Places(report->target));
-}
 
 class Exporter {
  public:
@@ -138,15 +118,6 @@ class Exporter {
 };
 
 }  // namespace
-
-MigrationReport inspect(const wire::MigrationOrder& order,
-                        const std::vector<std::string>& default_keyspaces) {
-  MigrationReport report;
-  const Status status = look(order, default_keyspaces, &report);
-  report.outcome = status.ok() ? MigrationOutcome::done : MigrationOutcome::refused;
-  report.message = status.message();
-  return report;
-}
 
 MigrationReport run_exporter(const Side& side, Pipe& pipe) {
   MigrationReport report;

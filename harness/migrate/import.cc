@@ -11,7 +11,6 @@
 #include "engines/marker.h"
 #include "engines/registry.h"
 #include "harness/base/coding.h"
-#include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/migrate/places.h"
 #include "harness/migrate/progress_record.h"
@@ -392,45 +391,6 @@ Status Importer::run(MigrationReport* report) {
 }
 
 }  // namespace
-
-ImportFaults find_import_faults(const std::string& name) {
-  ImportFaults faults;
-  if (name.empty()) {
-    return faults;
-  }
-  faults.record_written = name == "resume-skips-a-range" || name == "resume-skips-unverified";
-  faults.unverified = name == "resume-skips-unverified";
-  faults.unsynced = name == "finish-without-sync";
-  if (!faults.record_written && !faults.unsynced) {
-    throw UsageError(fmt::format("unknown fault '{}' of a migration; known: {}", name,
-                                 fmt::join(import_fault_names(), ", ")));
-  }
-  return faults;
-}
-
-const std::vector<std::string>& import_fault_names() {
-  static const std::vector<std::string> names = {"resume-skips-a-range", "resume-skips-unverified",
-                                                 "finish-without-sync"};
-  return names;
-}
-
-void encode(const Start& start, std::string* bytes) {
-  put_u8(bytes, start.wanted ? 1 : 0);
-  put_u32(bytes, start.keyspace);
-  put_bytes(bytes, start.after);
-}
-
-bool decode(std::string_view bytes, Start* start) {
-  Reader reader(bytes);
-  std::uint8_t wanted = 0;
-  std::string_view after;
-  if (!reader.u8(&wanted) || !reader.u32(&start->keyspace) || !reader.bytes(&after) || !reader.empty()) {
-    return false;
-  }
-  start->wanted = wanted != 0;
-  start->after = after;
-  return true;
-}
 
 MigrationReport run_importer(const Side& side, const ImportFaults& faults, Pipe& pipe) {
   MigrationReport report;
