@@ -30,13 +30,6 @@ MigrationReport read_report(const WorkerParent& parent) {
   return nlohmann::json::parse(parent.observations()).get<MigrationReport>();
 }
 
-// Where a copy of the source is made, if one is: see harness/migrate/places.h.
-fs::path scratch_of(const fs::path& target) {
-  fs::path scratch = target;
-  scratch += ".migrating-source";
-  return scratch;
-}
-
 wire::WorkerOrder order_for(const MigrationRequest& request, MigrationRole role) {
   wire::WorkerOrder order;
   const EngineChoice& engine = role == MigrationRole::exporter ? request.from : request.to;
@@ -47,7 +40,6 @@ wire::WorkerOrder order_for(const MigrationRequest& request, MigrationRole role)
   migration.role = role;
   migration.source = request.source;
   migration.target = request.target;
-  migration.scratch = scratch_of(request.target);
   migration.keyspaces = request.keyspaces;
   migration.source_engine = request.from.name;
   migration.dry_run = request.dry_run;
@@ -196,8 +188,10 @@ MigrationRun Migrator::run(const MigrationRequest& request, const MigrationDeath
     }
   }
   collect(death, &run);
-  std::error_code ignored;
-  fs::remove_all(scratch_of(request.target), ignored);
+  if (!request.scratch.empty()) {
+    std::error_code ignored;
+    fs::remove_all(request.scratch, ignored);  // of an exporter that died
+  }
   return run;
 }
 

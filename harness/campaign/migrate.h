@@ -32,6 +32,7 @@ struct EngineChoice {
 struct MigrationRequest {
   std::filesystem::path source;  // an engine's directory
   std::filesystem::path target;
+  std::filesystem::path scratch;  // MigrationReport::scratch: removed after each run, when given
   EngineChoice from;
   EngineChoice to;
   std::vector<std::string> keyspaces;

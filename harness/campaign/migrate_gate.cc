@@ -59,7 +59,7 @@ class Gate {
   report::Progress* progress_;
   const Rng rng_;
   MigrationSubject subject_;
-  std::uint64_t keys_resumed_ = 0;  // by the last run of finish_and_judge()
+  wire::MigrationReport last_;  // of the importer, by finish_and_judge()
   MigrationTally tally_;
 };
 
@@ -85,6 +85,7 @@ void Gate::show_progress(const char* what, std::uint64_t done, std::uint64_t wan
     progress_->update({.label = fmt::format("{} to {}:", tally_.from, tally_.to),
                        .kills = done,
                        .kills_wanted = wanted,
+                       .violations = tally_.findings.size(),
                        .unit = what});
   }
 }
@@ -153,7 +154,7 @@ void Gate::kill_one(std::uint64_t number) {
   std::string deaths;
   std::string wrong;
   bool ended = false;
-  for (std::uint32_t i = 0; i < kDeathsMax && !ended && tally_.kills < options_.kills; ++i) {
+  for (std::uint32_t i = 0; i < kDeathsMax && !ended && wrong.empty() && tally_.kills < options_.kills; ++i) {
     std::string text;
     const MigrationDeath death = draw_death(rng, &text);
     const bool target_was_there = fs::exists(directory / kMigrationTarget);
@@ -164,18 +165,20 @@ void Gate::kill_one(std::uint64_t number) {
     }
     tally_.resumed += run.importer.keys_resumed > 0 ? 1 : 0;
     deaths += (deaths.empty() ? "" : ", ") + text;
+    wrong = run.importer.begun_anew;
     if (run.killed) {
       count_kill(death);
       continue;
     }
     ended = true;
     deaths += " (not reached)";
-    if (!MigrationSubject::is_end(run, target_was_there)) {
+    if (wrong.empty() && !MigrationSubject::is_end(run, target_was_there)) {
       wrong = run.message();
     }
   }
   if (wrong.empty()) {
     wrong = ended ? subject_.judge(directory) : finish_and_judge(directory);
+    wrong = wrong.empty() && !ended ? last_.begun_anew : wrong;
   }
   if (stop_.requested()) {
     return;
@@ -237,8 +240,8 @@ void Gate::cut_power() {
 }
 
 std::string Gate::finish_and_judge(const fs::path& directory) {
-  std::string wrong = subject_.finish(directory, &keys_resumed_);
-  tally_.resumed += keys_resumed_ > 0 ? 1 : 0;
+  std::string wrong = subject_.finish(directory, &last_);
+  tally_.resumed += last_.keys_resumed > 0 ? 1 : 0;
   return wrong.empty() ? subject_.judge(directory) : wrong;
 }
 
@@ -266,8 +269,9 @@ void Gate::explore(const tap::Trace& trace, const fs::path& base, std::uint64_t 
     }
     ++tally_.images;
     tally_.images_with_target += has_target ? 1 : 0;
+    tally_.begun_anew += last_.begun_anew.empty() ? 0 : 1;
     show_progress("image", tally_.images, options_.images);
-    explorer.feedback(candidate->spec, seen.insert(keys_resumed_).second);
+    explorer.feedback(candidate->spec, seen.insert(last_.keys_resumed).second);
     if (wrong.empty()) {
       continue;
     }

@@ -61,7 +61,10 @@ struct MigrationTally {
   std::uint64_t kills_of_exporter = 0;
   std::uint64_t migrations = 0;  // under kills, judged
   std::uint64_t resumed = 0;     // runs that found keys in the target
-  std::uint64_t images = 0;      // judged
+  // After power cuts, runs whose unfinished target did not open. What an engine owes after one is for
+  // 'chaosgate run' to judge; a migration owes the source's content in the end. After kills, it is a finding.
+  std::uint64_t begun_anew = 0;
+  std::uint64_t images = 0;  // judged
   std::uint64_t images_with_target = 0;
   std::uint64_t traces = 0;
   std::uint64_t calls = 0;  // storage calls in the traces

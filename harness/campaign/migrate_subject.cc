@@ -142,10 +142,10 @@ bool MigrationSubject::is_end(const MigrationRun& run, bool target_was_there) {
   return run.done() || (target_was_there && run.outcome() == MigrationOutcome::refused);
 }
 
-std::string MigrationSubject::finish(const fs::path& directory, std::uint64_t* keys_resumed) {
+std::string MigrationSubject::finish(const fs::path& directory, wire::MigrationReport* report) {
   const bool target_was_there = fs::exists(directory / kMigrationTarget);
   MigrationRun last = run(directory);
-  *keys_resumed = last.importer.keys_resumed;
+  *report = last.importer;
   // An engine that promises nothing after a power cut may cost the store that was begun, but no more.
   if (!options_.to.opens_after_power_cut && last.outcome() == MigrationOutcome::failed) {
     last = run(directory);

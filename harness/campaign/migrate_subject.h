@@ -49,8 +49,8 @@ class MigrationSubject {
   // Whether this is the end of a migration in `directory`: done, or nothing left to do. A kill behind its
   // last step leaves a target that is complete, and no record.
   static bool is_end(const MigrationRun& run, bool target_was_there);
-  // Runs it to its end; what is wrong, or "".
-  std::string finish(const std::filesystem::path& directory, std::uint64_t* keys_resumed);
+  // Runs it to its end; what is wrong, or "". `report`: of the importer, from the first run that this took.
+  std::string finish(const std::filesystem::path& directory, wire::MigrationReport* report);
   // What is wrong with the target in `directory`, or "". Uses it up, unless something is.
   std::string judge(const std::filesystem::path& directory);
 

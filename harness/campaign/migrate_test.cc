@@ -185,7 +185,7 @@ TEST_CASE("migrations come through kills and power cuts in both directions") {
   }
 }
 
-TEST_CASE("a store that a power cut may cost its migration is begun anew and comes through") {
+TEST_CASE("the store of an engine that a power cut may damage comes through, too") {
   const TempDir directory = make_directory();
   MigrationGateOptions options = gate_options("lmdb", "lmdb-nosync", directory);
   options.kills = 5;

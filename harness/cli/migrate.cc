@@ -85,6 +85,7 @@ Job make_job(const Options& options, const campaign::CampaignConfig& config, cam
   MigrationRequest& request = job.request;
   request.source = job.places.source;
   request.target = job.places.target;
+  request.scratch = job.places.scratch;
   request.keyspaces = job.places.keyspaces;
   request.from = {job.from.plugin, job.from.name};
   request.to = {job.to.plugin, job.to.name};
@@ -111,6 +112,7 @@ nlohmann::json to_json(const Job& job, const MigrationRun& run, double seconds) 
                          {"keyspaces", found.found},
                          {"applied_index", nullptr},
                          {"keys_resumed", found.keys_resumed},
+                         {"begun_anew", found.begun_anew},
                          {"bytes_needed", found.bytes_needed},
                          {"bytes_free", found.bytes_free},
                          {"seconds", seconds}};
@@ -142,6 +144,10 @@ void print_text(const Job& job, const MigrationRun& run, double seconds) {
   }
   if (run.importer.keys_resumed > 0) {
     fmt::print("resumed: {} were in the target already\n", report::plural(run.importer.keys_resumed, "key"));
+  }
+  if (!run.importer.begun_anew.empty()) {
+    fmt::print("begun anew: what was there could not be used ({})\n",
+               report::printable_line(run.importer.begun_anew));
   }
   if (job.request.dry_run) {
     fmt::print("dry run: would move {}, {} MiB; needs about {} MiB of {} MiB free\n",
@@ -201,8 +207,11 @@ ExitStatus run_migration(const Options& options, const campaign::CampaignConfig&
     return ExitStatus::violation;
   }
   if (!run.done()) {
-    throw EnvironmentError(fmt::format("{}{}; the same command goes on from here", run.message(),
-                                       run.abnormal.empty() ? "" : last_words(outputs.path())));
+    throw EnvironmentError(
+        run.abnormal.empty()
+            ? run.message() + "; the same command goes on from here"
+            : fmt::format("{}{}; the same command goes on from here, or remove {}.migrating to begin anew",
+                          run.message(), last_words(outputs.path()), job.places.target));
   }
   return ExitStatus::pass;
 }
@@ -223,7 +232,8 @@ void print_tally(const campaign::MigrationTally& tally) {
   fmt::print("  {} from power cuts in {} ({} storage calls), {} with the target in place\n",
              report::plural(tally.images, "disk image"), report::plural(tally.traces, "trace"), tally.calls,
              tally.images_with_target);
-  fmt::print("  {} went on from what was there; {}\n", report::plural(tally.resumed, "run"),
+  fmt::print("  {} went on from what was there, {} after power cuts could not and began anew; {}\n",
+             report::plural(tally.resumed, "run"), tally.begun_anew,
              report::plural(tally.findings.size(), "finding"));
   for (const campaign::MigrationFinding& finding : tally.findings) {
     print_finding(finding);
@@ -248,6 +258,7 @@ nlohmann::json to_json(const campaign::MigrationTally& tally) {
           {"kills_of_exporter", tally.kills_of_exporter},
           {"migrations", tally.migrations},
           {"resumed", tally.resumed},
+          {"begun_anew", tally.begun_anew},
           {"images", tally.images},
           {"images_with_target", tally.images_with_target},
           {"traces", tally.traces},

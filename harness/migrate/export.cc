@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engines/registry.h"
+#include "harness/migrate/places.h"
 #include "harness/migrate/side.h"
 #include "harness/migrate/source.h"
 
@@ -62,9 +63,10 @@ class Exporter {
     options.read_only = side_.config.opens_read_only;
     if (!options.read_only) {
       begin(MigrationStage::copying);
-      RETURN_IF_ERROR(copy_.make(side_.config, place, side_.order.scratch));
+      const Places places(side_.order.target);
+      RETURN_IF_ERROR(copy_.make(side_.config, place, places.scratch));
       RETURN_IF_ERROR(hold_.check_unchanged());
-      place = side_.order.scratch;
+      place = places.scratch;
     }
     RETURN_IF_ERROR(engines::open_engine(side_.config, place, options, &engine_));
     snapshot_ = engine_->snapshot();

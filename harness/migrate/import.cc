@@ -33,7 +33,11 @@ constexpr std::uint64_t needed_bytes(std::uint64_t payload) { return payload + p
 class Importer {
  public:
   Importer(const Side& side, const ImportFaults& faults, Pipe& pipe)
-      : side_(side), faults_(faults), pipe_(pipe), places_(side.order.target) {}
+      : side_(side),
+        faults_(faults),
+        filler_(faults.unsynced ? side.config : side.filler),
+        pipe_(pipe),
+        places_(side.order.target) {}
 
   Status run(MigrationReport* report);
   // What the Status of run() means, when it is not ok.
@@ -51,9 +55,10 @@ class Importer {
   Status decide_by_record();
   Status lock_work();
   Status check_room(MigrationReport* report) const;
+  void resume(MigrationReport* report);
   Status answer();
   Status begin();
-  Status open();
+  Status open(const engines::EngineConfig& config);
   Status move();
   Status add(engines::KeyspaceId keyspace, std::string_view key, std::string_view value);
   Status write_batch();
@@ -66,6 +71,7 @@ class Importer {
 
   const Side& side_;
   const ImportFaults faults_;
+  const engines::EngineConfig& filler_;
   Pipe& pipe_;
   const Places places_;
   UniqueFd lock_;  // of the work directory
@@ -185,6 +191,16 @@ Status Importer::answer() {
   return pipe_.send_message(message);
 }
 
+// Opens the store that is to be filled further. One that a power cut has cost is no loss but of time: the
+// source is still there.
+void Importer::resume(MigrationReport* report) {
+  const Status opened = engines::open_unfinished_engine(filler_, places_.store, options(), &engine_);
+  if (!opened.ok()) {
+    plan_ = Plan::begin;
+    report->begun_anew = opened.message();
+  }
+}
+
 Status Importer::begin() {
   std::error_code error;
   if (!lock_) {
@@ -201,7 +217,7 @@ Status Importer::begin() {
   if (error) {
     return Status::io_error("remove " + places_.store.string(), error.value());
   }
-  RETURN_IF_ERROR(engines::create_unfinished_engine(side_.config, places_.store, options()));
+  RETURN_IF_ERROR(engines::create_unfinished_engine(filler_, places_.store, options()));
   record_.state = ProgressState::moving;
   return write_record(places_.work, record_);
 }
@@ -210,7 +226,7 @@ Status Importer::begin() {
 // run begins anew.
 Status Importer::give_up(const std::string& why, MigrationOutcome outcome) {
   engine_.reset();
-  const bool anew = plan_ == Plan::resume && !side_.config.contract.opens_after_power_cut;
+  const bool anew = plan_ == Plan::resume && !filler_.contract.opens_after_power_cut;
   record_.state = anew ? ProgressState::begun : ProgressState::failed;
   record_.durable.assign(source_.keyspaces.size(), {});
   outcome_ = anew ? MigrationOutcome::failed : outcome;
@@ -222,8 +238,8 @@ Status Importer::give_up(const std::string& why, MigrationOutcome outcome) {
                              : "; remove " + places_.work.string() + " to begin anew"));
 }
 
-Status Importer::open() {
-  const Status opened = engines::open_unfinished_engine(side_.config, places_.store, options(), &engine_);
+Status Importer::open(const engines::EngineConfig& config) {
+  const Status opened = engines::open_unfinished_engine(config, places_.store, options(), &engine_);
   if (!opened.ok() && opened.code() != StatusCode::io_error) {
     return give_up("its unfinished store does not open: " + opened.message(), MigrationOutcome::differs);
   }
@@ -253,7 +269,7 @@ Status Importer::write_batch() {
   if (put.code() == StatusCode::io_error && engine_->flush().ok()) {
     // Some engines decide at opening how large a store may become (LMDB's map). Putting twice does no harm.
     engine_.reset();
-    RETURN_IF_ERROR(open());
+    RETURN_IF_ERROR(open(filler_));
     put = engine_->write(batch_);
   }
   RETURN_IF_ERROR(put);
@@ -271,7 +287,7 @@ Status Importer::write_batch() {
 Status Importer::make_durable() {
   RETURN_IF_ERROR(write_batch());
   RETURN_IF_ERROR(engine_->flush());
-  if (side_.config.contract.flush < engines::Durability::power_cut) {
+  if (filler_.contract.flush < engines::Durability::power_cut) {
     RETURN_IF_ERROR(engines::sync_tree(places_.store));
   }
   unflushed_bytes_ = 0;
@@ -282,7 +298,9 @@ Status Importer::make_durable() {
 }
 
 Status Importer::move() {
-  RETURN_IF_ERROR(open());
+  if (!engine_) {
+    RETURN_IF_ERROR(open(filler_));
+  }
   added_ = written_ = record_.durable;
   side_.recorder.flushed = record_.durable_keys();
   side_.recorder.stage_keys = record_.durable_keys();
@@ -313,7 +331,7 @@ Status Importer::move() {
 Status Importer::verify(MigrationReport* report) {
   side_.recorder.stage_keys = 0;
   side_.recorder.stage = MigrationStage::verifying;
-  RETURN_IF_ERROR(open());
+  RETURN_IF_ERROR(open(side_.config));
   Survey found;
   const auto seen = [this](std::uint64_t keys) { side_.recorder.stage_keys = keys; };
   const Status read =
@@ -367,6 +385,9 @@ Status Importer::run(MigrationReport* report) {
   RETURN_IF_ERROR(decide());
   RETURN_IF_ERROR(check_room(report));
   side_.recorder.stage_keys_all = source_.keys();
+  if (plan_ == Plan::resume && !side_.order.dry_run) {
+    resume(report);
+  }
   report->keys_resumed = plan_ == Plan::resume ? record_.durable_keys() : 0;
   fill_report(source_, report);
   if (plan_ == Plan::begin) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engines/directory.h"
 #include "engines/marker.h"
 #include "harness/base/coding.h"
@@ -31,7 +33,9 @@ Status look(const wire::MigrationOrder& order, const std::vector<std::string>& d
                                                   : default_keyspaces;
   RETURN_IF_ERROR(engines::directory_bytes(store, &report->source_bytes));
   report->target = find_target(order.target);
-  return check_places(store, Places(report->target));
+  const Places places(report->target);
+  report->scratch = places.scratch;
+  return check_places(store, places);
 }
 
 }  // namespace
@@ -43,6 +47,14 @@ MigrationReport inspect(const wire::MigrationOrder& order,
   report.outcome = status.ok() ? MigrationOutcome::done : MigrationOutcome::refused;
   report.message = status.message();
   return report;
+}
+
+const engines::EngineConfig& careful_config(const std::vector<engines::EngineConfig>& configs,
+                                            const engines::EngineConfig& config) {
+  const auto careful = std::find_if(configs.begin(), configs.end(), [&](const auto& other) {
+    return other.family == config.family && other.contract.opens_after_power_cut;
+  });
+  return config.contract.opens_after_power_cut || careful == configs.end() ? config : *careful;
 }
 
 ImportFaults find_import_faults(const std::string& name) {

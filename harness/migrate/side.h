@@ -34,7 +34,7 @@ inline constexpr std::uint64_t kFlushBytes = 64 << 20;
 struct ImportFaults {
   bool record_written = false;  // the record says what was written, not what is durable
   bool unverified = false;      // the finished target is not read again
-  bool unsynced = false;        // nothing is flushed or synced before the target gets its name
+  bool unsynced = false;  // nothing more than `config` itself does is synced before the target has its name
 };
 
 // Throws UsageError for an unknown name; an empty one is no fault.
@@ -44,9 +44,17 @@ struct ImportFaults {
 ImportFaults find_import_faults(const std::string& name);
 const std::vector<std::string>& import_fault_names();
 
+// The configuration that fills a store of `config` so that a power cut on the way does not cost it: itself,
+// when it promises to open after one, or else the first of `configs`, in the same family, that does; itself
+// when there is none.
+const engines::EngineConfig& careful_config(const std::vector<engines::EngineConfig>& configs,
+                                            const engines::EngineConfig& config);
+
 struct Side {
   const wire::MigrationOrder& order;
   const engines::EngineConfig& config;  // of this side's engine
+  // importer: of the same family, fills the store that `config` then verifies; see careful_config().
+  const engines::EngineConfig& filler;
   engines::Tuning tuning = engines::Tuning::stock;
   AppliedIndexPlace applied_index;
   wire::FlightRecorder& recorder;

@@ -75,7 +75,6 @@ struct Migration {
     wire::MigrationOrder order;
     order.source = source;
     order.target = target;
-    order.scratch = Places(target).scratch;
     order.keyspaces = keyspaces;
     order.source_engine = from;
     order.dry_run = dry_run;
@@ -89,7 +88,8 @@ struct Migration {
     const wire::MigrationOrder ordered = order();
     wire::FlightRecorder recorder{};
     Pipe pipe(std::move(socket));
-    const Side side = {ordered, *find_engine_config(engine), Tuning::lean, kIndexPlace, recorder};
+    const EngineConfig& config = *find_engine_config(engine);
+    const Side side = {ordered, config, config, Tuning::lean, kIndexPlace, recorder};
     return exporter ? run_exporter(side, pipe) : run_importer(side, find_import_faults(fault), pipe);
   }
 
@@ -366,6 +366,16 @@ TEST_CASE("an engine that promises little after a power cut begins anew when its
     CHECK(fixture.migration.run().importer.outcome == MigrationOutcome::done);
     CHECK(read_state(*open(*find_engine_config(to), fixture.migration.target)) == fixture.state);
   }
+}
+
+TEST_CASE("a store is filled by a configuration of its family that survives power cuts") {
+  const auto filler = [](const std::string& name) {
+    return careful_config(engine_configs(), *find_engine_config(name)).name;
+  };
+  CHECK(filler("lmdb") == "lmdb");
+  CHECK(filler("lmdb-nosync") == "lmdb");
+  CHECK(filler("rocksdb") == "rocksdb");
+  CHECK(careful_config({}, *find_engine_config("lmdb-nosync")).name == "lmdb-nosync");
 }
 
 TEST_CASE("a marker of version 1 leaves the keyspaces to the caller") {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <exception>
+#include <vector>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"

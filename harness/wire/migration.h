@@ -26,10 +26,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(MigrationRole, {{MigrationRole::none, "none"},
 struct MigrationOrder {
   MigrationRole role = MigrationRole::none;
   std::string source;  // inspector: an engine's or a replica's directory; exporter: an engine's
-  std::string target;  // inspector, importer: the engine directory to make
-  // exporter: a directory for a copy of a source whose engine cannot open it without changing it; made when
-  // it is needed, and removed again.
-  std::string scratch;
+  std::string target;  // the engine directory to make
   std::vector<std::string> keyspaces;  // inspector: instead of what the marker says; exporter: what to read
   std::string source_engine;           // importer: as the progress record keeps it
   bool dry_run = false;                // importer: check and report, make nothing
@@ -40,8 +37,8 @@ struct MigrationOrder {
 
   bool operator==(const MigrationOrder&) const = default;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MigrationOrder, role, source, target, scratch, keyspaces, source_engine,
-                                   dry_run, batch_bytes, flush_bytes, chunk_bytes, die_after_pieces)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MigrationOrder, role, source, target, keyspaces, source_engine, dry_run,
+                                   batch_bytes, flush_bytes, chunk_bytes, die_after_pieces)
 
 enum class MigrationOutcome : std::uint8_t {
   unknown,  // the worker died before it could say
@@ -68,17 +65,19 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MigratedKeyspace, name, keys, bytes, hash)
 
 struct MigrationReport {
   MigrationOutcome outcome = MigrationOutcome::unknown;
-  std::string message;                  // one line: why it is not done
-  bool peer_gone = false;               // because the other side went first
-  std::string source;                   // inspector: the engine's directory
-  std::string family;                   // inspector: what the source's marker says
-  std::vector<std::string> keyspaces;   // inspector: names
-  std::uint64_t source_bytes = 0;       // inspector: of its files
-  std::string target;                   // inspector: the engine directory to make
+  std::string message;                 // one line: why it is not done
+  bool peer_gone = false;              // because the other side went first
+  std::string source;                  // inspector: the engine's directory
+  std::string family;                  // inspector: what the source's marker says
+  std::vector<std::string> keyspaces;  // inspector: names
+  std::uint64_t source_bytes = 0;      // inspector: of its files
+  std::string target;                  // inspector: the engine directory to make
+  std::string scratch;                 // inspector: where the exporter makes a copy of the source, if it does
   std::vector<MigratedKeyspace> found;  // exporter: in the source; importer: in the finished target
   bool has_applied_index = false;       // exporter, importer
   std::uint64_t applied_index = 0;
   std::uint64_t keys_resumed = 0;  // importer: durable in the target when it began
+  std::string begun_anew;          // importer: why what was there of the target could not be used; else empty
   std::uint64_t bytes_needed = 0;  // importer: on the target's file system, estimated
   std::uint64_t bytes_free = 0;
 };
