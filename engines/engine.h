@@ -83,6 +83,9 @@ struct EngineOptions {
   // False breaks the contract on purpose (planted fault flush-not-atomic): an engine that flushes keyspaces
   // separately then does so one after the other. Engines that cannot flush them separately ignore it.
   bool atomic_flush = true;
+  // Opens the store without changing anything in its directory; what would change it fails. Only
+  // configurations with opens_read_only can.
+  bool read_only = false;
 };
 
 // What every engine refuses before it touches anything: a keyspace out of range, a key that is empty or too
@@ -163,6 +166,7 @@ struct EngineConfig {
   std::string version;  // of the library
   Contract contract;
   std::vector<FileClass> file_classes;
+  bool opens_read_only = false;  // knows EngineOptions::read_only
   // Opens the store in an existing directory, or makes a new one in an empty directory. Called through
   // open_engine() only, which decides which of the two is right.
   std::function<Status(const EngineConfig& config, const std::filesystem::path& directory,

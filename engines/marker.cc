@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "harness/base/coding.h"
 #include "harness/base/file.h"
 #include "harness/base/hash.h"
@@ -10,19 +12,43 @@ namespace chaosgate::engines {
 
 namespace fs = std::filesystem;
 
-std::string encode_marker(std::string_view family) {
-  std::string marker(kMarkerMagic);
-  put_u32(&marker, kMarkerVersion);
-  put_bytes(&marker, family);
-  put_u64(&marker, hash64(marker));
-  return marker;
+std::string encode_marker(const Marker& marker) {
+  std::string bytes(kMarkerMagic);
+  put_u32(&bytes, kMarkerVersion);
+  put_bytes(&bytes, marker.family);
+  put_u32(&bytes, static_cast<std::uint32_t>(marker.keyspaces.size()));
+  for (const std::string& name : marker.keyspaces) {
+    put_bytes(&bytes, name);
+  }
+  put_u64(&bytes, hash64(bytes));
+  return bytes;
 }
 
-Status write_marker(const fs::path& directory, std::string_view family) {
-  return replace_file_durably(directory / kMarkerFile, encode_marker(family));
+Status write_marker(const fs::path& directory, const Marker& marker) {
+  return replace_file_durably(directory / kMarkerFile, encode_marker(marker));
 }
 
-Status read_marker(const fs::path& directory, std::string* family) {
+namespace {
+
+// False when the bytes are not a list of names.
+bool read_keyspaces(Reader* reader, std::vector<std::string>* keyspaces) {
+  std::uint32_t count = 0;
+  if (!reader->u32(&count)) {
+    return false;
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::string_view name;
+    if (!reader->bytes(&name) || name.empty()) {
+      return false;
+    }
+    keyspaces->emplace_back(name);
+  }
+  return true;
+}
+
+}  // namespace
+
+Status read_marker(const fs::path& directory, Marker* marker) {
   const fs::path path = directory / kMarkerFile;
   std::string bytes;
   RETURN_IF_ERROR(read_file(path, &bytes));
@@ -53,10 +79,15 @@ Status read_marker(const fs::path& directory, std::string* family) {
         fmt::format("engine marker {} has format version {}, this program knows versions up to {}",
                     path.string(), version, kMarkerVersion));
   }
-  if (!reader.bytes(&name) || !reader.empty() || name.empty()) {
+  Marker found;
+  if (!reader.bytes(&name) || name.empty()) {
     return damaged("it names no engine family");
   }
-  family->assign(name);
+  found.family = name;
+  if ((version > 1 && !read_keyspaces(&reader, &found.keyspaces)) || !reader.empty()) {
+    return damaged(fmt::format("what follows the family does not belong to version {}", version));
+  }
+  *marker = std::move(found);
   return {};
 }
 

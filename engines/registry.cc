@@ -78,13 +78,14 @@ Status check_marked(const EngineConfig& config, const fs::path& directory) {
     return Status::invalid_argument(
         fmt::format("{} is not a directory, expected a {} store", directory.string(), config.family));
   }
-  std::string family;
-  if (const Status read = read_marker(directory, &family); !read.ok()) {
+  Marker marker;
+  if (const Status read = read_marker(directory, &marker); !read.ok()) {
     return read.is_not_found() ? unmarked(config, directory) : read;
   }
-  if (family != config.family) {
+  if (marker.family != config.family) {
     return Status::invalid_argument(fmt::format("{} holds a {} store, configuration {} expects a {} store",
-                                                directory.string(), family, config.name, config.family));
+                                                directory.string(), marker.family, config.name,
+                                                config.family));
   }
   if (!config.has_store(directory)) {
     return Status::corruption(
@@ -94,7 +95,7 @@ Status check_marked(const EngineConfig& config, const fs::path& directory) {
   return {};
 }
 
-// Makes a whole, closed store in `place`, which does not exist, with its marker last.
+// Makes a whole, closed store in `place`, which does not exist, without its marker.
 Status create_closed(const EngineConfig& config, const fs::path& place, const EngineOptions& options) {
   std::error_code error;
   if (!fs::create_directory(place, error)) {
@@ -102,13 +103,12 @@ Status create_closed(const EngineConfig& config, const fs::path& place, const En
   }
   std::unique_ptr<Engine> engine;
   RETURN_IF_ERROR(config.open(config, place, options, true, &engine));
-  engine.reset();  // engines remember their path, so the rename needs a closed one
+  engine.reset();  // engines remember their path, so a rename needs a closed one
   if (!config.has_store(place)) {
     return Status::corruption(
         fmt::format("{} made no store that it recognizes in {}", config.name, place.string()));
   }
-  RETURN_IF_ERROR(sync_tree(place));
-  return write_marker(place, config.family);
+  return sync_tree(place);
 }
 
 }  // namespace
@@ -142,6 +142,7 @@ Status create_engine(const EngineConfig& config, const fs::path& directory, cons
     return Status::io_error("remove " + creating.string(), error.value());
   }
   RETURN_IF_ERROR(create_closed(config, creating, options));
+  RETURN_IF_ERROR(write_marker(creating, {config.family, options.keyspaces}));
   fs::rename(creating, place, error);
   if (error) {
     return Status::io_error("rename " + creating.string(), error.value());
@@ -156,6 +157,30 @@ Status open_engine(const EngineConfig& config, const fs::path& directory, const 
   const fs::path place = without_trailing_slash(directory);
   RETURN_IF_ERROR(check_marked(config, place));
   return config.open(config, place, options, false, engine);
+}
+
+Status create_unfinished_engine(const EngineConfig& config, const fs::path& directory,
+                                const EngineOptions& options) {
+  RETURN_IF_ERROR(check_options(options));
+  const fs::path place = without_trailing_slash(directory);
+  RETURN_IF_ERROR(create_closed(config, place, options));
+  return sync_directory(parent_directory(place));
+}
+
+Status open_unfinished_engine(const EngineConfig& config, const fs::path& directory,
+                              const EngineOptions& options, std::unique_ptr<Engine>* engine) {
+  RETURN_IF_ERROR(check_options(options));
+  const fs::path place = without_trailing_slash(directory);
+  if (!config.has_store(place)) {
+    return Status::corruption(fmt::format("{} holds no {} store", place.string(), config.family));
+  }
+  return config.open(config, place, options, false, engine);
+}
+
+Status finish_engine(const EngineConfig& config, const fs::path& directory, const EngineOptions& options) {
+  const fs::path place = without_trailing_slash(directory);
+  RETURN_IF_ERROR(sync_tree(place));
+  return write_marker(place, {config.family, options.keyspaces});
 }
 
 }  // namespace chaosgate::engines

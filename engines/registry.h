@@ -27,4 +27,16 @@ Status create_engine(const EngineConfig& config, const std::filesystem::path& di
 Status open_engine(const EngineConfig& config, const std::filesystem::path& directory,
                    const EngineOptions& options, std::unique_ptr<Engine>* engine);
 
+// A store that is filled over a longer time and must not be taken for a whole one before it is: until
+// finish_engine() it has no marker, so open_engine() refuses it.
+//
+// Makes it, empty, durable and closed. `directory` must not exist; its parent must.
+Status create_unfinished_engine(const EngineConfig& config, const std::filesystem::path& directory,
+                                const EngineOptions& options);
+Status open_unfinished_engine(const EngineConfig& config, const std::filesystem::path& directory,
+                              const EngineOptions& options, std::unique_ptr<Engine>* engine);
+// Makes every file in it durable, then marks it. REQUIRES: it is closed.
+Status finish_engine(const EngineConfig& config, const std::filesystem::path& directory,
+                     const EngineOptions& options);
+
 }  // namespace chaosgate::engines

@@ -78,13 +78,13 @@ TEST_CASE("configurations have names of their own and are found by them") {
   CHECK(find_engine_config("no-such-engine") == nullptr);
 }
 
-TEST_CASE("a created store is marked with its family and leaves nothing beside it") {
+TEST_CASE("a created store is marked with its family and keyspaces and leaves nothing beside it") {
   EVERY_CONFIGURATION(name);
   const TempDir parent = test_directory();
   const fs::path path = make_store(parent, config);
-  std::string family;
-  REQUIRE(read_marker(path, &family).ok());
-  CHECK(family == config.family);
+  Marker marker;
+  REQUIRE(read_marker(path, &marker).ok());
+  CHECK(marker == Marker{config.family, test_options().keyspaces});
   CHECK(names_in(parent.path()) == std::set<std::string>{"engine"});
   CHECK(try_open(config, path).ok());
 }
@@ -184,7 +184,7 @@ TEST_CASE("a damaged marker is corruption, wherever a byte of it differs and whe
   const fs::path path = make_store(parent, config);
   std::string marker;
   REQUIRE(read_file(path / kMarkerFile, &marker).ok());
-  CHECK(marker == encode_marker(config.family));
+  CHECK(marker == encode_marker({config.family, test_options().keyspaces}));
   for (std::size_t at = 0; at < marker.size(); ++at) {
     std::string damaged = marker;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
@@ -206,8 +206,8 @@ TEST_CASE("a marker with a valid checksum and a wrong shape is damaged") {
   const auto read_back = [&](std::string content) {
     put_u64(&content, hash64(content));
     write_text(parent.path() / kMarkerFile, content);
-    std::string family;
-    return read_marker(parent.path(), &family);
+    Marker marker;
+    return read_marker(parent.path(), &marker);
   };
   std::string zero_version(kMarkerMagic);
   put_u32(&zero_version, 0);
@@ -217,6 +217,94 @@ TEST_CASE("a marker with a valid checksum and a wrong shape is damaged") {
   CHECK(read_back(no_family).code() == StatusCode::corruption);
   put_bytes(&no_family, "");
   CHECK(read_back(no_family).code() == StatusCode::corruption);
+  std::string no_keyspaces(kMarkerMagic);
+  put_u32(&no_keyspaces, kMarkerVersion);
+  put_bytes(&no_keyspaces, "lmdb");
+  CHECK(read_back(no_keyspaces).code() == StatusCode::corruption);
+  put_u32(&no_keyspaces, 2);
+  put_bytes(&no_keyspaces, "only one of two");
+  CHECK(read_back(no_keyspaces).code() == StatusCode::corruption);
+  put_bytes(&no_keyspaces, "the other");
+  CHECK(read_back(no_keyspaces).ok());
+  put_bytes(&no_keyspaces, "one too many");
+  CHECK(read_back(no_keyspaces).code() == StatusCode::corruption);
+}
+
+TEST_CASE("a marker of version 1 opens and names no keyspaces") {
+  const EngineConfig& config = engine_configs().front();
+  const TempDir parent = test_directory();
+  const fs::path path = make_store(parent, config);
+  std::string old(kMarkerMagic);
+  put_u32(&old, 1);
+  put_bytes(&old, config.family);
+  put_u64(&old, hash64(old));
+  write_text(path / kMarkerFile, old);
+  Marker marker;
+  REQUIRE(read_marker(path, &marker).ok());
+  CHECK(marker == Marker{config.family, {}});
+  CHECK(try_open(config, path).ok());
+}
+
+TEST_CASE("a checkpoint is marked like its store") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const std::unique_ptr<Engine> engine = create(config, parent.path() / "engine");
+  expect_ok(engine->checkpoint(parent.path() / "copy"));
+  Marker marker;
+  REQUIRE(read_marker(parent.path() / "copy", &marker).ok());
+  CHECK(marker == Marker{config.family, test_options().keyspaces});
+}
+
+TEST_CASE("a store opened for reading only gives everything and its directory stays as it was") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path path = make_store(parent, config);
+  const std::set<std::string> before = names_in(path);
+  std::vector<std::string> contents;
+  const auto read_all = [&] {
+    std::vector<std::string> all;
+    for (const std::string& file : names_in(path)) {
+      REQUIRE(read_file(path / file, &all.emplace_back()).ok());
+    }
+    return all;
+  };
+  contents = read_all();
+  REQUIRE(config.opens_read_only);
+  EngineOptions options = test_options();
+  options.read_only = true;
+  {
+    const std::unique_ptr<Engine> engine = open(config, path, options);
+    CHECK(read_state(*engine) == State{{{"k", "v"}}, {}, {}});
+    WriteBatch batch;
+    batch.put(kFirst, "new", "value");
+    CHECK_FALSE(engine->write(batch).ok());
+    CHECK_FALSE(engine->flush().ok());
+    CHECK(read_state(*engine) == State{{{"k", "v"}}, {}, {}});
+  }
+  CHECK(names_in(path) == before);
+  CHECK(read_all() == contents);
+}
+
+TEST_CASE("an unfinished store can be filled over several openings and is no store before it is finished") {
+  EVERY_CONFIGURATION(name);
+  const TempDir parent = test_directory();
+  const fs::path path = parent.path() / "engine";
+  expect_ok(create_unfinished_engine(config, path, test_options()));
+  CHECK_FALSE(create_unfinished_engine(config, path, test_options()).ok());
+  for (const char* key : {"a", "b"}) {
+    CHECK(try_open(config, path).code() == StatusCode::invalid_argument);
+    std::unique_ptr<Engine> engine;
+    expect_ok(open_unfinished_engine(config, path, test_options(), &engine));
+    put(*engine, kFirst, key, "v");
+    expect_ok(engine->flush());
+  }
+  expect_ok(finish_engine(config, path, test_options()));
+  CHECK(read_keyspace(*open(config, path), kFirst) == KeyspaceState{{"a", "v"}, {"b", "v"}});
+
+  fs::create_directory(parent.path() / "nothing");
+  std::unique_ptr<Engine> engine;
+  CHECK(open_unfinished_engine(config, parent.path() / "nothing", test_options(), &engine).code() ==
+        StatusCode::corruption);
 }
 
 TEST_CASE("a marker of a newer version is refused with both versions, not called damaged") {
@@ -230,7 +318,7 @@ TEST_CASE("a marker of a newer version is refused with both versions, not called
   write_text(path / kMarkerFile, newer);
   const Status opened = try_open(config, path);
   CHECK(opened.code() == StatusCode::invalid_argument);
-  CHECK_THAT(opened.message(), Contains("format version 7") && Contains("up to 1"));
+  CHECK_THAT(opened.message(), Contains("format version 8") && Contains("up to 2"));
 }
 
 TEST_CASE("a marked directory without a store is half-installed, never an empty database") {
@@ -238,7 +326,7 @@ TEST_CASE("a marked directory without a store is half-installed, never an empty 
   const TempDir parent = test_directory();
   const fs::path path = parent.path() / "engine";
   fs::create_directory(path);
-  REQUIRE(write_marker(path, config.family).ok());
+  REQUIRE(write_marker(path, {config.family, test_options().keyspaces}).ok());
   Status opened = try_open(config, path);
   CHECK(opened.code() == StatusCode::corruption);
   CHECK_THAT(opened.message(), Contains("half-installed"));

@@ -30,6 +30,7 @@ struct LmdbSettings {
   fs::path directory;
   std::vector<std::string> keyspaces;
   bool sync_commits = true;
+  bool read_only = false;
   std::uint64_t map_bytes = kLmdbMapBytes;
 };
 
@@ -69,11 +70,15 @@ Status Environment::open(const LmdbSettings& settings, bool create) {
   RETURN_IF_ERROR(
       from_lmdb(mdb_env_set_maxdbs(env_, static_cast<MDB_dbi>(settings.keyspaces.size())), "set maxdbs"));
   // Iterators and snapshots live side by side on one thread, so a reader belongs to its transaction.
-  const unsigned flags = MDB_NOTLS | (settings.sync_commits ? 0U : MDB_NOSYNC);
+  // A read-only environment takes no lock: the lock file belongs to the store, and would be changed.
+  const unsigned flags = MDB_NOTLS | (settings.sync_commits ? 0U : MDB_NOSYNC) |
+                         (settings.read_only ? MDB_RDONLY | MDB_NOLOCK : 0U);
   const int code = mdb_env_open(env_, settings.directory.c_str(), flags, 0644);
   RETURN_IF_ERROR(from_lmdb(code, "open " + settings.directory.string()));
-  int dead_readers = 0;  // of processes that were killed; their slots would pin old pages
-  RETURN_IF_ERROR(from_lmdb(mdb_reader_check(env_, &dead_readers), "look for dead readers"));
+  if (!settings.read_only) {
+    int dead_readers = 0;  // of processes that were killed; their slots would pin old pages
+    RETURN_IF_ERROR(from_lmdb(mdb_reader_check(env_, &dead_readers), "look for dead readers"));
+  }
   RETURN_IF_ERROR(open_databases(settings, create));
   RETURN_IF_ERROR(from_lmdb(mdb_txn_begin(env_, nullptr, MDB_RDONLY, &reader_), "begin a read transaction"));
   mdb_txn_reset(reader_);
@@ -186,14 +191,14 @@ class LmdbEngine final : public Engine {
     // A crash during compact() leaves one; it never was part of the store.
     const fs::path leftover = settings_.directory / kCompactedFile;
     std::error_code error;
-    if (fs::exists(leftover, error) && !fs::remove(leftover, error)) {
+    if (!settings_.read_only && fs::exists(leftover, error) && !fs::remove(leftover, error)) {
       return Status::io_error("remove " + leftover.string(), error.value());
     }
     return reopen(create);
   }
 
   Status write(const WriteBatch& batch) override {
-    RETURN_IF_ERROR(broken_);
+    RETURN_IF_ERROR(check_writable());
     return Writer(*environment_, settings_.map_bytes).apply(batch);
   }
 
@@ -216,7 +221,7 @@ class LmdbEngine final : public Engine {
   }
 
   Status flush() override {
-    RETURN_IF_ERROR(broken_);
+    RETURN_IF_ERROR(check_writable());
     if (settings_.sync_commits) {
       return {};  // every commit already did it
     }
@@ -229,6 +234,11 @@ class LmdbEngine final : public Engine {
   Status check_integrity() override;
 
  private:
+  Status check_writable() const {
+    RETURN_IF_ERROR(broken_);
+    return settings_.read_only ? Status::not_supported("the store is open for reading only") : Status();
+  }
+
   Status reopen(bool create) {
     environment_ = std::make_unique<Environment>();
     broken_ = environment_->open(settings_, create);
@@ -274,7 +284,7 @@ class LmdbEngine final : public Engine {
 // leftover beside it, or the new one.
 Status LmdbEngine::compact() {
   CHECK(open_readers_ == 0, "{} iterators or snapshots are open", open_readers_);
-  RETURN_IF_ERROR(broken_);
+  RETURN_IF_ERROR(check_writable());
   const fs::path data = settings_.directory / kDataFile;
   const fs::path compacted = settings_.directory / kCompactedFile;
   RETURN_IF_ERROR(copy_to(compacted, MDB_CP_COMPACT));
@@ -301,7 +311,7 @@ Status LmdbEngine::checkpoint(const fs::path& directory) {
   }
   RETURN_IF_ERROR(copy_to(place / kDataFile, 0));
   // The marker comes last: without it nobody opens an unfinished copy.
-  RETURN_IF_ERROR(write_marker(place, settings_.family));
+  RETURN_IF_ERROR(write_marker(place, {settings_.family, settings_.keyspaces}));
   return sync_directory(parent_directory(place));
 }
 
@@ -369,7 +379,9 @@ Status LmdbEngine::check_keyspace(MDB_txn* txn, std::size_t keyspace) {
 
 Status open_store(const EngineConfig& config, const fs::path& directory, const EngineOptions& options,
                   bool create, std::unique_ptr<Engine>* engine) {
-  return open_lmdb(config, directory, options, create, kLmdbMapBytes, engine);
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(directory / kDataFile, error);
+  return open_lmdb(config, directory, options, create, lmdb_map_bytes(error ? 0 : size), engine);
 }
 
 // mdb_env_open() takes an empty data file for a new environment, so that is not a store.
@@ -414,6 +426,7 @@ EngineConfig base_config() {
   config.file_classes = {{"meta", kDataFile, kMetaBytes}, {"data", kDataFile},
                          {"copy", kCompactedFile},        {"lock", kLockFile},
                          {"marker", "ENGINE*"},           {"other", "*"}};
+  config.opens_read_only = true;
   config.open = open_store;
   config.has_store = has_store;
   config.single_file = kDataFile;
@@ -430,6 +443,7 @@ Status open_lmdb(const EngineConfig& config, const fs::path& directory, const En
   settings.directory = directory;
   settings.keyspaces = options.keyspaces;
   settings.sync_commits = config.contract.commit == Durability::power_cut;
+  settings.read_only = options.read_only;
   settings.map_bytes = map_bytes;
   auto opened = std::make_unique<LmdbEngine>(std::move(settings));
   RETURN_IF_ERROR(opened->open(create));

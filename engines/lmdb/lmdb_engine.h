@@ -16,6 +16,12 @@ namespace chaosgate::engines {
 // The most a store can grow to. The file is only as long as its data; this is address space.
 inline constexpr std::uint64_t kLmdbMapBytes = std::uint64_t{4} << 30;
 
+// The map for a store whose file has so many bytes: at least the default, and room to grow. A store that
+// fills its map goes on when it is opened anew.
+constexpr std::uint64_t lmdb_map_bytes(std::uint64_t file_bytes) {
+  return file_bytes > kLmdbMapBytes / 4 ? 4 * file_bytes : kLmdbMapBytes;
+}
+
 std::vector<EngineConfig> lmdb_configs();
 
 // What EngineConfig::open does, with another limit: so that a test can fill a map.

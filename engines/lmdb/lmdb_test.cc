@@ -133,3 +133,9 @@ TEST_CASE("a data file that is not LMDB's is corruption") {
       open_lmdb(fixture.config, fixture.directory.path(), options(), false, fixture.map, &fixture.engine);
   CHECK(opened.code() == StatusCode::corruption);
 }
+
+TEST_CASE("the map of a large store leaves room to grow") {
+  CHECK(lmdb_map_bytes(0) == kLmdbMapBytes);
+  CHECK(lmdb_map_bytes(kLmdbMapBytes / 4) == kLmdbMapBytes);
+  CHECK(lmdb_map_bytes(kLmdbMapBytes) == 4 * kLmdbMapBytes);
+}

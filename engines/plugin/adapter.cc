@@ -165,12 +165,12 @@ class PluginSnapshot final : public Snapshot {
 class PluginEngine final : public Engine {
  public:
   PluginEngine(const chaosgate_functions& functions, chaosgate_engine* engine, const EngineConfig& config,
-               fs::path directory, std::size_t keyspace_count)
+               fs::path directory, std::vector<std::string> keyspaces)
       : functions_(functions),
         engine_(engine),
-        family_(config.family),
+        marker_{config.family, std::move(keyspaces)},
         directory_(std::move(directory)),
-        keyspace_count_(keyspace_count) {}
+        keyspace_count_(marker_.keyspaces.size()) {}
   PluginEngine(const PluginEngine&) = delete;
   PluginEngine& operator=(const PluginEngine&) = delete;
   ~PluginEngine() override { functions_.close(engine_); }
@@ -219,7 +219,7 @@ class PluginEngine final : public Engine {
     }
     RETURN_IF_ERROR(call("checkpoint", functions_.checkpoint, engine_, slice(place.native())));
     RETURN_IF_ERROR(sync_tree(place));
-    RETURN_IF_ERROR(write_marker(place, family_));
+    RETURN_IF_ERROR(write_marker(place, marker_));
     return sync_directory(parent_directory(place));
   }
 
@@ -239,7 +239,7 @@ class PluginEngine final : public Engine {
 
   const chaosgate_functions& functions_;
   chaosgate_engine* engine_;
-  const std::string family_;
+  const Marker marker_;
   const fs::path directory_;
   const std::size_t keyspace_count_;
   std::vector<chaosgate_mutation> mutations_;  // kept for its memory
@@ -250,6 +250,9 @@ class PluginEngine final : public Engine {
 Status open_plugin_engine(const chaosgate_functions& functions, std::uint32_t configuration,
                           const EngineConfig& config, const fs::path& directory, const EngineOptions& options,
                           bool create, std::unique_ptr<Engine>* engine) {
+  if (options.read_only) {
+    return Status::not_supported("the C ABI of plugins cannot open a store for reading only");
+  }
   std::vector<chaosgate_slice> keyspaces;
   keyspaces.reserve(options.keyspaces.size());
   for (const std::string& name : options.keyspaces) {
@@ -269,7 +272,7 @@ Status open_plugin_engine(const chaosgate_functions& functions, std::uint32_t co
     return Status::corruption("the plugin's open() found no store");
   }
   RETURN_IF_ERROR(status);
-  *engine = std::make_unique<PluginEngine>(functions, opened, config, directory, options.keyspaces.size());
+  *engine = std::make_unique<PluginEngine>(functions, opened, config, directory, options.keyspaces);
   return {};
 }
 

@@ -130,15 +130,17 @@ class RocksEngine final : public Engine {
  public:
   RocksEngine(const EngineConfig& config, fs::path directory, const EngineOptions& options,
               std::unique_ptr<Store> store)
-      : family_(config.family),
+      : marker_{config.family, options.keyspaces},
         directory_(std::move(directory)),
         scheduled_(options.maintenance == Maintenance::scheduled),
+        read_only_(options.read_only),
         torn_flush_(config.contract.commit == Durability::nothing && !options.atomic_flush),
         write_(rocksdb_write_options(config.contract.commit != Durability::nothing)),
         read_(rocksdb_read_options()),
         store_(std::move(store)) {}
 
   Status write(const WriteBatch& batch) override {
+    RETURN_IF_ERROR(check_writable());
     batch_.Clear();
     RETURN_IF_ERROR(batch.for_each([&](const WriteBatch::Mutation& mutation) { return add(mutation); }));
     return from_rocksdb(store_->db()->Write(write_, &batch_));
@@ -153,6 +155,7 @@ class RocksEngine final : public Engine {
   std::unique_ptr<Snapshot> snapshot() override { return std::make_unique<RocksSnapshot>(store_.get()); }
 
   Status flush() override {
+    RETURN_IF_ERROR(check_writable());
     rocksdb::FlushOptions options;
     options.wait = true;
     options.allow_write_stall = true;  // no other writer exists that a stall could hurt
@@ -168,6 +171,7 @@ class RocksEngine final : public Engine {
   }
 
   Status compact() override {
+    RETURN_IF_ERROR(check_writable());
     for (rocksdb::ColumnFamilyHandle* keyspace : store_->keyspaces()) {
       RETURN_IF_ERROR(from_rocksdb(
           store_->db()->CompactRange(rocksdb::CompactRangeOptions(), keyspace, nullptr, nullptr)));
@@ -183,7 +187,7 @@ class RocksEngine final : public Engine {
     RETURN_IF_ERROR(from_rocksdb(checkpoint->CreateCheckpoint(place.string())));
     RETURN_IF_ERROR(settle());
     RETURN_IF_ERROR(sync_tree(place));
-    RETURN_IF_ERROR(write_marker(place, family_));
+    RETURN_IF_ERROR(write_marker(place, marker_));
     return sync_directory(parent_directory(place));
   }
 
@@ -209,6 +213,11 @@ class RocksEngine final : public Engine {
   }
 
  private:
+  // RocksDB itself refuses writes to a store opened for reading, but not every flush of what a log held.
+  Status check_writable() const {
+    return read_only_ ? Status::not_supported("the store is open for reading only") : Status();
+  }
+
   Status add(const WriteBatch::Mutation& mutation) {
     RETURN_IF_ERROR(check_mutation(mutation, store_->keyspace_count()));
     rocksdb::ColumnFamilyHandle* keyspace = store_->keyspace(mutation.keyspace);
@@ -249,9 +258,10 @@ class RocksEngine final : public Engine {
     return it->status();
   }
 
-  const std::string family_;
+  const Marker marker_;
   const fs::path directory_;
   const bool scheduled_;
+  const bool read_only_;
   const bool torn_flush_;
   const rocksdb::WriteOptions write_;
   const rocksdb::ReadOptions read_;
@@ -276,7 +286,10 @@ Status open_store(const EngineConfig& config, const fs::path& directory, const E
 
   rocksdb::DB* db = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  const rocksdb::Status opened = rocksdb::DB::Open(db_options, directory.string(), families, &handles, &db);
+  const rocksdb::Status opened =
+      options.read_only
+          ? rocksdb::DB::OpenForReadOnly(db_options, directory.string(), families, &handles, &db)
+          : rocksdb::DB::Open(db_options, directory.string(), families, &handles, &db);
   if (opened.IsNotFound()) {
     return Status::corruption(opened.ToString());  // a part of the store, not a key
   }
@@ -305,6 +318,7 @@ EngineConfig base_config() {
       {"identity", "IDENTITY"},   {"identity", "000000.dbtmp"},  // becomes IDENTITY by rename
       {"current", "CURRENT*"},    {"current", "*.dbtmp"},        // becomes CURRENT by rename
       {"marker", "ENGINE*"},      {"other", "*"}};
+  config.opens_read_only = true;
   config.open = open_store;
   config.has_store = has_store;
   return config;

@@ -197,8 +197,8 @@ std::string_view WorkerParent::observations() const {
   return {observations_, recorder_->observation_bytes.load(std::memory_order_acquire)};
 }
 
-void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap,
-                         std::vector<tap::StorageFault> faults) {
+void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap, std::vector<tap::StorageFault> faults,
+                         int stream) {
   CHECK(!running());
   CHECK(!order.tap || tap != nullptr);
   tap_end_ = {};
@@ -211,8 +211,9 @@ void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap,
     auto [ours, end] = wire::Channel::make_pair();
     network_.emplace(std::move(ours));
     theirs = std::move(end);
+    stream = theirs.get();
   }
-  control_->send(nlohmann::json(order).dump(), theirs.get());
+  control_->send(nlohmann::json(order).dump(), stream);
   theirs.reset();
   auto answer = control_->receive(kAnswerTimeoutMs);
   if (!answer || !answer->fd) {

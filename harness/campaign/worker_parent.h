@@ -56,9 +56,10 @@ class WorkerParent {
 
   // Resets the flight recorder and forks a worker; one that follows gets a socket to network(). When the
   // order says so its storage calls go through `tap`, which must outlive it; `faults` happen from its start
-  // on. REQUIRES: none is running; tap when order.tap.
+  // on. `stream`, when not -1, is duplicated into the worker: one end of a migration's socket. REQUIRES: none
+  // is running; tap when order.tap.
   void start(const wire::WorkerOrder& order, tap::Tap* tap = nullptr,
-             std::vector<tap::StorageFault> faults = {});
+             std::vector<tap::StorageFault> faults = {}, int stream = -1);
   bool running() const { return static_cast<bool>(pidfd_); }
 
   enum class Event { notice, death, timeout, stop };

@@ -65,6 +65,11 @@ bad 2 'named twice' bench --engines lmdb,lmdb
 bad 2 'expected a whole number' bench --engines lmdb --entries 0
 bad 2 'there is no bundle' minimize none.tar.zst
 bad 2 'name it with --engine' certify
+bad 2 'needs --from and --to' migrate --engine lmdb
+bad 2 'needs one --engine' migrate --from a --to b
+bad 2 "unknown engine 'nosuch'" migrate --from a --to b --engine nosuch
+bad 2 'the source a is not a directory' migrate --from a --to b --engine lmdb
+bad 2 'no --from, --to or --dry-run' migrate --gate --from a --engine lmdb
 bad 2 "unknown; known: conformance, kill" certify --engine lmdb --level nosuch
 bad 2 "unknown engine 'nosuch'" certify --engine nosuch
 bad 2 'some of timer, step, call' run --crash never

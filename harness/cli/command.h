@@ -36,6 +36,7 @@ Command make_conform_command(CLI::App& parent, Globals& globals);
 Command make_report_command(CLI::App& parent, Globals& globals);
 Command make_sweep_command(CLI::App& parent, Globals& globals);
 Command make_trace_command(CLI::App& parent, Globals& globals);
+Command make_migrate_command(CLI::App& parent, Globals& globals);
 Command make_minimize_command(CLI::App& parent, Globals& globals);
 Command make_list_command(CLI::App& parent, Globals& globals);
 

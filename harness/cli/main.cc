@@ -71,8 +71,8 @@ int run(int argc, char* argv[]) {
                                    make_sweep_command(app, globals),    make_trace_command(app, globals),
                                    make_minimize_command(app, globals), make_selftest_command(app, globals),
                                    make_bench_command(app, globals),    make_conform_command(app, globals),
-                                   make_certify_command(app, globals),  make_report_command(app, globals),
-                                   make_list_command(app, globals)};
+                                   make_certify_command(app, globals),  make_migrate_command(app, globals),
+                                   make_report_command(app, globals),   make_list_command(app, globals)};
   app.require_subcommand(0, 1);
   for (const Command& command : commands) {
     command.app->fallthrough();  // --color may stand behind the command

@@ -19,6 +19,15 @@ constexpr std::uint64_t kLogBufferBytes = 1 << 10;  // small, so that unsynced e
 
 }  // namespace
 
+std::vector<std::string> replica_keyspaces() {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < workloads::kKeyspaceCount; ++i) {
+    names.emplace_back(workloads::to_string(static_cast<workloads::Keyspace>(i)));
+  }
+  names.emplace_back(kMetaKeyspaceName);
+  return names;
+}
+
 Replica::Replica(const wire::WorkerOrder& order, StepSink& steps, wire::FlightRecorder& recorder)
     : order_(order),
       steps_(steps),
@@ -41,10 +50,7 @@ log::LogOptions Replica::log_options() const {
 
 engines::EngineOptions Replica::engine_options() const {
   engines::EngineOptions options;
-  for (std::size_t i = 0; i < workloads::kKeyspaceCount; ++i) {
-    options.keyspaces.emplace_back(workloads::to_string(static_cast<workloads::Keyspace>(i)));
-  }
-  options.keyspaces.emplace_back("meta");
+  options.keyspaces = replica_keyspaces();
   options.maintenance =
       order_.free_running ? engines::Maintenance::free_running : engines::Maintenance::scheduled;
   options.tuning = order_.stock_tuning ? engines::Tuning::stock : engines::Tuning::lean;

@@ -19,6 +19,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engines/engine.h"
 #include "harness/base/status.h"
@@ -38,8 +39,12 @@ namespace chaosgate::replica {
 
 // The keyspace, behind the workloads' own, that holds the replica's records.
 inline constexpr engines::KeyspaceId kMetaKeyspace = workloads::kKeyspaceCount;
+inline constexpr std::string_view kMetaKeyspaceName = "meta";
 inline constexpr std::string_view kWitnessKey = "applied-index";
 inline constexpr std::string_view kProbeKey = "probe";
+
+// The names of a replica's keyspaces, in the order of their ids.
+std::vector<std::string> replica_keyspaces();
 
 class Replica {
  public:

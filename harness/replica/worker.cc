@@ -13,6 +13,7 @@
 #include "harness/replica/floor.h"
 #include "harness/replica/follower.h"
 #include "harness/replica/load.h"
+#include "harness/replica/migration.h"
 #include "harness/replica/observe.h"
 #include "harness/replica/replica.h"
 
@@ -82,7 +83,7 @@ class Worker {
       trigger_.enter_load();
       doing_ = Failure::load;
       if (order_.follow) {
-        Follower follower(replica_, observer_, order_, recorder_, wire::Channel(UniqueFd(shared_.network_fd)),
+        Follower follower(replica_, observer_, order_, recorder_, wire::Channel(UniqueFd(shared_.stream_fd)),
                           [this] { notify(); });
         return follower.run();
       }
@@ -213,6 +214,9 @@ class Worker {
 int run_worker(const wire::WorkerOrder& order, const Shared& shared) {
   if (!order.conformance_check.empty()) {
     return run_conformance(order, shared);
+  }
+  if (order.migration.role != wire::MigrationRole::none) {
+    return run_migration(order, shared);
   }
   Worker worker(order, shared);
   Status status;

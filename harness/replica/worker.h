@@ -18,7 +18,7 @@ struct Shared {
   char* observations = nullptr;  // wire::kObservationCapacity bytes
   int notice_fd = -1;
   int go_fd = -1;
-  int network_fd = -1;  // to the leader, for a worker that follows; it takes it
+  int stream_fd = -1;  // to the leader, or to the other side of a migration; belongs to this worker alone
 };
 
 // Returns the exit status when the worker was not killed.

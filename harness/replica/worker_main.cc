@@ -5,8 +5,9 @@
 // small, has one thread and never opens an engine. It ends when the driver closes the socket; its children
 // die with it.
 //
-//   driver -> parent   a WorkerOrder, and for one that follows the socket to its leader
-//                                             parent -> driver   {"pid": N} and a pidfd
+//   driver -> parent   a WorkerOrder, and     parent -> driver   {"pid": N} and a pidfd
+//                      for a migration or a
+//                      follower a socket
 //   driver -> parent   {"reap": true}         parent -> driver   {"wait_status": N, "rss_max_kib": N,
 //   "cpu_us": N}
 //
@@ -49,8 +50,8 @@ void* map_shared(int fd, std::size_t size) {
   return memory;
 }
 
-// Forks a worker, which takes `network`; the parent gets its pid.
-pid_t fork_worker(const wire::WorkerOrder& order, Shared shared, UniqueFd network) {
+// Forks a worker; the parent gets its pid.
+pid_t fork_worker(const wire::WorkerOrder& order, const Shared& shared) {
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) {
@@ -71,7 +72,6 @@ pid_t fork_worker(const wire::WorkerOrder& order, Shared shared, UniqueFd networ
     if (order.tap) {
       tap.send("listener", tap::install_filter().get());
     }
-    shared.network_fd = network.release();
     status = run_worker(order, shared);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "chaosgate-worker: %s\n", error.what());
@@ -113,7 +113,8 @@ void serve(const std::vector<std::string>& plugins) {
       continue;
     }
     CHECK(child < 0, "ordered a worker while one is there");
-    child = fork_worker(json.get<wire::WorkerOrder>(), shared, std::move(message->fd));
+    shared.stream_fd = message->fd.get();  // closed here when the message goes, so that its end shows
+    child = fork_worker(json.get<wire::WorkerOrder>(), shared);
     const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
     if (!pidfd) {
       throw_errno("pidfd_open");

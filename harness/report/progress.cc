@@ -75,15 +75,17 @@ class Progress::Impl {
   std::string line(const State& state, Clock::time_point at) const {
     std::string text = "chaosgate: " + printable_line(state.label) + " ";
     text += state.kills_wanted == 0
-                ? plural(state.kills, "kill")
-                : fmt::format("{}/{}", thousands(state.kills), plural(state.kills_wanted, "kill"));
-    text += ", " + plural(state.violations, "violation");
+                ? plural(state.kills, state.unit)
+                : fmt::format("{}/{}", thousands(state.kills), plural(state.kills_wanted, state.unit));
+    if (state.unit == "kill") {
+      text += ", " + plural(state.violations, "violation");
+    }
     const double seconds = std::chrono::duration<double>(at - first_at_).count();
     if (at - first_at_ < kRateAfter || state.kills <= first_kills_) {
       return text;
     }
     const double rate = static_cast<double>(state.kills - first_kills_) / seconds;
-    text += fmt::format(", {:.1f} kills/s", rate);
+    text += fmt::format(", {:.1f} {}s/s", rate, state.unit);
     if (state.kills < state.kills_wanted) {
       text += ", " + left(static_cast<double>(state.kills_wanted - state.kills) / rate) + " left";
     }

@@ -64,6 +64,8 @@ class Progress {
   struct State {
     std::string label;  // "rocksdb"
     std::uint64_t kills = 0, kills_wanted = 0, violations = 0;
+    // What is counted, in the singular. Violations are counted beside kills only.
+    std::string unit = "kill";
   };
 
   struct Options {

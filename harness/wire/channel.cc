@@ -14,15 +14,19 @@ namespace {
 // Larger than the greeting, the longest message.
 constexpr std::size_t kMessageBytesMax = 128 << 10;
 
-}  // namespace
-
-std::pair<UniqueFd, UniqueFd> Channel::make_pair() {
+std::pair<UniqueFd, UniqueFd> make_sockets(int type) {
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) {
     throw_errno("socketpair");
   }
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
+
+}  // namespace
+
+std::pair<UniqueFd, UniqueFd> Channel::make_pair() { return make_sockets(SOCK_SEQPACKET); }
+
+std::pair<UniqueFd, UniqueFd> make_stream_pair() { return make_sockets(SOCK_STREAM); }
 
 void Channel::send(std::string_view message, int fd) {
   iovec part{const_cast<char*>(message.data()), message.size()};

@@ -38,4 +38,8 @@ class Channel {
   UniqueFd socket_;
 };
 
+// The two ends of a new stream socket, both close-on-exec, for the two workers of a migration. Throws
+// EnvironmentError.
+std::pair<UniqueFd, UniqueFd> make_stream_pair();
+
 }  // namespace chaosgate::wire

@@ -93,10 +93,12 @@ void FlightRecorder::reset() {
   failure = Failure::none;
   step = 0;
   crash_ordered = 0;
-  for (Counter* counter : {&term, &appended, &synced, &applied, &applying, &flushed, &persisted, &witness,
-                           &durable, &truncated, &entries, &operations, &replayed, &observation_bytes}) {
+  for (Counter* counter :
+       {&term, &appended, &synced, &applied, &applying, &flushed, &persisted, &witness, &durable, &truncated,
+        &entries, &operations, &replayed, &stage_keys, &stage_keys_all, &observation_bytes}) {
     *counter = 0;
   }
+  stage = MigrationStage::none;
   for (Counter& count : step_count) {
     count = 0;
   }

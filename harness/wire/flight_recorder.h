@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "harness/base/step.h"
+#include "harness/wire/migration.h"
 
 namespace chaosgate::wire {
 
@@ -58,20 +59,24 @@ struct FlightRecorder {
   std::atomic<std::uint32_t> step;           // the Step reached last, as a number; fact
   std::atomic<std::uint32_t> crash_ordered;  // 1 once the crash trigger is about to kill the worker; intent
   Counter term;
-  Counter appended;                            // last index handed to the log; intent
-  Counter synced;                              // last index the log acknowledged; fact
-  Counter applied;                             // last index in the engine, its write having returned ok; fact
-  Counter applying;                            // last index of the engine write under way or done; intent
-  Counter flushed;                             // last index covered by a flush that returned ok; fact
-  Counter persisted;                           // last index in the sidecar file; fact
-  Counter witness;                             // as read at open; fact
-  Counter durable;                             // durable index as read at open; fact
-  Counter truncated;                           // the log prefix was dropped up to here; intent
-  Counter entries;                             // proposed by this worker
-  Counter operations;                          // in entries acknowledged by this worker
-  Counter replayed;                            // entries applied by replay
-  Counter observation_bytes;                   // published length of the observation buffer; fact
-  std::array<Counter, kStepCount> step_count;  // how often each step was reached
+  Counter appended;    // last index handed to the log; intent
+  Counter synced;      // last index the log acknowledged; fact
+  Counter applied;     // last index in the engine, its write having returned ok; fact
+  Counter applying;    // last index of the engine write under way or done; intent
+  Counter flushed;     // last index covered by a flush that returned ok; fact
+  Counter persisted;   // last index in the sidecar file; fact
+  Counter witness;     // as read at open; fact
+  Counter durable;     // durable index as read at open; fact
+  Counter truncated;   // the log prefix was dropped up to here; intent
+  Counter entries;     // proposed by this worker
+  Counter operations;  // in entries acknowledged by this worker
+  Counter replayed;    // entries applied by replay
+  // Of a migration's worker; `applied` and `flushed` are then the keys written and those durable.
+  std::atomic<MigrationStage> stage;
+  Counter stage_keys;                            // keys read or written in this stage; fact
+  Counter stage_keys_all;                        // of so many; 0: unknown
+  Counter observation_bytes;                     // published length of the observation buffer; fact
+  std::array<Counter, kStepCount> step_count;    // how often each step was reached
   std::array<Counter, kPhaseCount> phase_at_ns;  // CLOCK_MONOTONIC when each phase began; 0 = never
   // NUL-terminated text: why it failed, or what was measured; written before `phase` becomes failed or
   // closed.

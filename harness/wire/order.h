@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/base/crash_point.h"
+#include "harness/wire/migration.h"
 
 namespace chaosgate::wire {
 
@@ -103,6 +104,10 @@ struct WorkerOrder {
   // Instead of all that, run this check of the conformance suite, in `directory`, which exists and is empty.
   // What it found is the observations' text.
   std::string conformance_check;
+
+  // Instead of all that, one side of a migration. `engine` and `plugin` are that side's; `fault` is one of
+  // harness/migrate.
+  MigrationOrder migration;
 };
 // Orders in bundles of earlier builds lack what came later.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(WorkerOrder, directory, plugin, engine, fault, workload, seed,
@@ -110,7 +115,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(WorkerOrder, directory, plugin, 
                                                 segment_bytes, create, known_synced, cut_suffix_from,
                                                 recovery_crash, load_crash, flush_after_replay, check_reopen,
                                                 check_backward, check_integrity, reads, load, follow, schedule,
-                                                floor_cycles, floor_entries, engine_bench, conformance_check)
+                                                floor_cycles, floor_entries, engine_bench, conformance_check,
+                                                migration)
 
 // Names a class of an engine's files; see engines::FileClass.
 struct FileClassDescription {

@@ -20,12 +20,16 @@ TEST_CASE("an order survives the wire unchanged") {
   order.load_crash = "during-flush#1+250us";
   order.schedule.forced = Chore::compact;
   order.schedule.forced_every = 77;
+  order.migration.role = MigrationRole::importer;
+  order.migration.keyspaces = {"first", "meta"};
+  order.migration.flush_bytes = 4096;
   const auto back = nlohmann::json::parse(nlohmann::json(order).dump()).get<WorkerOrder>();
   CHECK(back.directory == order.directory);
   CHECK(back.seed == order.seed);
   CHECK(back.protocol == order.protocol);
   CHECK(back.load_crash == order.load_crash);
   CHECK(back.schedule == order.schedule);
+  CHECK(back.migration == order.migration);
 }
 
 TEST_CASE("an order of an earlier build lacks what came later and means the default") {

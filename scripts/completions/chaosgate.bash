@@ -18,6 +18,8 @@ _chaosgate_flags() {
       --images --engines --entries --rounds --json --help ;;
     certify) echo --engine --kills --seed --images --profile --lanes --protocol --dir --worker --hang-ms \
       --failures-max --selftest --no-selftest --config --level --io-kills --damages --soak-kills --out --json --quiet --help ;;
+    migrate) echo --from --to --engine --from-engine --keyspaces --dry-run --gate --kills --images --seed --workload \
+      --profile --fault --dir --results --failures-max --worker --hang-ms --config --json --quiet --help ;;
     conform) echo --engine --seed --dir --worker --hang-ms --config --json --help ;;
     report) echo --json --help ;;
     list) echo --engine --worker --config --json --help ;;
@@ -27,7 +29,7 @@ _chaosgate_flags() {
 # The values that flag $1 takes; status 1 when it takes none, 2 when they are file names.
 _chaosgate_values() {
   case $1 in
-    --engine | --engines) "$program" list engines 2>/dev/null | grep -v '^ ' ;;
+    --engine | --engines | --from-engine) "$program" list engines 2>/dev/null | grep -v '^ ' ;;
     --workload) "$program" list workloads 2>/dev/null | grep -v '^ ' ;;
     --fault) "$program" list faults 2>/dev/null | grep -v '^ ' ;;
     --protocol) echo in-batch sidecar both ;;
@@ -37,10 +39,10 @@ _chaosgate_values() {
     --tap) echo auto always off ;;
     --maintenance) echo scheduled free-running both ;;
     --color) echo auto always never ;;
-    --dir | --results | --config | --worker | --plan | --output | --out) return 2 ;;
+    --dir | --from | --to | --results | --config | --worker | --plan | --output | --out) return 2 ;;
     --kills | --seed | --seeds | --lanes | --lane | --cycle | --cycles | --repeat | --plan-checksum) ;;
     --timer-us-max | --segment-bytes | --failures-max | --hang-ms | --at-risk-percent-min) ;;
-    --control-kills | --entries | --rounds | --images | --loads | --tests) ;;
+    --keyspaces | --control-kills | --entries | --rounds | --images | --loads | --tests) ;;
     *) return 1 ;;
   esac
 }
@@ -51,7 +53,7 @@ _chaosgate() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | replay | minimize | sweep | trace | selftest | bench | certify | conform | report | list)
+      run | replay | minimize | sweep | trace | selftest | bench | certify | migrate | conform | report | list)
         command=$word
         break
         ;;
@@ -66,7 +68,7 @@ _chaosgate() {
     mapfile -t COMPREPLY < <(compgen -W "$(_chaosgate_flags "$command")" -- "$current")
   else
     case $command in
-      '') values='run replay minimize sweep trace selftest bench certify conform report list' ;;
+      '') values='run replay minimize sweep trace selftest bench certify migrate conform report list' ;;
       list) values='engines workloads faults steps invariants' ;;
       replay | report | trace)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")

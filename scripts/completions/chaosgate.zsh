@@ -37,7 +37,7 @@ _chaosgate() {
     '--help[print help]' \
     '--version[print versions]' \
     '--color[colour]:when:(auto always never)' \
-    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" minimize\:"a power cut to its cause" sweep\:"die at every storage call" trace\:"the storage calls of a cycle" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" certify\:"what an engine survives, as a certificate" conform\:"what every engine must do, check by check" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
+    '1:command:((run\:"kill, recover, compare with the oracle" replay\:"one failure again" minimize\:"a power cut to its cause" sweep\:"die at every storage call" trace\:"the storage calls of a cycle" selftest\:"the gate against every planted fault" bench\:"what a cycle costs" certify\:"what an engine survives, as a certificate" migrate\:"the content of one engine into another" conform\:"what every engine must do, check by check" report\:"the numbers of a campaign again" list\:"what this build knows"))' \
     '*::argument:->command' && ret=0
   [[ $state == command ]] || return ret
 
@@ -147,6 +147,26 @@ _chaosgate() {
         '--damages[damaged files of level damage]:number:' \
         '--soak-kills[kills of level soak]:number:' \
         '--out[directory for the certificate]:directory:_files -/'
+      ;;
+    migrate)
+      _arguments $common \
+        '--from[the source]:directory:_directories' \
+        '--to[the target]:directory:_directories' \
+        '*--engine[engine of the target; with --gate, all engines]:engine:_chaosgate_names engines' \
+        '--from-engine[engine that reads the source]:engine:_chaosgate_names engines' \
+        '--keyspaces[instead of those of the marker]:names:' \
+        '--dry-run[check everything, make nothing]' \
+        '--gate[kill migrations and judge what they end with]' \
+        '--kills[gate\: confirmed kills in each direction]:number:' \
+        '--images[gate\: disk images in each direction]:number:' \
+        '--seed[64 bits, decimal or hexadecimal]:seed:' \
+        '--workload[gate\: profile of the load]:workload:_chaosgate_names workloads' \
+        '--profile[gate\: what the file system promises]:profile:(strict ext4-writeback xfs ext4-ordered btrfs prefix)' \
+        '--fault[gate\: plant this fault]:fault:(resume-skips-a-range resume-skips-unverified finish-without-sync)' \
+        '--results[gate\: where findings are kept]:directory:_directories' \
+        '--failures-max[gate\: a direction ends after so many findings]:number:' \
+        '--json[print the result as JSON]' \
+        '--quiet[no progress on stderr]'
       ;;
     conform)
       _arguments $common \

@@ -1,0 +1,387 @@
+// chaosgate migrate: the content of one engine's store into another's, offline, resumable and verified; and,
+// with --gate, whether that holds under kills and power cuts.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
+#include "harness/campaign/migrate.h"
+#include "harness/campaign/migrate_gate.h"
+#include "harness/campaign/work_directory.h"
+#include "harness/cli/command.h"
+#include "harness/cli/settings.h"
+#include "harness/report/facts.h"
+#include "harness/report/writers.h"
+
+namespace chaosgate::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+using campaign::MigrationRequest;
+using campaign::MigrationRun;
+using report::ExitStatus;
+using wire::MigrationOutcome;
+using wire::MigrationReport;
+
+struct Options {
+  explicit Options(CLI::App& app)
+      : settings(app, {"engine", "worker", "hang-ms", "kills", "images", "seed", "workload", "profile",
+                       "fault", "dir", "results", "failures-max"}) {}
+
+  Settings settings;
+  std::string from;
+  std::string to;
+  std::string from_engine;
+  std::vector<std::string> keyspaces;
+  bool dry_run = false;
+  bool gate = false;
+  bool json = false;
+  bool quiet = false;
+};
+
+// A migration, its two engines, and what was found out about the places.
+struct Job {
+  MigrationRequest request;
+  wire::EngineDescription from;
+  wire::EngineDescription to;
+  MigrationReport places;
+};
+
+wire::EngineDescription resolve(const fs::path& worker, const std::string& selector, wire::Hello* hello) {
+  std::vector<std::string> engines = {selector};
+  *hello = campaign::resolve_engines(worker, &engines);
+  return campaign::require_engine(*hello, engines.front());
+}
+
+// The engine that can read a store of this family, among those that are known.
+const wire::EngineDescription& reader_of(const std::string& family, const std::string& source,
+                                         const wire::Hello& hello) {
+  for (const wire::EngineDescription& engine : hello.engines) {
+    if (engine.family == family) {
+      return engine;
+    }
+  }
+  throw UsageError(fmt::format(
+      "the source {} holds a {} store; no built-in engine reads it: name its plugin with --from-engine",
+      source, family));
+}
+
+Job make_job(const Options& options, const campaign::CampaignConfig& config, campaign::Migrator& migrator) {
+  Job job;
+  wire::Hello hello;
+  job.to = resolve(config.worker, config.engines.front(), &hello);
+  job.places = migrator.inspect(options.from, options.to, options.keyspaces);
+  if (job.places.outcome != MigrationOutcome::done) {
+    throw UsageError(job.places.message);
+  }
+  wire::Hello from_hello;
+  job.from = options.from_engine.empty() ? reader_of(job.places.family, job.places.source, hello)
+                                         : resolve(config.worker, options.from_engine, &from_hello);
+  MigrationRequest& request = job.request;
+  request.source = job.places.source;
+  request.target = job.places.target;
+  request.scratch = job.places.scratch;
+  request.keyspaces = job.places.keyspaces;
+  request.from = {job.from.plugin, job.from.name};
+  request.to = {job.to.plugin, job.to.name};
+  request.dry_run = options.dry_run;
+  return job;
+}
+
+nlohmann::json to_json(const Job& job, const MigrationRun& run, double seconds) {
+  const auto side = [](const std::string& directory, const wire::EngineDescription& engine) {
+    return nlohmann::json{{"directory", directory},
+                          {"engine", engine.name},
+                          {"family", engine.family},
+                          {"version", engine.version},
+                          {"plugin", engine.plugin}};
+  };
+  const MigrationReport& found = run.importer;
+  nlohmann::json json = {{"schema_version", report::kSchemaVersion},
+                         {"outcome", run.outcome()},
+                         {"message", run.message()},
+                         {"dry_run", job.request.dry_run},
+                         {"source", side(job.places.source, job.from)},
+                         {"target", side(job.places.target, job.to)},
+                         {"source_bytes", job.places.source_bytes},
+                         {"keyspaces", found.found},
+                         {"applied_index", nullptr},
+                         {"keys_resumed", found.keys_resumed},
+                         {"begun_anew", found.begun_anew},
+                         {"bytes_needed", found.bytes_needed},
+                         {"bytes_free", found.bytes_free},
+                         {"seconds", seconds}};
+  if (found.has_applied_index) {
+    json["applied_index"] = found.applied_index;
+  }
+  return json;
+}
+
+void print_side(const char* what, const std::string& directory, const wire::EngineDescription& engine) {
+  fmt::print("{}  {}  {} ({} {}{}{})\n", what, directory, engine.name, engine.family, engine.version,
+             engine.plugin.empty() ? "" : ", ", engine.plugin);
+}
+
+void print_text(const Job& job, const MigrationRun& run, double seconds) {
+  print_side("source", job.places.source, job.from);
+  print_side("target", job.places.target, job.to);
+  std::uint64_t keys = 0;
+  std::uint64_t bytes = 0;
+  fmt::print("{:<20} {:>14} {:>16}  {}\n", "keyspace", "keys", "bytes", "hash");
+  for (const wire::MigratedKeyspace& keyspace : run.importer.found) {
+    fmt::print("{:<20} {:>14} {:>16}  {}\n", keyspace.name, report::thousands(keyspace.keys),
+               report::thousands(keyspace.bytes), keyspace.hash);
+    keys += keyspace.keys;
+    bytes += keyspace.bytes;
+  }
+  if (run.importer.has_applied_index) {
+    fmt::print("applied index {}\n", report::thousands(run.importer.applied_index));
+  }
+  if (run.importer.keys_resumed > 0) {
+    fmt::print("resumed: {} were in the target already\n", report::plural(run.importer.keys_resumed, "key"));
+  }
+  if (!run.importer.begun_anew.empty()) {
+    fmt::print("begun anew: what was there could not be used ({})\n",
+               report::printable_line(run.importer.begun_anew));
+  }
+  if (job.request.dry_run) {
+    fmt::print("dry run: would move {}, {} MiB; needs about {} MiB of {} MiB free\n",
+               report::plural(keys, "key"), bytes >> 20, run.importer.bytes_needed >> 20,
+               run.importer.bytes_free >> 20);
+  } else {
+    fmt::print("moved and verified {}, {} MiB, in {}\n", report::plural(keys, "key"), bytes >> 20,
+               report::duration(seconds));
+  }
+}
+
+// What a worker that died printed last, for the error's line.
+std::string last_words(const fs::path& directory) {
+  std::string last;
+  for (const char* file : {"exporter.output", "importer.output"}) {
+    std::string text;
+    if (read_file(directory / file, &text).ok() && !text.empty()) {
+      text.erase(text.find_last_not_of('\n') + 1);
+      last = ": " + report::printable_line(text.substr(text.rfind('\n') + 1));
+    }
+  }
+  return last;
+}
+
+ExitStatus run_migration(const Options& options, const campaign::CampaignConfig& config,
+                         const Globals& globals) {
+  if (options.from.empty() || options.to.empty()) {
+    throw UsageError("migrate needs --from and --to");
+  }
+  if (options.settings.source("engine") == "default" || config.engines.size() != 1) {
+    throw UsageError("migrate needs one --engine, the target's");
+  }
+  const TempDir outputs(fs::temp_directory_path(), "chaosgate-migrate-");
+  globals.stop->add_directory(outputs.path());
+  report::Progress progress(!options.quiet);
+  campaign::Migrator migrator(config.worker, outputs.path(), config.hang_ms, globals.stop, &progress);
+  const Job job = make_job(options, config, migrator);
+  const std::uint64_t begin = wire::monotonic_ns();
+  const MigrationRun run = migrator.run(job.request);
+  const double seconds = static_cast<double>(wire::monotonic_ns() - begin) / 1e9;
+  progress.clear();
+  if (run.outcome() == MigrationOutcome::refused) {
+    throw UsageError(run.message());
+  }
+  if (options.json) {
+    fmt::print("{}\n",
+               to_json(job, run, seconds).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else if (run.done()) {
+    print_text(job, run, seconds);
+  }
+  if (run.stopped) {
+    log_line("interrupted; the same command goes on from here");
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
+  }
+  if (run.outcome() == MigrationOutcome::differs) {
+    log_line(run.message());
+    return ExitStatus::violation;
+  }
+  if (!run.done()) {
+    throw EnvironmentError(
+        run.abnormal.empty()
+            ? run.message() + "; the same command goes on from here"
+            : fmt::format("{}{}; the same command goes on from here, or remove {}.migrating to begin anew",
+                          run.message(), last_words(outputs.path()), job.places.target));
+  }
+  return ExitStatus::pass;
+}
+
+void print_finding(const campaign::MigrationFinding& finding) {
+  fmt::print("{}: {}\n", finding.death, finding.how);
+  if (!finding.profile.empty()) {
+    fmt::print("  possible under: {}\n", finding.profile);
+  }
+  fmt::print("  {}\n  kept in {}\n", report::printable_line(finding.detail), finding.kept);
+}
+
+void print_tally(const campaign::MigrationTally& tally) {
+  fmt::print("{} to {}: {} in the source\n", tally.from, tally.to, report::plural(tally.keys, "key"));
+  fmt::print("  {} in {}: {} at storage calls, {} at any time, {} of the exporter\n",
+             report::plural(tally.kills, "kill"), report::plural(tally.migrations, "migration"),
+             tally.kills_at_calls, tally.kills_at_any_time, tally.kills_of_exporter);
+  fmt::print("  {} from power cuts in {} ({} storage calls), {} with the target in place\n",
+             report::plural(tally.images, "disk image"), report::plural(tally.traces, "trace"), tally.calls,
+             tally.images_with_target);
+  fmt::print("  {} went on from what was there, {} after power cuts could not and began anew; {}\n",
+             report::plural(tally.resumed, "run"), tally.begun_anew,
+             report::plural(tally.findings.size(), "finding"));
+  for (const campaign::MigrationFinding& finding : tally.findings) {
+    print_finding(finding);
+  }
+}
+
+nlohmann::json to_json(const campaign::MigrationTally& tally) {
+  nlohmann::json findings = nlohmann::json::array();
+  for (const campaign::MigrationFinding& finding : tally.findings) {
+    findings.push_back({{"death", finding.death},
+                        {"how", finding.how},
+                        {"detail", finding.detail},
+                        {"profile", finding.profile},
+                        {"kept", finding.kept}});
+  }
+  return {{"from", tally.from},
+          {"to", tally.to},
+          {"keys", tally.keys},
+          {"kills", tally.kills},
+          {"kills_at_calls", tally.kills_at_calls},
+          {"kills_at_any_time", tally.kills_at_any_time},
+          {"kills_of_exporter", tally.kills_of_exporter},
+          {"migrations", tally.migrations},
+          {"resumed", tally.resumed},
+          {"begun_anew", tally.begun_anew},
+          {"images", tally.images},
+          {"images_with_target", tally.images_with_target},
+          {"traces", tally.traces},
+          {"calls", tally.calls},
+          {"findings", findings},
+          {"complete", tally.complete}};
+}
+
+// Each engine to the next one, and the last to the first; a single one to itself.
+std::vector<std::pair<std::string, std::string>> directions(const std::vector<std::string>& engines) {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (std::size_t i = 0; i < engines.size(); ++i) {
+    all.emplace_back(engines[i], engines[(i + 1) % engines.size()]);
+  }
+  return all;
+}
+
+std::string gate_command(const campaign::CampaignConfig& config, const campaign::MigrationGateOptions& gate,
+                         const std::string& engines) {
+  return fmt::format(
+      "chaosgate migrate --gate --engine {} --seed {} --kills {} --images {} --workload {} "
+      "--profile {}{}",
+      engines, campaign::seed_text(config.key.seed), gate.kills, gate.images, gate.workload,
+      disk::to_string(gate.profile), gate.fault.empty() ? "" : " --fault " + gate.fault);
+}
+
+ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, const Globals& globals) {
+  if (!options.from.empty() || !options.to.empty() || options.dry_run) {
+    throw UsageError("migrate --gate makes its own source and target: no --from, --to or --dry-run");
+  }
+  const wire::Hello hello = campaign::resolve_engines(config.worker, &config.engines);
+  campaign::MigrationGateOptions gate;
+  gate.seed = config.key.seed;
+  gate.workload = config.power_workload;
+  gate.kills = config.kills;
+  gate.images = config.images;
+  gate.fault = config.key.fault;
+  gate.findings_max = config.failures_max;
+  gate.worker = config.worker;
+  gate.hang_ms = config.hang_ms;
+  gate.failures = config.results / fmt::format("migrate-{}", campaign::seed_text(gate.seed));
+  if (options.settings.source("profile") != "default") {
+    gate.profile = config.profile;
+  }
+  std::string selectors;
+  for (const std::string& name : config.engines) {
+    selectors += (selectors.empty() ? "" : ",") + campaign::selector(campaign::require_engine(hello, name));
+  }
+  const std::string command = gate_command(config, gate, selectors);
+  log_line("seed " + campaign::seed_text(gate.seed));
+  const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
+  report::Progress progress(!options.quiet);
+  nlohmann::json all = nlohmann::json::array();
+  bool found = false;
+  bool complete = true;
+  for (const auto& [from, to] : directions(config.engines)) {
+    if (globals.stop->requested()) {
+      break;
+    }
+    gate.from = campaign::require_engine(hello, from);
+    gate.to = campaign::require_engine(hello, to);
+    gate.directory = campaign::make_directory(work.path() / fmt::format("{}-to-{}", from, to));
+    const campaign::MigrationTally tally = campaign::run_migration_gate(gate, *globals.stop, &progress);
+    fs::remove_all(gate.directory);
+    progress.clear();
+    found = found || !tally.findings.empty();
+    complete = complete && tally.complete;
+    if (options.json) {
+      all.push_back(to_json(tally));
+    } else {
+      print_tally(tally);
+    }
+  }
+  if (options.json) {
+    fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+  if (globals.stop->requested()) {
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
+  }
+  if (found) {
+    fmt::print(stderr, "{}\n", command);
+    return ExitStatus::violation;
+  }
+  return complete ? ExitStatus::pass : ExitStatus::inconclusive;
+}
+
+ExitStatus run(Options& options, const Globals& globals) {
+  campaign::CampaignConfig config = options.settings.resolve();
+  config.worker = find_worker(config.worker);
+  return options.gate ? run_gate(options, std::move(config), globals)
+                      : run_migration(options, config, globals);
+}
+
+}  // namespace
+
+Command make_migrate_command(CLI::App& parent, Globals& globals) {
+  CLI::App* app = parent.add_subcommand(
+      "migrate", "move the content of one engine's store into another's; resumable, and verified");
+  auto options = std::make_shared<Options>(*app);
+  app->add_option("--from", options->from, "the source: an engine's directory, or a replica's data directory")
+      ->type_name("DIR");
+  app->add_option("--to", options->to, "the target: an engine's directory, absent or empty")
+      ->type_name("DIR");
+  app->add_option("--from-engine", options->from_engine,
+                  "what reads the source; default: the first engine of the family that its marker names")
+      ->type_name("NAME");
+  app->add_option("--keyspaces", options->keyspaces, "instead of those that the source's marker names")
+      ->delimiter(',')
+      ->type_name("NAMES");
+  app->add_flag("--dry-run", options->dry_run, "check everything, say what would be done, make nothing");
+  app->add_flag("--gate", options->gate,
+                "kill migrations between the engines and cut their power, and judge what they end with");
+  app->add_flag("--json", options->json, "print the result as JSON");
+  app->add_flag("--quiet", options->quiet, "no progress on stderr");
+  app->footer(
+      "Examples:\n"
+      "  chaosgate migrate --from data/engine --to data/engine.new --engine lmdb --dry-run\n"
+      "  chaosgate migrate --from data --to new/engine --engine build/release/plugins/pebble.so\n"
+      "  chaosgate migrate --gate --engine rocksdb,lmdb --kills 1000 --images 1000\n\n"
+      "Exit status: 0 done, or nothing found; 1 the target differs from the source, or the gate found "
+      "something; 2 usage, or refused; 3 the gate proves too little; 70 failed on the way (the same command "
+      "goes on).");
+  return {app, [options, &globals] { return run(*options, globals); }};
+}
+
+}  // namespace chaosgate::cli
