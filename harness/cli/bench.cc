@@ -110,7 +110,8 @@ report::ExitStatus compare(BenchArguments& options, const Globals& globals) {
     throw UsageError("maintenance both: expected scheduled or free-running");
   }
   campaign::EngineBenchOptions bench_options;
-  bench_options.entries = static_cast<std::uint32_t>(parse_number("--entries", options.entries, 1, 100'000'000));
+  bench_options.entries =
+      static_cast<std::uint32_t>(parse_number("--entries", options.entries, 1, 100'000'000));
   bench_options.rounds = static_cast<std::uint32_t>(parse_number("--rounds", options.rounds, 1, 1000));
   return run_engine_bench(config, bench_options, options.json, globals);
 }

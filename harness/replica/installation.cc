@@ -228,8 +228,8 @@ Status Installation::recover_beside_engine() {
     return {};
   }
   // They may be all that is left of a whole engine.
-  std::string family;
-  if (const Status marked = engines::read_marker(place(kEngine), &family); !marked.ok()) {
+  engines::Marker marker;
+  if (const Status marked = engines::read_marker(place(kEngine), &marker); !marked.ok()) {
     return Status::corruption(
         fmt::format("{} is not a whole engine ({}), and there are remains of an installation",
                     place(kEngine).string(), marked.message()));
@@ -252,9 +252,9 @@ Status Installation::recover_without_engine() {
     RETURN_IF_ERROR(copy_into_place(kInstalling));
     return roll_forward(state);
   }
-  std::string family;
+  engines::Marker marker;
   if (record.is_not_found() && !is_there(place(kInstalling)) &&
-      engines::read_marker(place(kReplaced), &family).ok()) {
+      engines::read_marker(place(kReplaced), &marker).ok()) {
     RETURN_IF_ERROR(copy_into_place(kReplaced));
     return remove_leftovers();
   }

@@ -21,8 +21,11 @@ MigrationReport run_side(const wire::WorkerOrder& order, const Shared& shared) {
     return migrate::inspect(order.migration, replica_keyspaces());
   }
   migrate::Pipe pipe{UniqueFd(shared.stream_fd)};
+  const std::vector<engines::EngineConfig>& configs = load_engines(order.plugin);
+  const engines::EngineConfig& config = find_engine(configs, order.engine);
   const migrate::Side side = {.order = order.migration,
-                              .config = find_engine(load_engines(order.plugin), order.engine),
+                              .config = config,
+                              .filler = migrate::careful_config(configs, config),
                               .tuning = order.stock_tuning ? engines::Tuning::stock : engines::Tuning::lean,
                               .applied_index = {std::string(kMetaKeyspaceName), std::string(kWitnessKey)},
                               .recorder = *shared.recorder};

@@ -35,7 +35,7 @@ Status make_directory(const fs::path& directory) {
 Status ReceivedSnapshot::unpack(const engines::EngineConfig& config, const engines::EngineOptions& options,
                                 const fs::path& directory) const {
   if (legacy_) {
-    return unpack_legacy(config, directory);
+    return unpack_legacy(config, options, directory);
   }
   return header_.body == BodyKind::archive ? unpack_archive(config, directory)
                                            : unpack_key_values(config, options, directory);
@@ -45,9 +45,10 @@ Status ReceivedSnapshot::unpack_archive(const engines::EngineConfig& config,
                                         const fs::path& directory) const {
   RETURN_IF_ERROR(make_directory(directory));
   RETURN_IF_ERROR(unpack_directory(body(), directory));
-  std::string family;
-  const Status marked = engines::read_marker(directory, &family);
-  if (marked.is_not_found() || (marked.ok() && (family != config.family || !config.has_store(directory)))) {
+  engines::Marker marker;
+  const Status marked = engines::read_marker(directory, &marker);
+  if (marked.is_not_found() ||
+      (marked.ok() && (marker.family != config.family || !config.has_store(directory)))) {
     return Status::corruption(
         fmt::format("the archive of the snapshot does not hold a {} store", config.family));
   }
@@ -71,7 +72,9 @@ Status ReceivedSnapshot::unpack_key_values(const engines::EngineConfig& config,
   return engine->flush();
 }
 
-Status ReceivedSnapshot::unpack_legacy(const engines::EngineConfig& config, const fs::path& directory) const {
+Status ReceivedSnapshot::unpack_legacy(const engines::EngineConfig& config,
+                                       const engines::EngineOptions& options,
+                                       const fs::path& directory) const {
   RETURN_IF_ERROR(make_directory(directory));
   const fs::path file = directory / config.single_file;
   const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
@@ -82,7 +85,7 @@ Status ReceivedSnapshot::unpack_legacy(const engines::EngineConfig& config, cons
     return write_all(fd.get(), block, file.string());
   }));
   RETURN_IF_ERROR(config.check_single_file(file));
-  return engines::write_marker(directory, config.family);
+  return engines::write_marker(directory, {config.family, options.keyspaces});
 }
 
 SnapshotReceiver::SnapshotReceiver(const engines::EngineConfig& config, fs::path file,

@@ -46,7 +46,8 @@ class ReceivedSnapshot {
   Status unpack_archive(const engines::EngineConfig& config, const std::filesystem::path& directory) const;
   Status unpack_key_values(const engines::EngineConfig& config, const engines::EngineOptions& options,
                            const std::filesystem::path& directory) const;
-  Status unpack_legacy(const engines::EngineConfig& config, const std::filesystem::path& directory) const;
+  Status unpack_legacy(const engines::EngineConfig& config, const engines::EngineOptions& options,
+                       const std::filesystem::path& directory) const;
   FileRange body() const { return {file_.get(), body_begin_, body_end_}; }
 
   SnapshotHeader header_;

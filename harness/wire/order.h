@@ -114,9 +114,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(WorkerOrder, directory, plugin, 
                                                 protocol, free_running, stock_tuning, tap, term,
                                                 segment_bytes, create, known_synced, cut_suffix_from,
                                                 recovery_crash, load_crash, flush_after_replay, check_reopen,
-                                                check_backward, check_integrity, reads, load, follow, schedule,
-                                                floor_cycles, floor_entries, engine_bench, conformance_check,
-                                                migration)
+                                                check_backward, check_integrity, reads, load, follow,
+                                                schedule, floor_cycles, floor_entries, engine_bench,
+                                                conformance_check, migration)
 
 // Names a class of an engine's files; see engines::FileClass.
 struct FileClassDescription {
