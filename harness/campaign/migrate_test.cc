@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-TempDir make_directory() { return {fs::temp_directory_path(), "chaosgate-migrate-test-"}; }
+TempDir migrate_directory() { return {fs::temp_directory_path(), "chaosgate-migrate-test-"}; }
 
 std::map<std::string, std::string> contents(const fs::path& directory) {
   std::map<std::string, std::string> all;
@@ -58,7 +58,7 @@ struct Fixture {
     request.to = {"", "lmdb"};
   }
 
-  TempDir directory = make_directory();
+  TempDir directory = migrate_directory();
   fs::path root = fs::canonical(directory.path());
   fs::path replica = root / "replica";
   Migrator migrator{CHAOSGATE_WORKER, directory.path(), 60'000, nullptr};
@@ -167,7 +167,7 @@ TEST_CASE("an engine that is not there, or a fault, is refused by name") {
 TEST_CASE("migrations come through kills and power cuts in both directions") {
   for (const auto& [from, to] : {std::pair{"rocksdb", "lmdb"}, std::pair{"lmdb", "rocksdb"}}) {
     INFO(from << " to " << to);
-    const TempDir directory = make_directory();
+    const TempDir directory = migrate_directory();
     const MigrationTally tally = run_gate(gate_options(from, to, directory));
     for (const MigrationFinding& finding : tally.findings) {
       INFO(finding.death << ": " << finding.how << ": " << finding.detail);
@@ -186,7 +186,7 @@ TEST_CASE("migrations come through kills and power cuts in both directions") {
 }
 
 TEST_CASE("the store of an engine that a power cut may damage comes through, too") {
-  const TempDir directory = make_directory();
+  const TempDir directory = migrate_directory();
   MigrationGateOptions options = gate_options("lmdb", "lmdb-nosync", directory);
   options.kills = 5;
   options.images = 120;
@@ -199,7 +199,7 @@ TEST_CASE("the store of an engine that a power cut may damage comes through, too
 }
 
 TEST_CASE("a resumption behind what was written instead of what was durable is found") {
-  const TempDir directory = make_directory();
+  const TempDir directory = migrate_directory();
   MigrationGateOptions options = gate_options("lmdb", "rocksdb", directory);
   options.fault = "resume-skips-a-range";
   options.kills = 200;
@@ -214,7 +214,7 @@ TEST_CASE("a resumption behind what was written instead of what was durable is f
 }
 
 TEST_CASE("the same is found by the oracle when the importer does not verify") {
-  const TempDir directory = make_directory();
+  const TempDir directory = migrate_directory();
   MigrationGateOptions options = gate_options("lmdb", "rocksdb", directory);
   options.fault = "resume-skips-unverified";
   options.kills = 200;
@@ -227,7 +227,7 @@ TEST_CASE("the same is found by the oracle when the importer does not verify") {
 }
 
 TEST_CASE("a target that gets its name before its content is durable is found by power cuts alone") {
-  const TempDir directory = make_directory();
+  const TempDir directory = migrate_directory();
   MigrationGateOptions options = gate_options("lmdb", "lmdb-nosync", directory);
   options.fault = "finish-without-sync";
   options.kills = 20;

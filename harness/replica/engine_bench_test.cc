@@ -9,8 +9,8 @@ using namespace chaosgate::replica;
 
 namespace {
 
-struct Rig {
-  explicit Rig(const std::string& engine, bool free_running = false) {
+struct BenchRig {
+  explicit BenchRig(const std::string& engine, bool free_running = false) {
     order.directory = directory.path().string();
     order.engine = engine;
     order.workload = "small";
@@ -41,7 +41,7 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("bytes of the log are told from those of the engine, whatever threads that has") {
-  Rig reference("lmdb");
+  BenchRig reference("lmdb");
   const wire::LoadMeasured lmdb = reference.load();
   const workloads::Generator generator(reference.order.workload, reference.order.seed);
   std::uint64_t payload_bytes = 0;
@@ -54,7 +54,7 @@ TEST_CASE("bytes of the log are told from those of the engine, whatever threads 
   CHECK(lmdb.engine_written_bytes > lmdb.batch_bytes);
   CHECK(lmdb.engine_us <= lmdb.total_us);
   for (const bool free_running : {false, true}) {
-    Rig rig("rocksdb", free_running);
+    BenchRig rig("rocksdb", free_running);
     const wire::LoadMeasured rocksdb = rig.load();
     CHECK(rocksdb.batch_bytes == lmdb.batch_bytes);
     CHECK(rocksdb.log_written_bytes == lmdb.log_written_bytes);
@@ -64,7 +64,7 @@ TEST_CASE("bytes of the log are told from those of the engine, whatever threads 
 }
 
 TEST_CASE("what is measured after a recovery leaves the replica open, whole and compact") {
-  Rig rig("rocksdb");
+  BenchRig rig("rocksdb");
   const wire::LoadMeasured load = rig.load();
   wire::WorkerOrder order = rig.order;
   order.term = 2;

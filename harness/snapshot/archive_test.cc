@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 using Tree = std::map<std::string, std::string>;  // "dir/" for a directory
 
-void expect_ok(const Status& status) {
+void must_be_ok(const Status& status) {
   if (!status.ok()) {
     throw EnvironmentError(status.to_string());
   }
@@ -31,15 +31,15 @@ Tree tree_of(const fs::path& directory) {
     if (entry.is_directory()) {
       tree[name + "/"] = "";
     } else {
-      expect_ok(read_file(entry.path(), &tree[name]));
+      must_be_ok(read_file(entry.path(), &tree[name]));
     }
   }
   return tree;
 }
 
-class Bench {
+class ArchiveBench {
  public:
-  Bench() : temporary_(fs::temp_directory_path(), "chaosgate-archive-") {}
+  ArchiveBench() : temporary_(fs::temp_directory_path(), "chaosgate-archive-") {}
 
   fs::path path(const std::string& name) const { return temporary_.path() / name; }
   fs::path make(const std::string& name, const Tree& tree) const {
@@ -56,9 +56,9 @@ class Bench {
   }
   std::string packed(const fs::path& directory) const {
     const UniqueFd file(::open(path("packed").c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600));
-    expect_ok(pack_directory(directory, file.get()));
+    must_be_ok(pack_directory(directory, file.get()));
     std::string bytes;
-    expect_ok(read_file(path("packed"), &bytes));
+    must_be_ok(read_file(path("packed"), &bytes));
     return bytes;
   }
   // The range has other bytes around it.
@@ -107,16 +107,16 @@ std::string forged(const std::string& name, unsigned type) {
 }
 
 TEST_CASE("An archive gives back the tree that was packed") {
-  const Bench bench;
+  const ArchiveBench bench;
   Tree found;
-  expect_ok(bench.unpack(bench.packed(bench.make("tree", sample_tree())), &found));
+  must_be_ok(bench.unpack(bench.packed(bench.make("tree", sample_tree())), &found));
   REQUIRE(found == sample_tree());
-  expect_ok(bench.unpack(bench.packed(bench.make("nothing", {})), &found));
+  must_be_ok(bench.unpack(bench.packed(bench.make("nothing", {})), &found));
   REQUIRE(found.empty());
 }
 
 TEST_CASE("The same tree makes the same archive whenever and in whatever order it was made") {
-  const Bench bench;
+  const ArchiveBench bench;
   const std::string first = bench.packed(bench.make("first", sample_tree()));
   const fs::path second = bench.make("second", {});
   const Tree tree = sample_tree();
@@ -134,7 +134,7 @@ TEST_CASE("The same tree makes the same archive whenever and in whatever order i
 }
 
 TEST_CASE("A truncated archive is refused wherever it ends") {
-  const Bench bench;
+  const ArchiveBench bench;
   const std::string bytes = bench.packed(bench.make("tree", sample_tree()));
   std::size_t whole = 0;
   for (std::size_t size = 0; size < bytes.size(); ++size) {
@@ -150,9 +150,9 @@ TEST_CASE("A truncated archive is refused wherever it ends") {
 }
 
 TEST_CASE("A member that would leave the directory or is no file is refused") {
-  const Bench bench;
+  const ArchiveBench bench;
   Tree found;
-  expect_ok(bench.unpack(forged("good", AE_IFREG), &found));
+  must_be_ok(bench.unpack(forged("good", AE_IFREG), &found));
   REQUIRE(found == Tree{{"good", ""}});
   for (const std::string name : {"../evil", "a/../../evil", "/tmp/chaosgate-evil"}) {
     INFO(name);
@@ -165,7 +165,7 @@ TEST_CASE("A member that would leave the directory or is no file is refused") {
 }
 
 TEST_CASE("What is neither a file nor a directory is not packed") {
-  const Bench bench;
+  const ArchiveBench bench;
   const fs::path tree = bench.make("tree", sample_tree());
   fs::create_symlink("ENGINE", tree / "link");
   const UniqueFd file(::open(bench.path("packed").c_str(), O_RDWR | O_CREAT, 0600));
@@ -173,7 +173,7 @@ TEST_CASE("What is neither a file nor a directory is not packed") {
 }
 
 TEST_CASE("Failures of the archive's file are reported as such") {
-  const Bench bench;
+  const ArchiveBench bench;
   const fs::path tree = bench.make("tree", sample_tree());
   const UniqueFd full(::open("/dev/full", O_WRONLY));
   REQUIRE(pack_directory(tree, full.get()).code() == StatusCode::io_error);

@@ -27,7 +27,7 @@ constexpr std::uint64_t kTerm = 5;
 
 const EngineConfig& config_of(const std::string& name) { return *engines::find_engine_config(name); }
 
-class Bench {
+class SnapshotBench {
  public:
   fs::path path(const std::string& name) const { return temporary_.path() / name; }
 
@@ -106,7 +106,8 @@ std::string bytes_of(SnapshotSource& source, std::size_t piece = 1 << 20) {
 
 // A snapshot of a small engine, and what it holds.
 struct Sample {
-  explicit Sample(const Bench& bench, const EngineConfig& config, BodyKind body, SnapshotFaults faults = {}) {
+  explicit Sample(const SnapshotBench& bench, const EngineConfig& config, BodyKind body,
+                  SnapshotFaults faults = {}) {
     const std::unique_ptr<engines::Engine> engine = bench.engine(config);
     state = engines::read_state(*engine);
     const std::unique_ptr<SnapshotSource> source = bench.source(*engine, config, body, faults);
@@ -119,7 +120,7 @@ struct Sample {
 };
 
 TEST_CASE("A snapshot announces the size of header and body and trailer together") {
-  const Bench bench;
+  const SnapshotBench bench;
   for (const BodyKind body : {BodyKind::archive, BodyKind::key_values}) {
     const Sample sample(bench, config_of("lmdb"), body);
     REQUIRE(sample.header.total_bytes == sample.bytes.size());
@@ -131,7 +132,7 @@ TEST_CASE("A snapshot announces the size of header and body and trailer together
 }
 
 TEST_CASE("A snapshot is the same bytes in pieces of any size and each time") {
-  const Bench bench;
+  const SnapshotBench bench;
   for (const EngineConfig& config : engines::engine_configs()) {
     const std::unique_ptr<engines::Engine> engine = bench.engine(config);
     const std::unique_ptr<SnapshotSource> source = bench.source(*engine, config, BodyKind::key_values);
@@ -147,7 +148,7 @@ TEST_CASE("A snapshot is the same bytes in pieces of any size and each time") {
 }
 
 TEST_CASE("A snapshot does not change when its engine goes on or goes away") {
-  const Bench bench;
+  const SnapshotBench bench;
   const EngineConfig& config = config_of("rocksdb");
   std::unique_ptr<engines::Engine> engine = bench.engine(config);
   const State before = engines::read_state(*engine);
@@ -162,7 +163,7 @@ TEST_CASE("A snapshot does not change when its engine goes on or goes away") {
 }
 
 TEST_CASE("Every engine sends its state to every other as files or as keys and values") {
-  const Bench bench;
+  const SnapshotBench bench;
   for (const EngineConfig& from : engines::engine_configs()) {
     const std::unique_ptr<engines::Engine> engine = bench.engine(from);
     const State state = engines::read_state(*engine);
@@ -185,7 +186,7 @@ TEST_CASE("Every engine sends its state to every other as files or as keys and v
 }
 
 TEST_CASE("A snapshot with any byte changed is refused") {
-  const Bench bench;
+  const SnapshotBench bench;
   const std::string engine = GENERATE(as<std::string>{}, "lmdb", "rocksdb");
   const BodyKind body = GENERATE(BodyKind::archive, BodyKind::key_values);
   const Sample sample(bench, config_of(engine), body);
@@ -207,7 +208,7 @@ TEST_CASE("A snapshot with any byte changed is refused") {
 }
 
 TEST_CASE("A snapshot that ends early or goes on is refused") {
-  const Bench bench;
+  const SnapshotBench bench;
   const Sample sample(bench, config_of("lmdb"), BodyKind::archive);
   ReceivedSnapshot received;
   for (std::size_t size = 0; size < sample.bytes.size(); ++size) {
@@ -226,7 +227,7 @@ TEST_CASE("A snapshot that ends early or goes on is refused") {
 }
 
 TEST_CASE("What cannot be installed is refused by the header before the body comes") {
-  const Bench bench;
+  const SnapshotBench bench;
   const EngineConfig& lmdb = config_of("lmdb");
   const auto refusal = [&](const SnapshotHeader& header, const EngineConfig& config,
                            std::uint64_t installed) {
@@ -261,7 +262,7 @@ TEST_CASE("What cannot be installed is refused by the header before the body com
 }
 
 TEST_CASE("A receiver that refused or handed over takes nothing more") {
-  const Bench bench;
+  const SnapshotBench bench;
   const Sample sample(bench, config_of("lmdb"), BodyKind::archive);
   SnapshotReceiver receiver(config_of("lmdb"), bench.path("received"), 0);
   expect_ok(receiver.feed(sample.bytes));
@@ -276,7 +277,7 @@ TEST_CASE("A receiver that refused or handed over takes nothing more") {
 }
 
 TEST_CASE("A file of an engine that keeps all in one file is a snapshot without a header") {
-  const Bench bench;
+  const SnapshotBench bench;
   const EngineConfig& config = config_of("lmdb");
   const std::unique_ptr<engines::Engine> engine = bench.engine(config, 400);
   expect_ok(engine->checkpoint(bench.path("copy")));
@@ -305,7 +306,7 @@ TEST_CASE("A file of an engine that keeps all in one file is a snapshot without 
 }
 
 TEST_CASE("An archive that holds no store of its family is refused") {
-  const Bench bench;
+  const SnapshotBench bench;
   const EngineConfig& rocksdb = config_of("rocksdb");
   const std::unique_ptr<engines::Engine> engine = bench.engine(rocksdb);
   // A sender that names the wrong family: the marker in the archive knows better.
@@ -318,7 +319,7 @@ TEST_CASE("An archive that holds no store of its family is refused") {
 }
 
 TEST_CASE("Planted: a size that forgets header and trailer is seen as truncation") {
-  const Bench bench;
+  const SnapshotBench bench;
   const SnapshotFaults& faults = find_snapshot_fault("short-snapshot")->faults;
   const Sample sample(bench, config_of("rocksdb"), BodyKind::archive, faults);
   REQUIRE(sample.bytes.size() == sample.header.total_bytes);
@@ -327,7 +328,7 @@ TEST_CASE("Planted: a size that forgets header and trailer is seen as truncation
 }
 
 // A snapshot of lmdb whose body was damaged on the way: in its data file every value "lmdb" reads "LMDB".
-std::string damaged_in_transit(const Bench& bench, engines::Engine& engine) {
+std::string damaged_in_transit(const SnapshotBench& bench, engines::Engine& engine) {
   expect_ok(engine.checkpoint(bench.path("copy")));
   std::string file;
   expect_ok(read_file(bench.path("copy") / "data.mdb", &file));
@@ -345,7 +346,7 @@ std::string damaged_in_transit(const Bench& bench, engines::Engine& engine) {
 }
 
 TEST_CASE("Planted: without a look at the trailer a damaged snapshot is installed") {
-  const Bench bench;
+  const SnapshotBench bench;
   const SnapshotFaults& faults = find_snapshot_fault("trailer-ignored")->faults;
   const std::unique_ptr<engines::Engine> engine = bench.engine(config_of("lmdb"));
   const std::string damaged = damaged_in_transit(bench, *engine);
