@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kEntries = 120;  // of the sender, behind those of the preload
 
-std::string any_engine() {
+std::string some_engine() {
   return GENERATE(as<std::string>{}, "lmdb", "lmdb-nosync", "rocksdb", "rocksdb-wal");
 }
 
@@ -72,10 +72,10 @@ std::string leftovers(const Rig& rig) {
 }  // namespace
 
 TEST_CASE("an installed snapshot is the sender's state, and the replica goes on from there") {
-  Rig sender(any_engine(), Protocol::in_batch);
+  Rig sender(some_engine(), Protocol::in_batch);
   // Both protocols for each engine on each side.
   const bool sidecar = sender.order.engine == "lmdb" || sender.order.engine == "rocksdb";
-  Rig receiver(any_engine(), sidecar ? Protocol::sidecar : Protocol::in_batch);
+  Rig receiver(some_engine(), sidecar ? Protocol::sidecar : Protocol::in_batch);
   CAPTURE(sender.order.engine, receiver.order.engine, wire::to_string(receiver.order.protocol));
   start(sender, kEntries);
   start(receiver, 10);
@@ -101,7 +101,7 @@ TEST_CASE("an installed snapshot is the sender's state, and the replica goes on 
 }
 
 TEST_CASE("a snapshot ends at what is applied and not at what is appended") {
-  Rig sender(any_engine(), Protocol::sidecar);
+  Rig sender(some_engine(), Protocol::sidecar);
   Rig receiver("lmdb", Protocol::in_batch);
   start(sender, kEntries);
   start(receiver, 10);
@@ -129,7 +129,7 @@ TEST_CASE("a replica that installed a snapshot sends the next one") {
 
 TEST_CASE("a stale snapshot is refused and the replica goes on") {
   Rig sender("lmdb", Protocol::in_batch);
-  Rig receiver(any_engine(), Protocol::in_batch);
+  Rig receiver(some_engine(), Protocol::in_batch);
   start(sender, 30);
   start(receiver, 30);
   CHECK(send(sender, receiver).code() == StatusCode::invalid_argument);
