@@ -540,11 +540,19 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
       check_classes(plan, require_engine(hello, engine));
     }
   }
-  if (!config.key.fault.empty() &&
-      std::none_of(hello.faults.begin(), hello.faults.end(),
-                   [&](const wire::FaultDescription& fault) { return fault.name == config.key.fault; })) {
+  if (config.key.fault.empty()) {
+    return;
+  }
+  const auto fault =
+      std::find_if(hello.faults.begin(), hello.faults.end(),
+                   [&](const wire::FaultDescription& one) { return one.name == config.key.fault; });
+  if (fault == hello.faults.end()) {
     throw UsageError(
         fmt::format("unknown planted fault '{}'; 'chaosgate list faults' names them", config.key.fault));
+  }
+  if (!fault->replicas.empty() && config.replicas == 0) {
+    throw UsageError(fmt::format("planted fault '{}' is of a replica group: --replicas {} --engines {}",
+                                 config.key.fault, fault->replicas.size(), fmt::join(fault->replicas, ",")));
   }
 }
 

@@ -282,14 +282,17 @@ void Group::drop_begin() {
 }
 
 bool Group::settle() {
-  // Whoever can go on with entries first: one of them sends the snapshots.
+  for (const auto& member : members_) {
+    if (!revive(*member)) {
+      return false;
+    }
+  }
+  // Who sends a snapshot has applied everything by then, or has entries that it has not applied.
+  const bool senders_first = network_.chance(1, 2);
   std::vector<std::size_t> order;
-  for (const bool behind : {false, true}) {
+  for (const bool behind : {!senders_first, senders_first}) {
     for (std::size_t i = 0; i < members_.size(); ++i) {
-      GroupMember& member = *members_[i];
-      if (!behind && !revive(member)) {
-        return false;
-      }
+      const GroupMember& member = *members_[i];
       if ((member.last() + 1 < leader_.first()) == behind) {
         order.push_back(i);
       }
@@ -385,8 +388,8 @@ bool Group::transfer(std::size_t from, std::size_t to, bool under_fire) {
     }
     return faults;
   };
-  // Only one of the two dies on purpose: half of the times the sender.
-  const bool sender_dies = network_.chance(1, 2);
+  // Only one of the two dies on purpose.
+  const bool sender_dies = network_.chance(1, 3);
   if (const auto faults = faults_of(from); sender_dies && !faults.empty()) {
     if (!sender.live(nullptr, faults)) {
       return false;
@@ -394,12 +397,17 @@ bool Group::transfer(std::size_t from, std::size_t to, bool under_fire) {
   } else if (!revive(sender)) {
     return false;
   }
-  Message all = message_of(MessageKind::append);  // what it has may be applied: it is what will be sent
-  all.index = sender.last();
-  all.term = leader_.term_at(all.index);
-  all.commit = leader_.last();
   Stream stream;
-  if (sender.send(all)) {
+  bool ready = true;
+  if (!under_fire) {
+    Message all =
+        message_of(MessageKind::append);  // so that the snapshot reaches where the leader's log begins
+    all.index = sender.last();
+    all.term = leader_.term_at(all.index);
+    all.commit = leader_.last();
+    ready = sender.send(all).has_value();
+  }
+  if (ready) {
     stream = take_snapshot(sender, receiver);
   }
   if (sender.failed()) {
@@ -424,6 +432,11 @@ bool Group::transfer(std::size_t from, std::size_t to, bool under_fire) {
   const auto faults = sender_dies ? std::vector<tap::StorageFault>() : faults_of(to);
   if (!(faults.empty() ? revive(receiver) : receiver.live(nullptr, faults))) {
     return false;
+  }
+  // It may have come there by itself: it had died when the last one was all but installed.
+  if (stream.whole && !damaged && stream.index <= receiver.last()) {
+    ++tally_.snapshots_damaged["stale"];
+    damaged = true;
   }
   if (!give_snapshot(stream, damaged, receiver)) {
     return false;
@@ -460,8 +473,8 @@ bool Group::give_snapshot(const Stream& stream, bool damaged, GroupMember& to) {
   }
   if (damaged) {
     to.found({violation(Invariant::snapshot_whole,
-                        fmt::format("a snapshot of {} bytes that was not whole, or not as it was sent, was "
-                                    "installed",
+                        fmt::format("a snapshot of {} bytes that was not whole, not as it was sent, or "
+                                    "stale was installed",
                                     stream.bytes.size()))});
     return false;
   }

@@ -10,6 +10,7 @@
 
 #include "harness/base/error.h"
 #include "harness/campaign/engines.h"
+#include "harness/campaign/group.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/power.h"
 
@@ -28,6 +29,7 @@ struct Job {
   report::FaultResult* found = nullptr;
   ControlResult* control = nullptr;
   std::vector<std::string> profiles = {};  // of a fault that power cuts show
+  std::vector<std::string> replicas = {};  // of a fault that a group shows: their engines
 };
 
 std::string finding(const report::CycleEvent& event) {
@@ -85,6 +87,37 @@ void run_power_job(const Job& job, const SelfTestOptions& options, const std::fi
       row.found = row.profile == row.profile_expected;
       row.kills_until_found = row.kills;
       return;
+    }
+  }
+}
+
+void run_group_job(const Job& job, const SelfTestOptions& options, bool tappable,
+                   const std::filesystem::path& directory, StopSignal& stop) {
+  GroupOptions group_options;
+  for (const std::string& engine : job.replicas) {
+    LaneTarget target = target_of(job, options);
+    target.engine = engine;
+    target.lane = group_options.members.size();
+    target.key.plan.call = tappable;
+    group_options.members.push_back(std::move(target));
+  }
+  group_options.directory = directory;
+  group_options.keep_images = false;
+  Group group(group_options, &stop);
+  report::FaultResult& row = *job.found;
+  while (row.kills < job.kills_max && !row.found && !stop.requested()) {
+    group.run_cycle();
+    for (const auto& member : group.members()) {
+      for (const report::CycleEvent& event : member->take_events()) {
+        report::EngineTally tally;
+        tally.add(event);
+        row.kills += tally.kills;
+        if (!event.violations.empty() && !row.found) {
+          row.found = true;
+          row.invariant = event.violations.front().invariant;
+          row.kills_until_found = row.kills;
+        }
+      }
     }
   }
 }
@@ -178,7 +211,7 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
   for (report::FaultResult& row : result.faults) {
     jobs.push_back({"", row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed,
                     tappable && described(row.fault).needs_io_error, options.kills_max, &row, nullptr,
-                    described(row.fault).power_profiles});
+                    described(row.fault).power_profiles, described(row.fault).replicas});
   }
   for (ControlResult& row : result.controls) {
     jobs.push_back({require_engine(hello, row.engine).plugin, row.engine, *wire::parse_protocol(row.protocol),
@@ -207,6 +240,8 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
         const Job& job = jobs[mine];
         if (job.found != nullptr && job.found->by_power_cut) {
           run_power_job(job, options, place, stop);
+        } else if (!job.replicas.empty()) {
+          run_group_job(job, options, tappable, place, stop);
         } else {
           run_job(job, options, tappable, place, stop);
         }

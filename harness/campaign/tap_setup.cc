@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <array>
 
 #include "harness/base/error.h"
 
@@ -12,12 +13,16 @@ namespace {
 
 // The files of the replica itself. A checkpoint is the engine's doing, but no file of its store.
 const std::vector<tap::FileRule>& our_rules() {
-  static const std::vector<tap::FileRule> rules = {{"segment", "log/*.log"},
-                                                   {"segment-new", "log/*.tmp"},
-                                                   {"sidecar", "durable-index*"},
-                                                   {"checkpoint", "checkpoint/*"}};
+  static const std::vector<tap::FileRule> rules = {
+      {"segment", "log/*.log"},           {"segment-new", "log/*.tmp"},
+      {"sidecar", "durable-index*"},      {"checkpoint", "checkpoint/*"},
+      {"snapshot", "snapshot.*"},         {"installing", "engine.installing*"},
+      {"installing", "engine.replaced*"}, {"installing", "engine.placing*"}};
   return rules;
 }
+
+// Where stores of the engine are besides its own place, while a snapshot is made or installed.
+constexpr std::array kFurtherStores = {"engine.*/", "snapshot.*/"};
 
 void check_class(const tap::StorageFault& fault, const wire::EngineDescription& engine) {
   const std::vector<std::string> known = file_classes(engine);
@@ -33,7 +38,14 @@ void check_class(const tap::StorageFault& fault, const wire::EngineDescription& 
 tap::TapOptions tap_options(const wire::EngineDescription& engine, const std::filesystem::path& data) {
   tap::TapOptions options;
   options.directory = data;
-  options.rules = our_rules();
+  for (const wire::FileClassDescription& file_class : engine.file_classes) {
+    for (const char* store : kFurtherStores) {
+      if (file_class.informational) {
+        options.rules.push_back({file_class.name, store + file_class.pattern, file_class.bytes_end, true});
+      }
+    }
+  }
+  options.rules.insert(options.rules.end(), our_rules().begin(), our_rules().end());
   for (const wire::FileClassDescription& file_class : engine.file_classes) {
     options.rules.push_back(
         {file_class.name, "engine/" + file_class.pattern, file_class.bytes_end, file_class.informational});
@@ -41,6 +53,9 @@ tap::TapOptions tap_options(const wire::EngineDescription& engine, const std::fi
   for (const std::string& name : engine.volatile_files) {
     options.volatile_files.push_back("engine/" + name);
     options.volatile_files.push_back("checkpoint/" + name);
+    for (const char* store : kFurtherStores) {
+      options.volatile_files.push_back(store + name);
+    }
   }
   return options;
 }
@@ -49,7 +64,9 @@ std::vector<std::string> file_classes(const wire::EngineDescription& engine) {
   std::vector<std::string> names = {std::string(tap::kAnyClass), std::string(tap::kDirectoryClass),
                                     std::string(tap::kOtherClass)};
   for (const tap::FileRule& rule : our_rules()) {
-    names.push_back(rule.file_class);
+    if (std::find(names.begin(), names.end(), rule.file_class) == names.end()) {
+      names.push_back(rule.file_class);
+    }
   }
   for (const wire::FileClassDescription& file_class : engine.file_classes) {
     if (std::find(names.begin(), names.end(), file_class.name) == names.end()) {

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint32_t kForcedEvery = 24;
 constexpr std::uint64_t kShortLoadCallsMax = 160;     // storage calls of a load
 constexpr std::uint64_t kShortRecoveryCallsMax = 30;  // of a recovery
-constexpr std::uint64_t kTransferCallsMax = 70;       // of taking and installing a snapshot
+constexpr std::uint64_t kTransferCallsMax = 300;      // of taking and installing a snapshot
 
 tap::StorageFault draw_kill(const Rng& stream, std::uint64_t calls_max) {
   constexpr std::array kActions = {tap::FaultAction::kill_before, tap::FaultAction::kill_after,
@@ -25,6 +25,32 @@ tap::StorageFault draw_kill(const Rng& stream, std::uint64_t calls_max) {
     calls_max = 1 + calls_max / 4;
   }
   fault.site.occurrence = stream.fork("occurrence").between(1, calls_max);
+  return fault;
+}
+
+// Most calls of a transfer write the new files; the few that put them in place are worth as much.
+tap::StorageFault draw_transfer_kill(const Rng& stream) {
+  struct Place {
+    std::optional<tap::StorageCall> call;
+    std::uint64_t occurrence_min;
+    std::uint64_t occurrence_max;
+  };
+  static const std::array<Place, 5> kPlaces = {{{std::nullopt, 1, kTransferCallsMax},
+                                                {tap::StorageCall::rename, 3, 8},
+                                                {tap::StorageCall::sync, 1, 24},
+                                                {tap::StorageCall::unlink, 1, 24},
+                                                {tap::StorageCall::create, 1, 12}}};
+  const Place& place = kPlaces.at(stream.fork("place").weighted({3, 8, 2, 2, 1}));
+  if (!place.call) {
+    tap::StorageFault fault = draw_kill(stream, kTransferCallsMax);
+    fault.site.occurrence = stream.fork("depth").log_between(1, kTransferCallsMax);
+    return fault;
+  }
+  tap::StorageFault fault;
+  fault.action =
+      stream.fork("action").chance(1, 2) ? tap::FaultAction::kill_before : tap::FaultAction::kill_after;
+  fault.site.call = place.call;
+  fault.site.occurrence = stream.fork("occurrence").between(place.occurrence_min, place.occurrence_max);
   return fault;
 }
 
@@ -85,8 +111,8 @@ MemberPlan draw_member(CyclePlan cycle, const Rng& stream) {
   plan.repeat_percent = static_cast<std::uint32_t>(stream.fork("repeat").below(30));
   plan.swap_percent = static_cast<std::uint32_t>(stream.fork("swap").below(30));
   plan.late_percent = static_cast<std::uint32_t>(stream.fork("late").below(20));
-  if (stream.fork("transfer").chance(2, 3)) {
-    plan.transfer_kill = draw_kill(stream.fork("transfer-kill"), kTransferCallsMax);
+  if (stream.fork("transfer").chance(5, 6)) {
+    plan.transfer_kill = draw_transfer_kill(stream.fork("transfer-kill"));
   }
   plan.cycle = std::move(cycle);
   return plan;

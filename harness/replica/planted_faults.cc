@@ -244,6 +244,20 @@ const std::vector<FaultDescription>& planted_faults() {
       description.protocol = fault.protocol;
       description.power_profiles = profiles_to_try(fault.engine, fault.profile);
     }
+    for (const snapshot::SnapshotFaultInfo& fault : snapshot::snapshot_faults()) {
+      if (fault.faults.no_directory_sync) {
+        continue;  // only a power cut shows it, and those are for single replicas; see
+                   // installation_crash_test.cc
+      }
+      FaultDescription& description = list.emplace_back();
+      description.name = fault.name;
+      description.layer = "snapshot";
+      description.mechanism = fault.mechanism;
+      description.published_as = fault.published_as;
+      description.engine = "rocksdb";
+      description.protocol = Protocol::sidecar;
+      description.replicas = {"rocksdb", "lmdb", "rocksdb"};
+    }
     std::sort(list.begin(), list.end(),
               [](const FaultDescription& a, const FaultDescription& b) { return a.name < b.name; });
     return list;

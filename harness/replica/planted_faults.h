@@ -26,8 +26,7 @@ struct PlantedFault {
   snapshot::SnapshotFaults snapshot;    // see snapshot_faults()
 };
 
-// Every planted fault that a campaign of single replicas shows, with the configuration that does. Those of
-// snapshot::snapshot_faults() are not among them, but can be found by name: they need a second replica.
+// Every planted fault that a campaign shows, with the configuration, or the replicas, that do.
 const std::vector<wire::FaultDescription>& planted_faults();
 // Throws UsageError for an unknown name; an empty name is no fault.
 PlantedFault find_planted_fault(std::string_view name);

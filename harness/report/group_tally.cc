@@ -55,7 +55,7 @@ std::vector<std::pair<std::string, std::string>> group_facts(const GroupTally& t
                                   tally.late, tally.gaps_refused)},
           {"snapshots",
            fmt::format("{} installed: {}", tally.installed(), counts_text(tally.snapshots_installed))},
-          {"damaged", fmt::format("{} on their way, all refused: {}", tally.damaged(),
+          {"damaged", fmt::format("{} snapshots, all refused: {}", tally.damaged(),
                                   counts_text(tally.snapshots_damaged))},
           {"killed", fmt::format("{} times while one was sent, {} times while one was installed",
                                  tally.senders_killed, tally.receivers_killed)},

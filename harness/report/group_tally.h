@@ -22,7 +22,7 @@ struct GroupTally {
   std::uint64_t late = 0;
   std::uint64_t gaps_refused = 0;
   std::map<std::string, std::uint64_t> snapshots_installed;  // "rocksdb -> lmdb" -> how often
-  std::map<std::string, std::uint64_t> snapshots_damaged;    // by what the network did -> all were refused
+  std::map<std::string, std::uint64_t> snapshots_damaged;    // by what was wrong -> all were refused
   std::uint64_t senders_killed = 0;                          // while they made or sent one
   std::uint64_t receivers_killed = 0;                        // while they took or installed one
   std::uint64_t states_compared = 0;  // with the oracle and with each other, at the same index

@@ -160,9 +160,11 @@ struct FaultDescription {
   bool needs_io_error = false;  // kills alone do not show it
   // Shown by power cuts only: the profiles to look under; the last of them is the weakest that shows it.
   std::vector<std::string> power_profiles;
+  // Shown by a replica group only: the engines of its replicas.
+  std::vector<std::string> replicas;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol,
-                                   needs_io_error, power_profiles)
+                                   needs_io_error, power_profiles, replicas)
 
 struct Hello {
   std::string version;
