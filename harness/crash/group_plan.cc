@@ -81,7 +81,7 @@ std::uint64_t draw_step_occurrence(Step step, Rng rng) {
   }
 }
 
-MemberPlan draw_member(CyclePlan cycle, const Rng& stream) {
+MemberPlan draw_member(CyclePlan cycle, bool calls, const Rng& stream) {
   MemberPlan plan;
   cycle.cut_suffix = false;  // what the leader has proposed stays
   cycle.error.reset();
@@ -111,7 +111,7 @@ MemberPlan draw_member(CyclePlan cycle, const Rng& stream) {
   plan.repeat_percent = static_cast<std::uint32_t>(stream.fork("repeat").below(30));
   plan.swap_percent = static_cast<std::uint32_t>(stream.fork("swap").below(30));
   plan.late_percent = static_cast<std::uint32_t>(stream.fork("late").below(20));
-  if (stream.fork("transfer").chance(5, 6)) {
+  if (calls && stream.fork("transfer").chance(5, 6)) {
     plan.transfer_kill = draw_transfer_kill(stream.fork("transfer-kill"));
   }
   plan.cycle = std::move(cycle);
@@ -139,7 +139,7 @@ GroupPlan plan_group(const PlanOptions& options, const std::vector<wire::Protoco
   plan.stream_permille = static_cast<std::uint32_t>(stream.fork("stream-place").below(1000));
   for (std::size_t member = 0; member < members.size(); ++member) {
     const std::uint64_t lane = group * members.size() + member;
-    plan.members.push_back(draw_member(plan_cycle(options, members[member], seed, lane, cycle),
+    plan.members.push_back(draw_member(plan_cycle(options, members[member], seed, lane, cycle), options.call,
                                        stream.fork("member").fork(member)));
   }
   if (const std::size_t all = members.size(); all > 1) {

@@ -400,3 +400,25 @@ TEST_CASE("classes of files that were seen and never hit are named") {
 }
 
 }  // namespace chaosgate::report
+
+TEST_CASE("every report tells what happened between replicas") {
+  CampaignReport report = sample::pass();
+  GroupTally tally;
+  tally.replicas = {"0 rocksdb in-batch", "1 lmdb sidecar"};
+  tally.cycles = 7;
+  tally.snapshots_installed = {{"lmdb -> rocksdb", 3}, {"rocksdb -> lmdb", 2}};
+  tally.snapshots_damaged = {{"flipped", 4}};
+  tally.states_compared = 14;
+  report.group = tally;
+  report.group->add(tally);
+  CHECK(report.group->installed() == 10);
+  CHECK(report.group->damaged() == 8);
+  for (const std::string& text :
+       {render_terminal(report, false), render_markdown(report, 1 << 20), render_html(report)}) {
+    CAPTURE(text);
+    CHECK(contains(text, "10 installed"));
+    CHECK(contains(text, "8 snapshots, all refused: flipped 8"));
+    CHECK(contains(text, "28 states"));
+  }
+  CHECK(contains(render_json(report), "\"states_compared\": 28"));
+}

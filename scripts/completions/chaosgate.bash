@@ -5,7 +5,7 @@ _chaosgate_flags() {
     --maintenance --timer-us-max --fault --segment-bytes --dir --worker --hang-ms --config --help'
   case $1 in
     '') echo --help --version --color ;;
-    run) echo "$run_and_replay" --json --images --loads --profile --tap --print-plan --kills --seed --lanes --results --failures-max --regressions \
+    run) echo "$run_and_replay" --json --images --loads --profile --tap --print-plan --replicas --engines --kills --seed --lanes --results --failures-max --regressions \
       --no-regressions --selftest --no-selftest --at-risk-percent-min --print-config --quiet ;;
     replay) echo "$run_and_replay" --json --cycle --lane --repeat --plan-checksum --as-planned ;;
     trace) echo "$run_and_replay" --cycle --lane --output --as-planned ;;

@@ -44,6 +44,8 @@ _chaosgate() {
   case $words[1] in
     run)
       _arguments $run_and_replay \
+        '--replicas[replicas of one log]:number:' \
+        '--engines[an engine for each replica]:engines:_chaosgate_names engines' \
         '--kills[confirmed kills for each engine]:number:' \
         '--images[power cuts\: disk images for each engine]:number:' \
         '--loads[power cuts\: record at most so many loads]:number:' \
