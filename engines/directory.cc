@@ -26,6 +26,26 @@ Status sync_file(const fs::path& file) {
   return {};
 }
 
+Status copy_file(const fs::path& from, const fs::path& to) {
+  const UniqueFd source(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd target(::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!source || !target) {
+    return Status::io_error("copy " + from.string() + " to " + to.string(), errno);
+  }
+  std::vector<char> block(1 << 20);
+  for (;;) {
+    const ssize_t count = ::read(source.get(), block.data(), block.size());
+    if (count == 0) {
+      return {};
+    }
+    if (count > 0) {
+      RETURN_IF_ERROR(write_all(target.get(), {block.data(), static_cast<std::size_t>(count)}, to.string()));
+    } else if (errno != EINTR) {
+      return Status::io_error("read " + from.string(), errno);
+    }
+  }
+}
+
 namespace {
 
 // readdir's order differs between runs; the sequence of storage calls must not.
@@ -53,6 +73,20 @@ Status sync_tree(const fs::path& directory) {
     }
   }
   return sync_directory(directory);
+}
+
+Status copy_directory(const fs::path& from, const fs::path& to) {
+  std::vector<fs::path> entries;
+  RETURN_IF_ERROR(list_sorted(from, &entries));
+  std::error_code error;
+  if (!fs::create_directory(to, error)) {
+    return Status::io_error("create " + to.string(), error ? error.value() : EEXIST);
+  }
+  for (const fs::path& entry : entries) {
+    const bool is_directory = fs::is_directory(fs::symlink_status(entry, error));
+    RETURN_IF_ERROR((is_directory ? copy_directory : copy_file)(entry, to / entry.filename()));
+  }
+  return {};
 }
 
 Status remove_tree(const fs::path& directory) {

@@ -414,6 +414,25 @@ TEST_CASE("a tree is removed with all that is in it and links are not followed")
   CHECK(remove_tree(temporary.path() / "beside" / "kept" / "below a file").ok());
 }
 
+TEST_CASE("a copy of a directory has all that is in it, and never goes into one that exists") {
+  const TempDir temporary = test_directory();
+  const fs::path from = temporary.path() / "from";
+  const fs::path to = temporary.path() / "to";
+  const std::string large(3 << 20, 'x');
+  fs::create_directories(from / "inner");
+  replace_file(from / "large", large);
+  replace_file(from / "inner" / "empty", "");
+  REQUIRE(copy_directory(from, to).ok());
+  std::string bytes;
+  REQUIRE(read_file(to / "large", &bytes).ok());
+  CHECK(bytes == large);
+  REQUIRE(read_file(to / "inner" / "empty", &bytes).ok());
+  CHECK(bytes == "");
+  CHECK_FALSE(copy_directory(from, to).ok());
+  CHECK_FALSE(copy_directory(temporary.path() / "missing", temporary.path() / "other").ok());
+  CHECK_FALSE(fs::exists(temporary.path() / "other"));
+}
+
 TEST_CASE("a batch knows how many bytes of keys and values are in it") {
   WriteBatch batch;
   CHECK(batch.payload_bytes() == 0);

@@ -81,9 +81,7 @@ Status clone_file(const fs::path& from, const fs::path& to) {
   if (::ioctl(target.get(), FICLONE, source.get()) == 0) {
     return {};  // the file system shares the blocks
   }
-  std::error_code error;
-  fs::copy_file(from, to, fs::copy_options::overwrite_existing, error);
-  return error ? Status::io_error("copy " + from.string() + " to " + to.string(), error.value()) : Status();
+  return engines::copy_file(from, to);
 }
 
 bool same_file_system(const fs::path& a, const fs::path& b) {

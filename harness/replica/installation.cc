@@ -266,11 +266,7 @@ Status Installation::recover_without_engine() {
 Status Installation::copy_into_place(std::string_view from) {
   const fs::path placing = place(kPlacing);
   RETURN_IF_ERROR(engines::remove_tree(placing));
-  std::error_code error;
-  fs::copy(place(from), placing, fs::copy_options::recursive, error);
-  if (error) {
-    return Status::io_error("copy " + place(from).string(), error.value());
-  }
+  RETURN_IF_ERROR(engines::copy_directory(place(from), placing));
   RETURN_IF_ERROR(engines::sync_tree(placing));
   RETURN_IF_ERROR(sync_names());
   RETURN_IF_ERROR(move_to(placing, place(kEngine)));

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engines/directory.h"
+#include "engines/marker.h"
 #include "engines/registry.h"
 #include "harness/base/check.h"
 #include "harness/base/hash.h"
@@ -117,7 +118,8 @@ class Scene {
     options.directory = directory;
     options.sync_disk = false;
     options.keep_payloads = true;
-    for (const std::string& engine : {from_, to_}) {
+    for (const std::string& engine :
+         {to_, from_}) {  // both: the child that prepares the scene opens the sender's
       const engines::EngineConfig& config = *engines::find_engine_config(engine);
       for (const engines::FileClass& file_class : config.file_classes) {
         options.rules.push_back({file_class.name, "*engine*/" + file_class.pattern, file_class.bytes_end,
@@ -275,30 +277,44 @@ struct Life {
   }
 };
 
-// A new engine is built by hundreds of calls that are alike: nothing leads to it yet. Under a sanitizer,
-// where a child is slow, one in so many of them is tried; of the others, which put it into place, each one.
-#ifdef __SANITIZE_ADDRESS__
-inline constexpr std::uint64_t kBuildingStride = 9;
-#else
-inline constexpr std::uint64_t kBuildingStride = 1;
-#endif
+// The numbers of the storage calls to die at. Most of a life is hundreds of calls inside the engine's own
+// files, which lead to nothing until the engine is put into place: of these one in kEngineCallsPart is taken,
+// and of all others each one.
+inline constexpr std::uint64_t kEngineCallsPart = 8;
 
-inline bool is_complete(const fs::path& engine) { return fs::exists(engine / kInstallationFile); }
+inline std::vector<std::uint64_t> calls_to_die_at(const Scene& scene, const Life& life, bool only_writes) {
+  const fs::path directory = scene.fresh(life.base);
+  const tap::TappedRun run = scene.run(directory, {}, [&] { return life(scene, directory); });
+  must(run.status() == 0);
+  std::vector<std::uint64_t> numbers;
+  std::uint64_t number = 0;
+  std::uint64_t inside = 0;
+  for (const tap::TraceRecord& record : run.trace.records) {
+    if (record.informational || (only_writes && record.call != tap::StorageCall::write)) {
+      continue;
+    }
+    ++number;
+    const fs::path path = record.path;
+    const bool is_ours = path.filename() == engines::kMarkerFile || path.stem() == kInstallationFile;
+    const bool is_inside = path.has_parent_path() && path.string().starts_with("engine") && !is_ours;
+    if (!is_inside || inside++ % kEngineCallsPart == 0) {
+      numbers.push_back(number);
+    }
+  }
+  numbers.push_back(number + 1);  // it is not killed
+  return numbers;
+}
 
-// Kills the child at the n-th call of a kind, for every n but for kBuildingStride, until
-// look(directory, killed, where) is false or the child was not killed.
+// Kills the child at these calls, until look(directory, killed, where) is false or the child was not killed.
 template <typename Look>
 void kill_at_each(const Scene& scene, const Life& life, const std::string& action, const std::string& site,
                   const Look& look) {
-  std::uint64_t step = 1;
-  for (std::uint64_t n = 1;; n += step) {
+  for (const std::uint64_t n : calls_to_die_at(scene, life, site == "any.write")) {
     const fs::path directory = scene.fresh(life.base);
     const std::string fault = fmt::format("{}@{}#{}", action, site, n);
     const tap::TappedRun run =
         scene.run(directory, {tap::fault(fault)}, [&] { return life(scene, directory); });
     must(run.killed() || run.status() == 0);
-    const bool building = run.killed() && run.end.killed_call->path.starts_with("engine.installing/");
-    step = building && !is_complete(directory / "engine.installing") ? kBuildingStride : 1;
     const std::string where =
         run.killed() ? fault + ": " + tap::describe(run.end.killed_call.value()) : "no kill";
     if (!look(directory, run.killed(), where) || !run.killed()) {
@@ -364,12 +380,15 @@ inline Tally cut_power(const Scene& scene, const std::string& profile, std::size
   disk::Imager imager(*history, scene.path(life.base));
   disk::Explorer explorer(order, &imager, Rng(7));
   Tally tally;
-  while (tally.judged.size() < images_max && tally.failures.size() < failures_max) {
+  // There may be fewer that differ.
+  for (std::size_t tries = 0;
+       tries < 4 * images_max && tally.judged.size() < images_max && tally.failures.size() < failures_max;
+       ++tries) {
     const std::optional<disk::Candidate> candidate = explorer.next();
     if (!candidate) {
       break;
     }
-    if (candidate->spec.cut < begin) {
+    if (candidate->spec.cut < begin || !tally.judged.insert(candidate->hash).second) {
       continue;
     }
     const fs::path image = scene.path("image");
@@ -377,7 +396,6 @@ inline Tally cut_power(const Scene& scene, const std::string& profile, std::size
     fs::create_directory(image);
     imager.materialize(candidate->spec, image);
     const bool installed = !life.recovers && candidate->spec.cut == history->records().size();
-    tally.judged.insert(candidate->hash);
     tally.add(scene.judge(image), installed,
               candidate->description + ": " + disk::to_string(candidate->spec));
   }

@@ -3,7 +3,7 @@
 // fault it is not.
 #include <string>
 
-#include "harness/replica/installation_scene_for_test.h"
+#include "harness/replica/crash_tests/installation_scene_for_test.h"
 
 #include "harness/base/test.h"
 
@@ -34,29 +34,20 @@ Scene rocksdb_keys(Protocol protocol) { return {"lmdb", "rocksdb-wal", protocol}
 void check_kills_inside(const Scene& scene) {
   const Tally tally = kill_everywhere(scene, "kill-inside~1s", "any.write");
   CHECK(tally.failures == std::vector<std::string>());
-  CHECK(tally.old_state > 3);
+  CHECK(tally.old_state > 1);
 }
 
 }  // namespace
+
+// Before a call or after the one before it, a death leaves the same; both are tried, each on half of the
+// scenes.
 
 TEST_CASE("killed before any storage call an installation of files leaves LMDB old or new") {
   check_survived(kill_everywhere(lmdb_files(Protocol::sidecar), "kill-before", "any.any"));
 }
 
-TEST_CASE("killed after any storage call an installation of files leaves LMDB old or new") {
-  check_survived(kill_everywhere(lmdb_files(Protocol::in_batch), "kill-after", "any.any"));
-}
-
-TEST_CASE("killed before any storage call an installation of keys and values leaves LMDB old or new") {
-  check_survived(kill_everywhere(lmdb_keys(Protocol::in_batch), "kill-before", "any.any"));
-}
-
 TEST_CASE("killed after any storage call an installation of keys and values leaves LMDB old or new") {
   check_survived(kill_everywhere(lmdb_keys(Protocol::sidecar), "kill-after", "any.any"));
-}
-
-TEST_CASE("killed before any storage call an installation of files leaves RocksDB old or new") {
-  check_survived(kill_everywhere(rocksdb_files(Protocol::sidecar), "kill-before", "any.any"));
 }
 
 TEST_CASE("killed after any storage call an installation of files leaves RocksDB old or new") {
@@ -65,10 +56,6 @@ TEST_CASE("killed after any storage call an installation of files leaves RocksDB
 
 TEST_CASE("killed before any storage call an installation of keys and values leaves RocksDB old or new") {
   check_survived(kill_everywhere(rocksdb_keys(Protocol::in_batch), "kill-before", "any.any"));
-}
-
-TEST_CASE("killed after any storage call an installation of keys and values leaves RocksDB old or new") {
-  check_survived(kill_everywhere(rocksdb_keys(Protocol::sidecar), "kill-after", "any.any"));
 }
 
 TEST_CASE("killed inside any write an installation of files leaves the old state or the new one") {
@@ -82,24 +69,24 @@ TEST_CASE("killed inside any write an installation of keys and values leaves the
 }
 
 TEST_CASE("a power cut during an installation of files leaves LMDB old or new") {
-  check_survived(cut_power(lmdb_files(Protocol::sidecar), "strict", 400));
+  check_survived(cut_power(lmdb_files(Protocol::sidecar), "strict", 150));
 }
 
 TEST_CASE("a power cut during an installation of files leaves RocksDB old or new") {
-  check_survived(cut_power(rocksdb_files(Protocol::sidecar), "strict", 400));
+  check_survived(cut_power(rocksdb_files(Protocol::sidecar), "strict", 150));
 }
 
 TEST_CASE("a power cut during an installation of keys and values leaves LMDB old or new") {
-  check_survived(cut_power(lmdb_keys(Protocol::sidecar), "strict", 400));
+  check_survived(cut_power(lmdb_keys(Protocol::sidecar), "strict", 150));
 }
 
 TEST_CASE("a power cut during an installation of keys and values leaves RocksDB old or new") {
-  check_survived(cut_power(rocksdb_keys(Protocol::in_batch), "strict", 400));
+  check_survived(cut_power(rocksdb_keys(Protocol::in_batch), "strict", 150));
 }
 
 TEST_CASE(
     "a power cut on a file system that reorders directory operations leaves the old state or the new one") {
-  check_survived(cut_power(lmdb_files(Protocol::in_batch), "btrfs", 400));
+  check_survived(cut_power(lmdb_files(Protocol::in_batch), "btrfs", 150));
 }
 
 TEST_CASE("a recovery of an installation can be killed and cut off from power in its turn") {
@@ -114,11 +101,11 @@ TEST_CASE("a recovery of an installation can be killed and cut off from power in
     const Life life{.base = base, .recovers = true};
     for (const Tally& tally :
          {kill_everywhere(scene, "kill-before", "any.any", life),
-          kill_everywhere(scene, "kill-after", "any.any", life), cut_power(scene, "strict", 150, life)}) {
+          kill_everywhere(scene, "kill-after", "any.any", life), cut_power(scene, "strict", 60, life)}) {
       CAPTURE(base, tally.old_state, tally.new_state, tally.failures);
       CHECK(tally.failures.empty());
       CHECK((base == "only-replaced" ? tally.new_state : tally.old_state) == 0);
-      CHECK(tally.old_state + tally.new_state > 10);
+      CHECK(tally.old_state + tally.new_state > 7);
     }
   }
 }
