@@ -57,13 +57,6 @@ void damage(StreamFault fault, std::uint32_t permille, std::string* bytes) {
   }
 }
 
-Message message_of(MessageKind kind, std::string bytes = {}) {
-  Message message;
-  message.kind = kind;
-  message.bytes = std::move(bytes);
-  return message;
-}
-
 }  // namespace
 
 Group::Group(const GroupOptions& options, StopSignal* stop)

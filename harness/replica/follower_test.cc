@@ -80,13 +80,6 @@ class Followed {
   int answers_ = 0;
 };
 
-Message of(MessageKind kind, std::string bytes = {}) {
-  Message message;
-  message.kind = kind;
-  message.bytes = std::move(bytes);
-  return message;
-}
-
 }  // namespace
 
 TEST_CASE("a follower takes entries in order, twice and late, and applies what is committed") {
@@ -130,25 +123,25 @@ TEST_CASE("a follower refuses a gap and entries of another term, and stays as it
 
 TEST_CASE("a follower refuses pieces of a snapshot that nobody began, and one that is cut off") {
   Followed followed("lmdb");
-  CHECK(followed.ask(of(MessageKind::feed_snapshot, "x")).refused());
-  CHECK(followed.ask(of(MessageKind::end_snapshot)).refused());
-  CHECK(followed.ask(of(MessageKind::read_snapshot)).refused());
+  CHECK(followed.ask(message_of(MessageKind::feed_snapshot, "x")).refused());
+  CHECK(followed.ask(message_of(MessageKind::end_snapshot)).refused());
+  CHECK(followed.ask(message_of(MessageKind::read_snapshot)).refused());
   const std::uint64_t base = followed.preloaded();
-  const Message made = followed.ask(of(MessageKind::make_snapshot, "lmdb"));
+  const Message made = followed.ask(message_of(MessageKind::make_snapshot, "lmdb"));
   CHECK(made.index == base);
   std::string bytes;
   for (;;) {
-    const Message piece = followed.ask(of(MessageKind::read_snapshot));
+    const Message piece = followed.ask(message_of(MessageKind::read_snapshot));
     if (piece.bytes.empty()) {
       break;
     }
     bytes += piece.bytes;
   }
-  CHECK_FALSE(followed.ask(of(MessageKind::begin_snapshot)).refused());
+  CHECK_FALSE(followed.ask(message_of(MessageKind::begin_snapshot)).refused());
   // Its own snapshot is not newer than what it has: refused by the header.
-  CHECK(followed.ask(of(MessageKind::feed_snapshot, bytes.substr(0, wire::kPieceBytes))).refused());
-  CHECK(followed.ask(of(MessageKind::end_snapshot)).refused());
-  CHECK_FALSE(followed.ask(of(MessageKind::observe)).refused());
+  CHECK(followed.ask(message_of(MessageKind::feed_snapshot, bytes.substr(0, wire::kPieceBytes))).refused());
+  CHECK(followed.ask(message_of(MessageKind::end_snapshot)).refused());
+  CHECK_FALSE(followed.ask(message_of(MessageKind::observe)).refused());
   CHECK(followed.end().ok());
 }
 

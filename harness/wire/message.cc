@@ -1,6 +1,7 @@
 #include "harness/wire/message.h"
 
 #include <array>
+#include <utility>
 
 #include "harness/base/coding.h"
 
@@ -12,6 +13,13 @@ std::string_view to_string(MessageKind kind) {
       "feed-snapshot", "end-snapshot", "observe",       "answer"};
   const auto number = static_cast<std::size_t>(kind);
   return number < kNames.size() ? kNames.at(number) : "unknown";
+}
+
+Message message_of(MessageKind kind, std::string bytes) {
+  Message message;
+  message.kind = kind;
+  message.bytes = std::move(bytes);
+  return message;
 }
 
 std::string encode(const Message& message) {

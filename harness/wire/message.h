@@ -65,6 +65,9 @@ struct Message {
   bool operator==(const Message&) const = default;
 };
 
+// A message that carries no entries.
+Message message_of(MessageKind kind, std::string bytes = {});
+
 std::string encode(const Message& message);
 // corruption when the bytes are no message; *message is then undefined.
 Status decode(std::string_view bytes, Message* message);

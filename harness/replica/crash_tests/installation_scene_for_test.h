@@ -118,8 +118,8 @@ class Scene {
     options.directory = directory;
     options.sync_disk = false;
     options.keep_payloads = true;
-    for (const std::string& engine :
-         {to_, from_}) {  // both: the child that prepares the scene opens the sender's
+    // Both engines: the child that prepares the scene opens the sender's too.
+    for (const std::string& engine : {to_, from_}) {
       const engines::EngineConfig& config = *engines::find_engine_config(engine);
       for (const engines::FileClass& file_class : config.file_classes) {
         options.rules.push_back({file_class.name, "*engine*/" + file_class.pattern, file_class.bytes_end,
