@@ -98,11 +98,12 @@ CrashPoint draw_point(const std::vector<Step>& steps, const Rng& stream) {
   return point;
 }
 
+// A group of entries that fills several pages before it is synced.
+constexpr std::uint32_t kLongSyncGroup = 64;
+
 // A death that leaves entries in the log that were never acknowledged: far into a long group, before its
 // sync. Without them the next recovery has no suffix to discard, and a re-crash planned for that would be
 // missed.
-constexpr std::uint32_t kLongSyncGroup = 64;
-
 CrashPoint draw_tail_crash(const Rng& stream) {
   CrashPoint point;
   point.step = Step::after_log_append;
@@ -148,6 +149,8 @@ tap::StorageFault draw_call(const Rng& stream, std::uint64_t calls_max) {
   return fault;
 }
 
+constexpr std::uint64_t kLostSyncsMax = 24;
+
 tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
   using tap::FaultAction;
   using tap::StorageCall;
@@ -190,6 +193,8 @@ tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
   }
   if (fault.action == FaultAction::lost_sync) {
     fault.site.times = 1;
+    // Long groups, and so few syncs: see plan_cycle().
+    fault.site.occurrence = stream.fork("occurrence").log_between(1, kLostSyncsMax);
   }
   if (fault.action == FaultAction::full) {
     fault.site = {};
@@ -346,7 +351,10 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
   }
   plan.schedule =
       draw_schedule(plan.kind == CrashKind::step ? &plan.point : nullptr, stream.fork("schedule"));
-  if (needs_tail) {
+  // A page that is written again after the sync that lost it is whole again. Only a group that fills pages
+  // leaves some behind that nothing writes again.
+  const bool loses_pages = plan.error && plan.error->action == tap::FaultAction::lost_sync;
+  if (needs_tail || loses_pages) {
     plan.schedule.sync_group_max = kLongSyncGroup;
   }
   plan.cut_suffix = needs_tail || stream.fork("cut").chance(1, 2);
