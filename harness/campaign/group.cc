@@ -280,8 +280,10 @@ bool Group::settle() {
       return false;
     }
   }
+  leader_.propose(plan_.uncommitted, cycle_ + 2);
+  tally_.entries += plan_.uncommitted;
   // Who sends a snapshot has applied everything by then, or has entries that it has not applied.
-  const bool senders_first = network_.chance(1, 2);
+  const bool senders_first = plan_.uncommitted == 0 && network_.chance(1, 2);
   std::vector<std::size_t> order;
   for (const bool behind : {!senders_first, senders_first}) {
     for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -371,6 +373,16 @@ Group::Stream Group::take_snapshot(GroupMember& from, const GroupMember& to) {
   }
 }
 
+// Gives the sender entries that it must not apply yet: its log goes on behind the state that it sends. But for
+// the first try it applies those before, so that the snapshot reaches where the leader's log begins.
+bool Group::prepare_sender(GroupMember& sender, bool under_fire) {
+  Message message = entries_from(sender.last() + 1, plan_.uncommitted);
+  message.commit = under_fire ? sender.applied() : leader_.last() - plan_.uncommitted;
+  sender.offer(message.index + message.entries.size());
+  ++tally_.messages;
+  return sender.send(message).has_value();
+}
+
 bool Group::transfer(std::size_t from, std::size_t to, bool under_fire) {
   GroupMember& sender = *members_[from];
   GroupMember& receiver = *members_[to];
@@ -391,16 +403,7 @@ bool Group::transfer(std::size_t from, std::size_t to, bool under_fire) {
     return false;
   }
   Stream stream;
-  bool ready = true;
-  if (!under_fire) {
-    Message all =
-        message_of(MessageKind::append);  // so that the snapshot reaches where the leader's log begins
-    all.index = sender.last();
-    all.term = leader_.term_at(all.index);
-    all.commit = leader_.last();
-    ready = sender.send(all).has_value();
-  }
-  if (ready) {
+  if (prepare_sender(sender, under_fire)) {
     stream = take_snapshot(sender, receiver);
   }
   if (sender.failed()) {

@@ -72,6 +72,7 @@ class Group {
   Stream take_snapshot(GroupMember& from, const GroupMember& to);
   bool give_snapshot(const Stream& stream, bool damaged, GroupMember& to);
   bool compare();
+  bool prepare_sender(GroupMember& sender, bool under_fire);
   bool revive(GroupMember& member);
   std::uint64_t committed() const;
   bool failed() const;

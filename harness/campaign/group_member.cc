@@ -22,9 +22,13 @@ std::uint64_t LeaderLog::term_at(std::uint64_t index) const {
 }
 
 void LeaderLog::propose(std::uint64_t entries, std::uint64_t term) {
-  CHECK(term > runs_.back().term);
+  CHECK(term >= runs_.back().term);
   last_ += entries;
-  runs_.push_back({last_, term});
+  if (term == runs_.back().term) {
+    runs_.back().last = last_;
+  } else {
+    runs_.push_back({last_, term});
+  }
 }
 
 void LeaderLog::teach(std::uint64_t last, oracle::Oracle* oracle) const {

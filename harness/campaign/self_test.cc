@@ -24,7 +24,7 @@ struct Job {
   wire::Protocol protocol;
   std::string fault;  // empty: a control
   std::uint64_t seed;
-  bool io = false;  // with I/O errors
+  bool io = false;  // with I/O errors; a fault that needs one gets one in every load
   std::uint64_t kills_max;
   report::FaultResult* found = nullptr;
   ControlResult* control = nullptr;
@@ -126,6 +126,9 @@ void run_job(const Job& job, const SelfTestOptions& options, bool tappable,
              const std::filesystem::path& directory, StopSignal& stop) {
   LaneOptions lane_options{target_of(job, options)};
   lane_options.key.plan.io = job.io;
+  if (job.found != nullptr) {
+    lane_options.key.plan.io_one_in = 1;
+  }
   lane_options.key.plan.call = tappable;
   lane_options.directory = directory;
   lane_options.keep_images = false;

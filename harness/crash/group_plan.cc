@@ -35,12 +35,12 @@ tap::StorageFault draw_transfer_kill(const Rng& stream) {
     std::uint64_t occurrence_min;
     std::uint64_t occurrence_max;
   };
-  static const std::array<Place, 5> kPlaces = {{{std::nullopt, 1, kTransferCallsMax},
-                                                {tap::StorageCall::rename, 3, 8},
-                                                {tap::StorageCall::sync, 1, 24},
-                                                {tap::StorageCall::unlink, 1, 24},
-                                                {tap::StorageCall::create, 1, 12}}};
-  const Place& place = kPlaces.at(stream.fork("place").weighted({3, 8, 2, 2, 1}));
+  static const std::array<Place, 5> kTransfers = {{{std::nullopt, 1, kTransferCallsMax},
+                                                   {tap::StorageCall::rename, 3, 8},
+                                                   {tap::StorageCall::sync, 1, 24},
+                                                   {tap::StorageCall::unlink, 1, 24},
+                                                   {tap::StorageCall::create, 1, 12}}};
+  const Place& place = kTransfers.at(stream.fork("place").weighted({3, 8, 2, 2, 1}));
   if (!place.call) {
     tap::StorageFault fault = draw_kill(stream, kTransferCallsMax);
     fault.site.occurrence = stream.fork("depth").log_between(1, kTransferCallsMax);
@@ -135,7 +135,9 @@ GroupPlan plan_group(const PlanOptions& options, const std::vector<wire::Protoco
   plan.group_max = static_cast<std::uint32_t>(stream.fork("group-max").log_between(1, 24));
   plan.kept = static_cast<std::uint32_t>(stream.fork("kept").chance(1, 2) ? stream.fork("few").below(24)
                                                                           : stream.fork("more").below(200));
-  plan.stream = static_cast<StreamFault>(stream.fork("stream").weighted({4, 2, 2, 1, 1}));
+  plan.uncommitted = static_cast<std::uint32_t>(
+      stream.fork("uncommitted").chance(1, 2) ? stream.fork("held").between(1, 12) : 0);
+  plan.stream = static_cast<StreamFault>(stream.fork("stream").weighted({6, 2, 2, 1, 1}));
   plan.stream_permille = static_cast<std::uint32_t>(stream.fork("stream-place").below(1000));
   for (std::size_t member = 0; member < members.size(); ++member) {
     const std::uint64_t lane = group * members.size() + member;
@@ -171,6 +173,9 @@ std::string to_string(const MemberPlan& plan) {
 std::string to_string(const GroupPlan& plan) {
   std::string text = fmt::format("cycle={} entries={} group={} kept={} stream={}", plan.cycle, plan.entries,
                                  plan.group_max, plan.kept, to_string(plan.stream));
+  if (plan.uncommitted > 0) {
+    text += fmt::format(" uncommitted={}", plan.uncommitted);
+  }
   if (plan.stream != StreamFault::none) {
     text += fmt::format("@{}/1000", plan.stream_permille);
   }

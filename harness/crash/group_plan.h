@@ -45,6 +45,8 @@ struct GroupPlan {
   std::uint32_t entries = 0;    // that the leader proposes
   std::uint32_t group_max = 1;  // entries in a message, drawn in [1, max]
   std::uint32_t kept = 0;       // entries that the leader's log keeps: who lacks more needs a snapshot
+  // Entries that the leader proposes after the load, and that who sends a snapshot has and has not applied.
+  std::uint32_t uncommitted = 0;
   StreamFault stream = StreamFault::none;  // what happens to the first snapshot
   std::uint32_t stream_permille = 0;       // where in it
   std::vector<MemberPlan> members;

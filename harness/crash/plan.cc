@@ -212,7 +212,7 @@ std::uint64_t draw_steer(const Rng& stream) { return stream.fork("steer").next()
 
 Recrash draw_recrash(const PlanOptions& options, const Rng& stream) {
   Recrash recrash;
-  if (options.io && stream.fork("io").chance(1, 3)) {
+  if (options.io && stream.fork("io").chance(1, options.io_one_in)) {
     recrash.call = draw_error(stream.fork("error"), kRecoveryCallsMax);
     return recrash;
   }
@@ -346,7 +346,7 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
       plan.steer = draw_steer(stream.fork("call"));
       break;
   }
-  if (options.io && stream.fork("io").chance(1, 3)) {
+  if (options.io && stream.fork("io").chance(1, options.io_one_in)) {
     plan.error = draw_error(stream.fork("error"), kLoadCallsMax / 4);
   }
   plan.schedule =

@@ -74,8 +74,9 @@ inline constexpr std::size_t kRecrashesMax = 3;
 struct PlanOptions {
   bool timer = true;
   bool step = true;
-  bool call = true;  // REQUIRES: timer, step or call
-  bool io = false;   // I/O errors and full disks besides
+  bool call = true;             // REQUIRES: timer, step or call
+  bool io = false;              // I/O errors and full disks besides
+  std::uint32_t io_one_in = 3;  // io: loads, and deaths during recovery, that suffer one
   bool recrash = true;
   bool free_running = true;  // false: every cycle has scheduled maintenance
   bool scheduled = true;     // REQUIRES: free_running or scheduled

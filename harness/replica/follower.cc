@@ -144,6 +144,11 @@ Status Follower::apply(std::uint64_t commit) {
     const auto size =
         std::min<std::uint64_t>(end - applied, groups_.between(1, order_.schedule.apply_group_max));
     RETURN_IF_ERROR(replica_.apply_pending(size));
+    if (replica_.applied().index == applied) {
+      return Status::corruption(
+          fmt::format("entry {} is to be applied next, and the log holds entries {} to {}", applied + 1,
+                      replica_.log().first_index(), replica_.log().last_index()));
+    }
     RETURN_IF_ERROR(chores_.run(applied, applied + size, taken_));
   }
 }
