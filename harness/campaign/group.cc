@@ -373,8 +373,8 @@ Group::Stream Group::take_snapshot(GroupMember& from, const GroupMember& to) {
   }
 }
 
-// Gives the sender entries that it must not apply yet: its log goes on behind the state that it sends. But for
-// the first try it applies those before, so that the snapshot reaches where the leader's log begins.
+// Gives the sender entries that it must not apply yet: its log goes on behind the state that it sends. But
+// for the first try it applies those before, so that the snapshot reaches where the leader's log begins.
 bool Group::prepare_sender(GroupMember& sender, bool under_fire) {
   Message message = entries_from(sender.last() + 1, plan_.uncommitted);
   message.commit = under_fire ? sender.applied() : leader_.last() - plan_.uncommitted;

@@ -1,5 +1,7 @@
 #include "harness/replica/follower.h"
 
+#include <fmt/format.h>
+
 #include <thread>
 #include <vector>
 
@@ -18,11 +20,12 @@ namespace {
 // A follower on a thread of its own, and the leader's end of its socket.
 class Followed {
  public:
-  explicit Followed(const std::string& engine)
+  explicit Followed(const std::string& engine, const std::string& fault = "")
       : rig_(engine, wire::Protocol::sidecar),
         observations_(1 << 24),
         writer_(observations_.data(), observations_.size()),
         observer_(writer_, rig_.recorder) {
+    rig_.order.fault = fault;
     rig_.create();
     rig_.recover();
     auto [ours, theirs] = wire::Channel::make_pair();
@@ -80,6 +83,18 @@ class Followed {
   int answers_ = 0;
 };
 
+// All that is left of the snapshot that it makes.
+std::string read_snapshot(Followed& sender) {
+  std::string bytes;
+  for (;;) {
+    const Message piece = sender.ask(message_of(MessageKind::read_snapshot));
+    if (piece.bytes.empty()) {
+      return bytes;
+    }
+    bytes += piece.bytes;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a follower takes entries in order, twice and late, and applies what is committed") {
@@ -129,20 +144,40 @@ TEST_CASE("a follower refuses pieces of a snapshot that nobody began, and one th
   const std::uint64_t base = followed.preloaded();
   const Message made = followed.ask(message_of(MessageKind::make_snapshot, "lmdb"));
   CHECK(made.index == base);
-  std::string bytes;
-  for (;;) {
-    const Message piece = followed.ask(message_of(MessageKind::read_snapshot));
-    if (piece.bytes.empty()) {
-      break;
-    }
-    bytes += piece.bytes;
-  }
+  const std::string bytes = read_snapshot(followed);
   CHECK_FALSE(followed.ask(message_of(MessageKind::begin_snapshot)).refused());
   // Its own snapshot is not newer than what it has: refused by the header.
   CHECK(followed.ask(message_of(MessageKind::feed_snapshot, bytes.substr(0, wire::kPieceBytes))).refused());
   CHECK(followed.ask(message_of(MessageKind::end_snapshot)).refused());
   CHECK_FALSE(followed.ask(message_of(MessageKind::observe)).refused());
   CHECK(followed.end().ok());
+}
+
+TEST_CASE("planted: a follower whose log lacks the entry that comes next ends with an error") {
+  const std::string fault = "snapshot-of-unflushed-state";
+  Followed sender("lmdb", fault);
+  const std::uint64_t base = sender.preloaded();
+  Message entries = sender.entries(base, 5, 9, 1);
+  entries.commit = base + 2;
+  REQUIRE_FALSE(sender.ask(entries).refused());
+  REQUIRE(sender.ask(message_of(MessageKind::make_snapshot, "lmdb")).index == base + 5);
+  const std::string bytes = read_snapshot(sender);
+  Followed receiver("lmdb", fault);
+  receiver.ask(message_of(MessageKind::begin_snapshot));
+  for (std::size_t at = 0; at < bytes.size(); at += wire::kPieceBytes) {
+    receiver.ask(message_of(MessageKind::feed_snapshot, bytes.substr(at, wire::kPieceBytes)));
+  }
+  const Message installed = receiver.ask(message_of(MessageKind::end_snapshot));
+  REQUIRE_FALSE(installed.refused());
+  REQUIRE(installed.index == base + 5);
+  REQUIRE(installed.commit == base + 2);
+  Message more = receiver.entries(base + 5, 0, 9, 9);
+  more.commit = base + 5;
+  receiver.tell(wire::encode(more));
+  const Status ended = receiver.end();
+  CHECK(ended.code() == StatusCode::corruption);
+  CHECK(ended.message().find(fmt::format("entry {} is to be applied next", base + 3)) != std::string::npos);
+  CHECK(sender.end().ok());
 }
 
 TEST_CASE("a follower ends well when its leader hangs up and with an error when that sends no message") {
