@@ -105,7 +105,8 @@ void run_group_job(const Job& job, const SelfTestOptions& options, bool tappable
   group_options.keep_images = false;
   Group group(group_options, &stop);
   report::FaultResult& row = *job.found;
-  while (row.kills < job.kills_max && !row.found && !stop.requested()) {
+  const std::uint64_t kills_max = job.kills_max * job.replicas.size();  // each of them dies in a cycle
+  while (row.kills < kills_max && !row.found && !stop.requested()) {
     group.run_cycle();
     for (const auto& member : group.members()) {
       for (const report::CycleEvent& event : member->take_events()) {

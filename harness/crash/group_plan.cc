@@ -137,7 +137,7 @@ GroupPlan plan_group(const PlanOptions& options, const std::vector<wire::Protoco
                                                                           : stream.fork("more").below(200));
   plan.uncommitted = static_cast<std::uint32_t>(
       stream.fork("uncommitted").chance(1, 2) ? stream.fork("held").between(1, 12) : 0);
-  plan.stream = static_cast<StreamFault>(stream.fork("stream").weighted({6, 2, 2, 1, 1}));
+  plan.stream = static_cast<StreamFault>(stream.fork("stream").weighted({5, 2, 4, 1, 1}));
   plan.stream_permille = static_cast<std::uint32_t>(stream.fork("stream-place").below(1000));
   for (std::size_t member = 0; member < members.size(); ++member) {
     const std::uint64_t lane = group * members.size() + member;
