@@ -169,16 +169,21 @@ Message Group::entries_from(std::uint64_t index, std::uint64_t count) const {
   return message;
 }
 
+std::optional<Message> Group::deliver(GroupMember& member, const Message& entries,
+                                      std::optional<std::uint32_t> timer_us) {
+  member.offer(entries.index + entries.entries.size());
+  ++tally_.messages;
+  return member.send(entries, timer_us);
+}
+
 bool Group::send_entries(std::size_t number, const Message& given) {
   GroupMember& member = *members_[number];
   Message message = given;
   message.commit = committed();
-  member.offer(message.index + message.entries.size());
   const MemberPlan& plan = plan_.members[number];
   const bool timed = plan.cycle.kind == crash::CrashKind::timer;
-  ++tally_.messages;
   const bool now = timed && ++messages_[number] == plan.kill_at_message;
-  const auto answer = member.send(message, now ? std::optional(plan.cycle.timer_us) : std::nullopt);
+  const auto answer = deliver(member, message, now ? std::optional(plan.cycle.timer_us) : std::nullopt);
   if (answer && answer->refused()) {
     if (message.index > answer->index) {
       ++tally_.gaps_refused;
@@ -280,7 +285,7 @@ bool Group::settle() {
       return false;
     }
   }
-  leader_.propose(plan_.uncommitted, cycle_ + 2);
+  leader_.propose(plan_.uncommitted, cycle_ + 2);  // more in the term of the load
   tally_.entries += plan_.uncommitted;
   // Who sends a snapshot has applied everything by then, or has entries that it has not applied.
   const bool senders_first = plan_.uncommitted == 0 && network_.chance(1, 2);
@@ -322,9 +327,7 @@ bool Group::catch_up(std::size_t number) {
     }
     Message message = entries_from(member.last() + 1, plan_.group_max);
     message.commit = leader_.last();
-    member.offer(message.index + message.entries.size());
-    ++tally_.messages;
-    const auto answer = member.send(message);
+    const auto answer = deliver(member, message);
     if (member.failed()) {
       return false;
     }
@@ -378,9 +381,7 @@ Group::Stream Group::take_snapshot(GroupMember& from, const GroupMember& to) {
 bool Group::prepare_sender(GroupMember& sender, bool under_fire) {
   Message message = entries_from(sender.last() + 1, plan_.uncommitted);
   message.commit = under_fire ? sender.applied() : leader_.last() - plan_.uncommitted;
-  sender.offer(message.index + message.entries.size());
-  ++tally_.messages;
-  return sender.send(message).has_value();
+  return deliver(sender, message).has_value();
 }
 
 bool Group::transfer(std::size_t from, std::size_t to, bool under_fire) {

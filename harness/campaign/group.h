@@ -61,6 +61,8 @@ class Group {
   bool load();
   // Sends a replica what comes next; false when it died.
   bool send_next(std::size_t member);
+  std::optional<wire::Message> deliver(GroupMember& member, const wire::Message& entries,
+                                       std::optional<std::uint32_t> timer_us = {});
   bool send_entries(std::size_t member, const wire::Message& message);
   wire::Message entries_from(std::uint64_t index, std::uint64_t count) const;
   void drop_begin();

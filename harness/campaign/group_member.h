@@ -25,6 +25,7 @@ class LeaderLog {
   std::uint64_t first() const { return first_; }  // of those that can still be sent
   std::uint64_t last() const { return last_; }
   std::uint64_t term_at(std::uint64_t index) const;
+  // REQUIRES: a term that is not below that of the last entry.
   void propose(std::uint64_t entries, std::uint64_t term);
   void truncate(std::uint64_t first) { first_ = std::max(first_, first); }
   // Tells an oracle who proposed the entries up to `last`.

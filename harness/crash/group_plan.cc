@@ -173,11 +173,11 @@ std::string to_string(const MemberPlan& plan) {
 std::string to_string(const GroupPlan& plan) {
   std::string text = fmt::format("cycle={} entries={} group={} kept={} stream={}", plan.cycle, plan.entries,
                                  plan.group_max, plan.kept, to_string(plan.stream));
-  if (plan.uncommitted > 0) {
-    text += fmt::format(" uncommitted={}", plan.uncommitted);
-  }
   if (plan.stream != StreamFault::none) {
     text += fmt::format("@{}/1000", plan.stream_permille);
+  }
+  if (plan.uncommitted > 0) {
+    text += fmt::format(" uncommitted={}", plan.uncommitted);
   }
   for (const MemberPlan& member : plan.members) {
     text += " | " + to_string(member);

@@ -180,7 +180,10 @@ tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
   fault.action = kind.action;
   fault.site.call = kind.call;
   fault.error = static_cast<std::uint32_t>(kind.error);
-  fault.site.occurrence = stream.fork("occurrence").log_between(1, calls_max);
+  // A load that loses pages has long groups, and so few syncs: see plan_cycle().
+  fault.site.occurrence =
+      stream.fork("occurrence")
+          .log_between(1, fault.action == FaultAction::lost_sync ? kLostSyncsMax : calls_max);
   if (fault.action == FaultAction::short_count) {
     fault.permille = static_cast<std::uint32_t>(stream.fork("permille").below(1000));
   }
@@ -193,8 +196,6 @@ tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
   }
   if (fault.action == FaultAction::lost_sync) {
     fault.site.times = 1;
-    // Long groups, and so few syncs: see plan_cycle().
-    fault.site.occurrence = stream.fork("occurrence").log_between(1, kLostSyncsMax);
   }
   if (fault.action == FaultAction::full) {
     fault.site = {};
