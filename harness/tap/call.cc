@@ -18,7 +18,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <utility>
 
@@ -32,6 +34,20 @@ using Kind = Call::Kind;
 
 constexpr std::size_t kIovecsMax = 1024;  // the kernel's limit
 constexpr std::size_t kDirectAlignment = 4096;
+
+// libseccomp searches a list and allocates: once for each number.
+std::string_view name_of_system_call(int number) {
+  static std::mutex mutex;
+  static std::map<int, std::string> names;
+  const std::lock_guard lock(mutex);
+  const auto [at, added] = names.try_emplace(number);
+  if (added) {
+    char* name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
+    at->second = name != nullptr ? name : "unknown";
+    std::free(name);  // NOLINT: libseccomp says so
+  }
+  return at->second;  // entries of a map stay where they are
+}
 
 class Reading {
  public:
@@ -47,9 +63,7 @@ class Reading {
   Call read() {
     dispatch();
     if (call_.kind != Kind::ignore) {
-      char* name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number_);
-      call_.record.system_call = name != nullptr ? name : "unknown";
-      std::free(name);  // NOLINT: libseccomp says so
+      call_.record.system_call = name_of_system_call(number_);
     }
     return std::move(call_);
   }

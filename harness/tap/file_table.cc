@@ -11,6 +11,19 @@ namespace chaosgate::tap {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+std::string_view first_for(const std::vector<const FileRule*>& rules, std::uint64_t end) {
+  for (const FileRule* rule : rules) {
+    if (rule->bytes_end == 0 || (end != 0 && end <= rule->bytes_end)) {
+      return rule->file_class;
+    }
+  }
+  return kOtherClass;
+}
+
+}  // namespace
+
 FileTable::FileTable(fs::path directory, std::vector<FileRule> rules) : rules_(std::move(rules)), nodes_(1) {
   struct stat info {};
   if (::stat(directory.c_str(), &info) != 0) {
@@ -81,6 +94,7 @@ InodeId FileTable::add(const struct stat& info, InodeId dir, const std::string& 
 }
 
 void FileTable::bind(InodeId dir, const std::string& name, InodeId inode) {
+  ++names_changed_;
   names_[{dir, name}] = inode;
   nodes_.at(inode).dir = dir;
   nodes_.at(inode).name = name;
@@ -88,28 +102,42 @@ void FileTable::bind(InodeId dir, const std::string& name, InodeId inode) {
 
 void FileTable::unbind(InodeId dir, const std::string& name) { names_.erase({dir, name}); }
 
-std::string FileTable::path(InodeId inode) const {
-  std::string path;
-  for (InodeId at = inode; at != kRootInode && at != 0; at = nodes_.at(at).dir) {
-    path = path.empty() ? nodes_[at].name : nodes_[at].name + "/" + path;
+const std::string& FileTable::path(InodeId inode) const { return described(inode).path; }
+
+// A path and its rules are asked for at every call and change only when something is renamed.
+const FileTable::Node& FileTable::described(InodeId inode) const {
+  const Node& node = nodes_.at(inode);
+  if (node.as_of != names_changed_) {
+    node.path.clear();
+    for (InodeId at = inode; at != kRootInode && at != 0; at = nodes_.at(at).dir) {
+      node.path = node.path.empty() ? nodes_[at].name : nodes_[at].name + "/" + node.path;
+    }
+    node.rules = rules_of(node.path);
+    node.as_of = names_changed_;
   }
-  return path;
+  return node;
+}
+
+std::vector<const FileRule*> FileTable::rules_of(const std::string& path) const {
+  std::vector<const FileRule*> matching;
+  for (const FileRule& rule : rules_) {
+    if (::fnmatch(rule.pattern.c_str(), path.c_str(), 0) == 0) {
+      matching.push_back(&rule);
+      if (rule.bytes_end == 0) {
+        break;
+      }
+    }
+  }
+  return matching;
 }
 
 std::string_view FileTable::file_class(InodeId inode, std::uint64_t end) const {
-  return nodes_.at(inode).directory ? kDirectoryClass : class_of_path(path(inode), end);
+  const Node& node = described(inode);
+  return node.directory ? kDirectoryClass : first_for(node.rules, end);
 }
 
-std::string_view FileTable::class_of_path(const std::string& path, std::uint64_t end) const {
-  for (const FileRule& rule : rules_) {
-    if (rule.bytes_end != 0 && (end == 0 || end > rule.bytes_end)) {
-      continue;
-    }
-    if (::fnmatch(rule.pattern.c_str(), path.c_str(), 0) == 0) {
-      return rule.file_class;
-    }
-  }
-  return kOtherClass;
+std::string_view FileTable::class_of_path(const std::string& path) const {
+  return first_for(rules_of(path), 0);
 }
 
 bool FileTable::is_directory(InodeId inode) const { return nodes_.at(inode).directory; }

@@ -36,6 +36,8 @@ class FileTable {
  public:
   // Numbers everything that is in `directory` now.
   FileTable(std::filesystem::path directory, std::vector<FileRule> rules);
+  FileTable(const FileTable&) = delete;
+  FileTable& operator=(const FileTable&) = delete;
 
   std::vector<BaseEntry> entries() const;
 
@@ -50,10 +52,10 @@ class FileTable {
   void unbind(InodeId dir, const std::string& name);
 
   // Its last name, also when that is gone. Relative to the data directory.
-  std::string path(InodeId inode) const;
+  const std::string& path(InodeId inode) const;
   // `end`: of the write that is asked about; 0 for any other call.
   std::string_view file_class(InodeId inode, std::uint64_t end = 0) const;
-  std::string_view class_of_path(const std::string& path, std::uint64_t end = 0) const;
+  std::string_view class_of_path(const std::string& path) const;
   bool is_directory(InodeId inode) const;
   bool is_informational(std::string_view file_class) const;
 
@@ -63,15 +65,22 @@ class FileTable {
     std::uint64_t size = 0;  // when it was numbered
     InodeId dir = 0;         // of its last name
     std::string name;
+    // What follows from the names, as of `names_changed_`; see described().
+    mutable std::uint64_t as_of = 0;
+    mutable std::string path;
+    mutable std::vector<const FileRule*> rules;  // that match, up to the first that is for all writes
   };
   using Key = std::pair<dev_t, ino_t>;
 
   void scan(const std::filesystem::path& directory, InodeId id);
+  const Node& described(InodeId inode) const;
+  std::vector<const FileRule*> rules_of(const std::string& path) const;
 
   std::vector<FileRule> rules_;
   std::map<Key, InodeId> numbers_;
   std::vector<Node> nodes_;  // by number
   std::map<std::pair<InodeId, std::string>, InodeId> names_;
+  std::uint64_t names_changed_ = 1;  // how often
 };
 
 }  // namespace chaosgate::tap
