@@ -384,15 +384,15 @@ std::vector<std::string> not_tested(const CampaignConfig& config, const std::str
         "not show" +
         why);
   }
+  if (!config.key.plan.io) {
+    list.push_back("I/O errors and full disks" + why);
+  }
   if (!config.kill) {
     list.emplace_back("kills: none were planned, but one of each load that was recorded");
     return list;
   }
   if (!config.key.plan.call) {
     list.push_back("kills at storage calls, before, after and inside each" + why);
-  }
-  if (!config.key.plan.io) {
-    list.push_back("I/O errors and full disks" + why);
   }
   if (work_kind == "tmpfs") {
     list.push_back("a real disk: the work directory was on tmpfs, which a SIGKILL cannot tell from one");

@@ -167,7 +167,6 @@ Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, s
 
 Driven drive_answer(WorkerParent& parent, std::optional<std::uint32_t> timer_us, std::uint32_t hang_ms) {
   Driven driven;
-  const FlightRecorder& recorder = parent.recorder();
   driven.begin_ns = wire::monotonic_ns();
   const std::uint64_t kill_at = timer_us ? driven.begin_ns + *timer_us * kNsPerUs : UINT64_MAX;
   const std::uint64_t hang_at = driven.begin_ns + hang_ms * kNsPerMs;
@@ -177,13 +176,15 @@ Driven drive_answer(WorkerParent& parent, std::optional<std::uint32_t> timer_us,
         ended = true;
         break;
       case WorkerParent::Event::notice:
-        if (recorder.phase == Phase::loading) {
+        // Not by the phase: the notice may be that of the recovery, which was seen to be complete before it
+        // came. A notice without an answer is that, or one of an error, which ends the worker.
+        if (parent.network().has_message()) {
           driven.outcome = Outcome::killed;  // not yet
           driven.ready = true;
           driven.dying_ns = driven.end_ns = wire::monotonic_ns();
           return driven;
         }
-        break;  // an error ends it
+        break;
       case WorkerParent::Event::timeout:
         driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
         ended = true;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "harness/base/check.h"
@@ -145,6 +146,16 @@ crash::CyclePlan PowerLane::draw_plan() const {
   schedule.checkpoint_one_in = static_cast<std::uint32_t>(rates.between(60, 240));
   schedule.entries_max = static_cast<std::uint32_t>(rates.between(20, 80));
   plan.flush_after_replay = stream.fork("flush").chance(1, 2);
+  if (allowed.io && stream.fork("io").chance(1, 2)) {
+    plan.error = crash::draw_error(stream.fork("error"), crash::kErrorCallsMax);
+    if (plan.error->action == tap::FaultAction::lost_sync) {
+      // What becomes of its pages is for disk::Order to say: in the cache, where this load and the recovery
+      // after its kill find them, they are whole.
+      plan.error->action = tap::FaultAction::error;
+      plan.error->site.call = tap::StorageCall::datasync;
+      plan.error->error = EIO;
+    }
+  }
   return plan;
 }
 
@@ -176,6 +187,7 @@ std::optional<PowerLane::Experiment> PowerLane::record() {
   experiment.attempt = 1;
   experiment.belief = lane_->belief_before_recovery();
   ++tally_.loads;
+  tally_.loads_with_errors += event.crash.errors > 0 ? 1 : 0;
   tally_.calls += experiment.trace.records.size();
   return experiment;
 }

@@ -69,8 +69,12 @@ class PowerRun {
     if (tally.in_recovery == 0 && tally.judged >= kImagesForStrength && result_.violations.empty()) {
       result_.inconclusive.emplace_back("no power cut during a recovery was judged");
     }
+    if (config_.key.plan.io && tally.loads_with_errors == 0 && tally.judged >= kImagesForStrength &&
+        result_.violations.empty()) {
+      result_.inconclusive.emplace_back("no load with an I/O error was recorded");
+    }
     for (const auto& [kind, coverage] : tally.cuts) {
-      if (coverage.seen > 0 && coverage.cut == 0 && tally.judged >= kImagesForStrength &&
+      if (coverage.seen >= kCallsForStrength && coverage.cut == 0 && tally.judged >= kImagesForStrength &&
           result_.violations.empty()) {
         result_.inconclusive.push_back(fmt::format("no power cut came right behind a {}", kind));
       }
@@ -86,6 +90,10 @@ class PowerRun {
   };
 
   static constexpr std::uint64_t kImagesForStrength = 300;
+  // One that comes seldom has its images beside it skipped as alike.
+  static constexpr std::uint64_t kCallsForStrength = 20;
+  // An error happens once in a load, so many loads are worth more than many images of one.
+  static constexpr std::uint64_t kImagesPerLoadWithErrors = 80;
 
   // `loads`: at most so many; 0: as many as it takes.
   void run_lane(std::uint64_t number, std::uint64_t images, std::uint64_t loads) {
@@ -95,7 +103,11 @@ class PowerRun {
     PowerOptions options{lane_target(config_, engine_, lane_protocol(config_.protocol, number), number)};
     options.key.workload = config_.power_workload;
     options.profile = config_.profile;
-    options.images_per_load = config_.loads_max > 0 ? UINT64_MAX : options.images_per_load;
+    if (config_.loads_max > 0) {
+      options.images_per_load = UINT64_MAX;
+    } else if (config_.key.plan.io) {
+      options.images_per_load = kImagesPerLoadWithErrors;
+    }
     options.directory = work_ / fmt::format("power-{}", number);
     PowerLane lane(options, &stop_);
     std::uint64_t load = 0;

@@ -77,6 +77,7 @@ oracle::CrashIndexes crash_indexes_at(const wire::EngineDescription& engine,
   };
   for (std::size_t i = 0; i < cut; ++i) {  // each worker counts from 0
     raise(history.records()[i].indexes);
+    crash.after_error = crash.after_error || history.records()[i].injected;
   }
   raise(history.indexes_at(cut));
   return crash;

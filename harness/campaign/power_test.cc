@@ -70,6 +70,21 @@ TEST_CASE("lmdb, the log and both protocols come through power cuts under the st
   }
 }
 
+TEST_CASE("a power cut after a failed sync takes what nothing wrote again") {
+  const TempDir directory = power_directory();
+  PowerOptions options = options_for("lmdb", "", "prefix", directory);
+  options.key.plan.io = true;
+  const report::PowerTally fine = judge(options, 240);
+  CHECK(fine.loads_with_errors > 0);
+  CHECK(fine.findings.empty());
+  options.key.fault = "fsync-gate";
+  options.stop_at_first = true;
+  const report::PowerTally found = judge(options, 2000);
+  REQUIRE_FALSE(found.findings.empty());
+  CHECK(found.findings.front().invariant == "error.honest");
+  CHECK(found.findings.front().promised);
+}
+
 TEST_CASE("the same options give the same images") {
   for (const char* engine : {"lmdb", "rocksdb"}) {
     const TempDir directory = power_directory();

@@ -1,6 +1,8 @@
 #include "harness/campaign/worker_parent.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <functional>
@@ -9,6 +11,7 @@
 #include "harness/base/file.h"
 #include "harness/base/test.h"
 #include "harness/campaign/drive.h"
+#include "harness/wire/message.h"
 #include "workloads/generator.h"
 
 using namespace chaosgate;
@@ -46,8 +49,9 @@ class ParentRig {
   }
 
   // Starts a worker and brings it to the point where it waits to load.
-  Driven recover(const std::string& load_crash = {}) {
+  Driven recover(const std::string& load_crash = {}, bool follow = false) {
     order_.load_crash = load_crash;
+    order_.follow = follow;
     ++order_.term;
     oracle_.begin_term(order_.term);
     crash_.appended = std::max(crash_.appended, parent.recorder().appended.load());
@@ -56,6 +60,14 @@ class ParentRig {
     const Driven driven = drive_recovery(parent, judge, RecoveryEnd::ready, 0, 60'000);
     CHECK(judge.violations().empty());
     return driven;
+  }
+
+  // As if the worker had said so itself, late.
+  void send_notice() const {
+    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, worker(), 0)));
+    const UniqueFd notices(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), wire::kNoticeFd, 0)));
+    const std::uint64_t one = 1;
+    REQUIRE(::write(notices.get(), &one, sizeof one) == sizeof one);
   }
 
   // Never 0, which kill(2) would take for this whole process group.
@@ -130,6 +142,20 @@ TEST_CASE("any other death is reported as what it is, never as a kill", "[thread
     CHECK(driven.outcome == Outcome::died);
     CHECK(driven.detail.find("killed by signal " + std::to_string(signal)) != std::string::npos);
   }
+}
+
+TEST_CASE("a late notice of the recovery is not taken for an answer of a worker that follows", "[threads]") {
+  ParentRig rig;
+  REQUIRE(rig.recover({}, true).ready);
+  rig.parent.go({});
+  rig.send_notice();
+  wire::Message question;
+  question.kind = wire::MessageKind::observe;
+  rig.parent.network().send(wire::encode(question));
+  REQUIRE(drive_answer(rig.parent, std::nullopt, 60'000).ready);
+  CHECK(rig.parent.network().receive(0));
+  rig.send_notice();  // and nobody asks
+  CHECK(drive_answer(rig.parent, std::nullopt, 200).outcome == Outcome::hung);
 }
 
 TEST_CASE("a worker without progress hangs, and is ended", "[threads]") {

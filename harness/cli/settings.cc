@@ -171,13 +171,13 @@ const std::vector<Setting>& declared() {
        },
        [](const CampaignConfig& config) { return campaign::crash_kinds_text(config.key.plan); }},
       {"faults", "KINDS",
-       "what happens: kill, power (cuts), io (I/O errors and full disks besides kills), or several with "
-       "commas",
+       "what happens: kill, power (cuts), io (I/O errors and full disks besides kills or power cuts), or "
+       "several with commas",
        [](CampaignConfig& config, const std::string& text) {
          set_flags("faults", text,
                    {{"kill", &config.kill}, {"io", &config.key.plan.io}, {"power", &config.power}});
-         if (config.key.plan.io && !config.kill) {
-           refuse("faults", text, "kill among them: a load with I/O errors ends by a kill");
+         if (config.key.plan.io && !config.kill && !config.power) {
+           refuse("faults", text, "kill or power among them: a load with I/O errors ends by one of them");
          }
        },
        [](const CampaignConfig& config) {

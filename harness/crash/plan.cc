@@ -8,7 +8,6 @@
 #include <map>
 
 #include "harness/base/check.h"
-#include "harness/base/rng.h"
 
 namespace chaosgate::crash {
 namespace {
@@ -151,60 +150,6 @@ tap::StorageFault draw_call(const Rng& stream, std::uint64_t calls_max) {
 
 constexpr std::uint64_t kLostSyncsMax = 24;
 
-tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
-  using tap::FaultAction;
-  using tap::StorageCall;
-  struct Kind {
-    FaultAction action;
-    std::optional<StorageCall> call;
-    int error;
-    bool may_last;  // a call that is repeated for ever after EINTR would hang, rightly
-  };
-  static const std::vector<Kind> kinds = {
-      {FaultAction::error, StorageCall::write, EIO, true},
-      {FaultAction::error, StorageCall::write, ENOSPC, true},
-      {FaultAction::error, StorageCall::write, EINTR, false},
-      {FaultAction::error, StorageCall::datasync, EIO, true},
-      {FaultAction::error, StorageCall::sync, EIO, true},
-      {FaultAction::error, StorageCall::create, ENOSPC, true},
-      {FaultAction::error, StorageCall::rename, EIO, true},
-      {FaultAction::error, StorageCall::unlink, EIO, true},
-      {FaultAction::short_count, StorageCall::write, 0, false},
-      {FaultAction::lost_sync, StorageCall::datasync, 0, false},
-      {FaultAction::lost_sync, StorageCall::datasync, 0, false},
-      {FaultAction::lost_sync, std::nullopt, 0, false},
-      {FaultAction::full, std::nullopt, 0, true},
-  };
-  const Kind& kind = kinds.at(stream.fork("kind").below(kinds.size()));
-  tap::StorageFault fault;
-  fault.action = kind.action;
-  fault.site.call = kind.call;
-  fault.error = static_cast<std::uint32_t>(kind.error);
-  // A load that loses pages has long groups, and so few syncs: see plan_cycle().
-  fault.site.occurrence =
-      stream.fork("occurrence")
-          .log_between(1, fault.action == FaultAction::lost_sync ? kLostSyncsMax : calls_max);
-  if (fault.action == FaultAction::short_count) {
-    fault.permille = static_cast<std::uint32_t>(stream.fork("permille").below(1000));
-  }
-  if (fault.action == FaultAction::short_count || !kind.may_last) {
-    fault.site.times = stream.fork("times").between(1, 3);
-  } else {
-    Rng times = stream.fork("times");
-    const std::size_t length = times.weighted({5, 2, 2});
-    fault.site.times = length == 0 ? 1 : length == 1 ? times.between(2, 8) : UINT64_MAX;
-  }
-  if (fault.action == FaultAction::lost_sync) {
-    fault.site.times = 1;
-  }
-  if (fault.action == FaultAction::full) {
-    fault.site = {};
-    fault.bytes = stream.fork("bytes").log_between(1, 512 << 10);
-    fault.refusals = stream.fork("refusals").chance(1, 3) ? stream.fork("count").between(1, 8) : UINT64_MAX;
-  }
-  return fault;
-}
-
 // How many storage calls a load, or a recovery, usually makes at most.
 constexpr std::uint64_t kLoadCallsMax = 500;
 constexpr std::uint64_t kRecoveryCallsMax = 60;
@@ -258,6 +203,60 @@ CrashKind draw_kind(const PlanOptions& options, const Rng& stream) {
 }
 
 }  // namespace
+
+tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
+  using tap::FaultAction;
+  using tap::StorageCall;
+  struct Kind {
+    FaultAction action;
+    std::optional<StorageCall> call;
+    int error;
+    bool may_last;  // a call that is repeated for ever after EINTR would hang, rightly
+  };
+  static const std::vector<Kind> kinds = {
+      {FaultAction::error, StorageCall::write, EIO, true},
+      {FaultAction::error, StorageCall::write, ENOSPC, true},
+      {FaultAction::error, StorageCall::write, EINTR, false},
+      {FaultAction::error, StorageCall::datasync, EIO, true},
+      {FaultAction::error, StorageCall::sync, EIO, true},
+      {FaultAction::error, StorageCall::create, ENOSPC, true},
+      {FaultAction::error, StorageCall::rename, EIO, true},
+      {FaultAction::error, StorageCall::unlink, EIO, true},
+      {FaultAction::short_count, StorageCall::write, 0, false},
+      {FaultAction::lost_sync, StorageCall::datasync, 0, false},
+      {FaultAction::lost_sync, StorageCall::datasync, 0, false},
+      {FaultAction::lost_sync, std::nullopt, 0, false},
+      {FaultAction::full, std::nullopt, 0, true},
+  };
+  const Kind& kind = kinds.at(stream.fork("kind").below(kinds.size()));
+  tap::StorageFault fault;
+  fault.action = kind.action;
+  fault.site.call = kind.call;
+  fault.error = static_cast<std::uint32_t>(kind.error);
+  // A load that loses pages has long groups, and so few syncs: see plan_cycle().
+  fault.site.occurrence =
+      stream.fork("occurrence")
+          .log_between(1, fault.action == FaultAction::lost_sync ? kLostSyncsMax : calls_max);
+  if (fault.action == FaultAction::short_count) {
+    fault.permille = static_cast<std::uint32_t>(stream.fork("permille").below(1000));
+  }
+  if (fault.action == FaultAction::short_count || !kind.may_last) {
+    fault.site.times = stream.fork("times").between(1, 3);
+  } else {
+    Rng times = stream.fork("times");
+    const std::size_t length = times.weighted({5, 2, 2});
+    fault.site.times = length == 0 ? 1 : length == 1 ? times.between(2, 8) : UINT64_MAX;
+  }
+  if (fault.action == FaultAction::lost_sync) {
+    fault.site.times = 1;
+  }
+  if (fault.action == FaultAction::full) {
+    fault.site = {};
+    fault.bytes = stream.fork("bytes").log_between(1, 512 << 10);
+    fault.refusals = stream.fork("refusals").chance(1, 3) ? stream.fork("count").between(1, 8) : UINT64_MAX;
+  }
+  return fault;
+}
 
 std::string_view to_string(CrashKind kind) {
   switch (kind) {
@@ -348,7 +347,7 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
       break;
   }
   if (options.io && stream.fork("io").chance(1, options.io_one_in)) {
-    plan.error = draw_error(stream.fork("error"), kLoadCallsMax / 4);
+    plan.error = draw_error(stream.fork("error"), kErrorCallsMax);
   }
   plan.schedule =
       draw_schedule(plan.kind == CrashKind::step ? &plan.point : nullptr, stream.fork("schedule"));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "harness/base/crash_point.h"
+#include "harness/base/rng.h"
 #include "harness/base/status.h"
 #include "harness/tap/fault.h"
 #include "harness/wire/order.h"
@@ -85,6 +86,12 @@ struct PlanOptions {
 
 CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::uint64_t seed,
                      std::uint64_t lane, std::uint64_t cycle);
+
+// An I/O error, or a full disk, that a load or a recovery suffers. `calls_max`: the storage call at which it
+// happens, of its kind, is at most so far on.
+tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max);
+// For loads.
+inline constexpr std::uint64_t kErrorCallsMax = 125;
 
 // The same without what no seed fixes, and without what depends on the cycles before: step kills and
 // scheduled maintenance only.

@@ -325,6 +325,13 @@ std::string skipped_text(const PowerTally& power) {
                      thousands(sum.duplicate), thousands(sum.grouped), thousands(sum.illegal));
 }
 
+std::string loads_text(const PowerTally& power) {
+  const std::string loads = plural(power.loads, "load");
+  return power.loads_with_errors == 0
+             ? loads
+             : fmt::format("{}, {} of them with I/O errors", loads, thousands(power.loads_with_errors));
+}
+
 std::string speed_text(const PowerTally& power) {
   const std::uint64_t total =
       power.record_us + power.explore_us + power.build_us + power.recover_us + power.explain_us;

@@ -201,7 +201,7 @@ std::string power_cuts(const CampaignReport& report) {
     }
     const PowerTally& power = *section.power;
     about += fmt::format("<p>{}: {} judged under profile {}, from {}. {}.</p>\n", html(section.engine),
-                         plural(power.judged, "disk image"), html(power.profile), plural(power.loads, "load"),
+                         plural(power.judged, "disk image"), html(power.profile), loads_text(power),
                          speed_text(power));
     for (const auto& [name, tally] : power.strategies) {
       strategies.row({html(section.engine), html(name), thousands(tally.judged), thousands(tally.duplicate),

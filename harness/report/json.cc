@@ -108,6 +108,7 @@ Json power(const PowerTally& power) {
           {"failed_by_weakest_profile", power.failed_by_profile},
           {"recoveries_distinct", power.recoveries_distinct},
           {"loads", power.loads},
+          {"loads_with_errors", power.loads_with_errors},
           {"storage_calls", power.calls},
           {"strategies", strategies},
           {"cuts", cuts},

@@ -188,7 +188,7 @@ std::string power_block(const EngineSection& section) {
   std::string out =
       fmt::format("### {}: power cuts\n\n{} judged under profile {}, from {}; skipped: {}. {}.\n\n",
                   plain(section.engine), plural(power.judged, "disk image"), plain(power.profile),
-                  plural(power.loads, "load"), skipped_text(power), speed_text(power));
+                  loads_text(power), skipped_text(power), speed_text(power));
   if (power.exhausted) {
     out += fmt::format("{} were asked for; there are no more.\n\n", thousands(power.wanted));
   }

@@ -43,6 +43,7 @@ void PowerTally::add(const PowerTally& other) {
   CHECK(profile.empty() || profile == other.profile);
   profile = other.profile;
   loads += other.loads;
+  loads_with_errors += other.loads_with_errors;
   calls += other.calls;
   judged += other.judged;
   in_recovery += other.in_recovery;

@@ -47,6 +47,7 @@ struct PowerTally {
   std::string profile;                    // that was explored
   std::uint64_t wanted = 0;               // images
   std::uint64_t loads = 0;                // recorded
+  std::uint64_t loads_with_errors = 0;    // of those, with an I/O error in them
   std::uint64_t calls = 0;                // storage calls in their traces
   std::uint64_t judged = 0;               // distinct images, recovered and compared in full
   std::uint64_t in_recovery = 0;          // of those, from a power cut during a recovery

@@ -117,6 +117,7 @@ inline CampaignReport with_power_cuts() {
   power.profile = "xfs";
   power.wanted = power.judged = 1'234;
   power.loads = 7;
+  power.loads_with_errors = 2;
   power.calls = 2'100;
   power.in_recovery = 150;
   power.failed = 5;

@@ -267,7 +267,7 @@ void write_power(Page& page, const PowerTally& power) {
   page.sentence("power cuts",
                 fmt::format("{} judged under profile {}, from {} with {}; {} of them from cuts "
                             "during recovery; recoveries went {} ways",
-                            plural(power.judged, "disk image"), power.profile, plural(power.loads, "load"),
+                            plural(power.judged, "disk image"), power.profile, loads_text(power),
                             plural(power.calls, "storage call"), thousands(power.in_recovery),
                             thousands(power.recoveries_distinct)));
   if (power.exhausted) {

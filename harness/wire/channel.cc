@@ -93,4 +93,13 @@ std::optional<Channel::Message> Channel::receive(int timeout_ms) {
   return message;
 }
 
+bool Channel::has_message() const {
+  char first = 0;
+  ssize_t size = 0;
+  do {
+    size = ::recv(socket_.get(), &first, sizeof first, MSG_PEEK | MSG_DONTWAIT);
+  } while (size < 0 && errno == EINTR);
+  return size > 0;  // 0: the other end is gone
+}
+
 }  // namespace chaosgate::wire

@@ -33,6 +33,8 @@ class Channel {
   // The next message; nullopt when the other end is gone. Waits at most `timeout_ms` (-1: forever), then
   // throws.
   std::optional<Message> receive(int timeout_ms = -1);
+  // Whether a message has come that nobody received yet.
+  bool has_message() const;
 
  private:
   UniqueFd socket_;

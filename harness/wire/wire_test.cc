@@ -47,8 +47,10 @@ TEST_CASE("a channel carries messages and descriptors, and says when the other e
   Channel sender(std::move(left));
   Channel receiver(std::move(right));
   const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  CHECK_FALSE(receiver.has_message());
   sender.send("with a descriptor", file.get());
   sender.send("without");
+  CHECK(receiver.has_message());
   auto message = receiver.receive(1000);
   REQUIRE(message);
   CHECK(message->text == "with a descriptor");
@@ -56,8 +58,10 @@ TEST_CASE("a channel carries messages and descriptors, and says when the other e
   message = receiver.receive(1000);
   CHECK(message->text == "without");
   CHECK_FALSE(message->fd);
+  CHECK_FALSE(receiver.has_message());
   CHECK_THROWS_AS(receiver.receive(1), EnvironmentError);
   { const Channel gone = std::move(sender); }
+  CHECK_FALSE(receiver.has_message());
   CHECK_FALSE(receiver.receive(1000));
 }
 
