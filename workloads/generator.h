@@ -25,7 +25,7 @@ struct ProfileInfo {
   std::string_view summary;  // one line
 };
 
-// "mixed" (the default), "kubernetes", "churn", "bigvalue", "txn", "small".
+// "mixed" (the default), "kubernetes", "churn", "bigvalue", "txn", "small", "rollover".
 const std::vector<ProfileInfo>& profiles();
 
 class Generator {

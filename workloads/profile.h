@@ -47,6 +47,7 @@ Profile churn_profile();
 Profile bigvalue_profile();
 Profile txn_profile();
 Profile small_profile();
+Profile rollover_profile();
 // All of them; the first is the default.
 const std::vector<Profile>& profile_table();
 

@@ -1,6 +1,7 @@
-// Profile "mixed": every kind of operation over three keyspaces; and "small": the same over few keys, for
-// power cuts, where a state is compared for each of many disk images. Changing what they draw changes what a
-// seed means; see generator_test.cc.
+// Profile "mixed": every kind of operation over three keyspaces; and, over few keys, for power cuts, where a
+// state is compared for each of many disk images: "small", the same, and "rollover", with values that fill a
+// memory table or log of an engine several times in a short load. Changing what they draw changes what a seed
+// means; see generator_test.cc.
 #include "workloads/profile.h"
 
 namespace chaosgate::workloads {
@@ -13,12 +14,10 @@ struct Sizes {
   std::uint64_t hits;
   std::uint64_t notes;
   std::uint64_t items;
+  std::size_t (*value_bytes)(Rng&);
 
   constexpr std::uint64_t slots() const { return objects.size + locks + hits + notes + items; }
 };
-
-constexpr Sizes kMixed{{19'000}, 512, 1'500, 1'000, 2'000};
-constexpr Sizes kSmall{{600}, 32, 60, 40, 60};
 
 constexpr std::string_view kLockPrefix = "\xff\xff/lock/";
 
@@ -33,11 +32,17 @@ std::size_t value_bytes(Rng& rng) {
   return 16 + rng.below(185);
 }
 
+std::size_t page_bytes(Rng& rng) { return rng.chance(1, 64) ? 0 : rng.log_between(512, 8 << 10); }
+
+constexpr Sizes kMixed{{19'000}, 512, 1'500, 1'000, 2'000, value_bytes};
+constexpr Sizes kSmall{{600}, 32, 60, 40, 60, value_bytes};
+constexpr Sizes kRollover{{400}, 32, 60, 40, 60, page_bytes};
+
 template <const Sizes& kSizes>
 void preload(Draw& draw, std::uint64_t slot) {
   if (take_slot(&slot, kSizes.objects.size)) {
     if (preloaded(draw, slot, 80)) {
-      put_binary(draw, kSizes.objects, {slot, value_bytes(draw.rng)});
+      put_binary(draw, kSizes.objects, {slot, kSizes.value_bytes(draw.rng)});
     }
   } else if (take_slot(&slot, kSizes.locks)) {
     preload_cas(draw, Keyspace::object, kLockPrefix, slot);
@@ -46,7 +51,7 @@ void preload(Draw& draw, std::uint64_t slot) {
   } else if (take_slot(&slot, kSizes.notes)) {
     put_numbered(draw, Keyspace::counter, "note/", {slot, draw.rng.between(0, 64)});
   } else {
-    put_item(draw, {slot, value_bytes(draw.rng)});
+    put_item(draw, {slot, kSizes.value_bytes(draw.rng)});
   }
 }
 
@@ -60,7 +65,7 @@ void entry(Draw& draw) {
   for (std::size_t i = 0; i < operations; ++i) {
     switch (draw.rng.weighted({520, 80, 10, 120, 75, 90, 100, 5})) {
       case 0:
-        put_binary(draw, kSizes.objects, {kSizes.objects.pick(draw), value_bytes(draw.rng)});
+        put_binary(draw, kSizes.objects, {kSizes.objects.pick(draw), kSizes.value_bytes(draw.rng)});
         break;
       case 1:
         erase_binary(draw, kSizes.objects);
@@ -78,7 +83,7 @@ void entry(Draw& draw) {
         draw_compare_and_set(draw, Keyspace::object, kLockPrefix, kSizes.locks);
         break;
       case 6:
-        put_item(draw, {draw.rng.below(kSizes.items), value_bytes(draw.rng)});
+        put_item(draw, {draw.rng.below(kSizes.items), kSizes.value_bytes(draw.rng)});
         break;
       default:
         erase_numbered(draw, Keyspace::counter, "hits/", draw.rng.below(kSizes.hits));
@@ -100,6 +105,14 @@ Profile small_profile() {
           kSmall.slots(),
           preload<kSmall>,
           entry<kSmall>};
+}
+
+Profile rollover_profile() {
+  return {{"rollover",
+           "small with values of 1/2 to 8 KiB: memory tables fill and logs roll over in a short load"},
+          kRollover.slots(),
+          preload<kRollover>,
+          entry<kRollover>};
 }
 
 }  // namespace chaosgate::workloads

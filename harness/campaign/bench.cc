@@ -148,7 +148,7 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
   result.last_tenth_ms = mean_ms(totals, totals.size() - tenth, tenth);
   if (tappable && images > 0) {
     PowerOptions power{lane_target(config, engine, protocol)};
-    power.key.workload = config.power_workload;
+    power.key.workload = config.power_workloads.front();
     power.profile = config.profile;
     power.directory = directory / "power";
     const std::uint64_t begin = wire::monotonic_ns();

@@ -13,6 +13,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/digest.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/versions.h"
 
 namespace chaosgate::campaign {
@@ -68,6 +69,35 @@ void add_tree(const fs::path& directory, std::string_view prefix, Members* membe
   }
 }
 
+// A bundle is looked at on other machines too: what lies below the current directory is named from there.
+wire::WorkerOrder portable(wire::WorkerOrder order) {
+  order.directory.clear();
+  if (!order.plugin.empty()) {
+    const fs::path relative = fs::path(order.plugin).lexically_relative(fs::current_path());
+    if (!relative.empty() && *relative.begin() != "..") {
+      order.plugin = relative.string();
+    }
+  }
+  return order;
+}
+
+// The absolute path that is meant: from the current directory, or from where the bundle lies or a directory
+// above that, as it does in the results of a campaign that was run there.
+std::string locate_plugin(const fs::path& plugin, const fs::path& bundle) {
+  if (plugin.empty() || plugin.is_absolute() || fs::exists(plugin)) {
+    return plugin.empty() ? "" : fs::absolute(plugin).string();
+  }
+  const fs::path file = fs::absolute(bundle);
+  for (fs::path directory = file.parent_path();; directory = directory.parent_path()) {
+    if (fs::exists(directory / plugin)) {
+      return directory / plugin;
+    }
+    if (directory == directory.root_path()) {
+      return fs::absolute(plugin);
+    }
+  }
+}
+
 // The text of bundle.json. Its own checksum is over the rest of it, as parsed: blanks do not count.
 std::string header(const Bundle& bundle, const Members& members, const PowerCase* power) {
   json hashes = json::object();
@@ -88,7 +118,7 @@ std::string header(const Bundle& bundle, const Members& members, const PowerCase
                {"plan_checksum", bundle.plan_checksum},
                {"plan", crash::to_string(bundle.plan)},
                {"commit_survives_kill", bundle.commit_survives_kill},
-               {"order", bundle.recovery.order},
+               {"order", portable(bundle.recovery.order)},
                {"crash", indexes_json(bundle.recovery.crash)},
                {"violations", violations},
                {"members", hashes}};
@@ -238,6 +268,7 @@ Bundle parse(const fs::path& path, Members& members) {
     bundle.plan_checksum = head.at("plan_checksum");
     bundle.commit_survives_kill = head.at("commit_survives_kill");
     head.at("order").get_to(bundle.recovery.order);
+    bundle.recovery.order.plugin = locate_plugin(bundle.recovery.order.plugin, path);
     bundle.recovery.crash = indexes_of(head.at("crash"));
     if (const Status status = crash::parse_plan(head.at("plan").get<std::string>(), &bundle.plan);
         !status.ok()) {
@@ -286,6 +317,16 @@ Bundle make_bundle(const LaneTarget& target, const wire::EngineDescription& engi
   bundle.recovery = recovery;
   bundle.event = event;
   return bundle;
+}
+
+void use_plugin(const std::vector<std::string>& engines, Bundle* bundle) {
+  std::string& plugin = bundle->recovery.order.plugin;
+  const std::string given = engines.size() == 1 ? plugin_path(engines.front()) : "";
+  if (plugin.empty() || given.empty()) {
+    throw UsageError(
+        "--engine does not go with a bundle, which says it, but to name where the plugin is, PATH.so");
+  }
+  plugin = given;
 }
 
 void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& output, const fs::path& path,

@@ -53,6 +53,10 @@ void write_bundle(const Bundle& bundle, const std::filesystem::path& image,
                   const std::filesystem::path& output, const std::filesystem::path& path,
                   const PowerCase* power = nullptr);
 
+// The plugin that made the bundle is this one now; `engines` is what --engine says. Throws UsageError unless
+// the bundle is of a plugin and `engines` names one.
+void use_plugin(const std::vector<std::string>& engines, Bundle* bundle);
+
 // Reads a bundle and unpacks its image into `directory` and, when `base` is not empty, what its trace began
 // with into that; both must exist and be empty. Throws UsageError when the file is not a bundle, is truncated
 // or damaged, or has another format version; the directories then hold nothing.

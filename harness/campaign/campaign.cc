@@ -534,7 +534,9 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
   }
   // These throw for an unknown workload.
   workloads::Generator(config.key.workload, config.key.seed);
-  workloads::Generator(config.power_workload, config.key.seed);
+  for (const std::string& workload : config.power_workloads) {
+    workloads::Generator(workload, config.key.seed);
+  }
   for (const crash::CyclePlan& plan : config.plans) {
     for (const std::string& engine : config.engines) {
       check_classes(plan, require_engine(hello, engine));

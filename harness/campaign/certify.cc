@@ -269,7 +269,7 @@ class Certification {
     report::DamageTally tally;
     for (std::uint64_t lane = 0; lane < 2; ++lane) {
       DamageOptions damage{lane_target(exact(), *engine_, lane_protocol(config_.protocol, lane), lane)};
-      damage.key.workload = config_.power_workload;
+      damage.key.workload = config_.power_workloads.front();
       damage.damages = share(options_.damages, lane, 2);
       damage.directory = work.path() / fmt::format("damage-{}", lane);
       tally.add(run_damage(

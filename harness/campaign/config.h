@@ -79,7 +79,8 @@ struct CampaignConfig {
   std::uint64_t images = 1000;       // ... so many, for each engine
   std::uint64_t loads_max = 0;       // from at most so many loads; 0: as many as it takes
   disk::Profile profile = disk::named_profile("ext4-ordered");
-  std::string power_workload = "small";  // instead of key.workload
+  // Power cuts: instead of key.workload, each for its share of the images.
+  std::vector<std::string> power_workloads = {"small", "rollover"};
   std::uint32_t lanes = 2;
   ProtocolChoice protocol = ProtocolChoice::both;
   TapUse tap = TapUse::automatic;

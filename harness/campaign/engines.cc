@@ -51,6 +51,8 @@ const std::string& configuration_of(const Selected& selected, const wire::Hello&
 
 }  // namespace
 
+std::string plugin_path(const std::string& selector) { return parse_selector(selector).plugin; }
+
 wire::Hello read_hello(const fs::path& worker, const std::vector<std::string>& plugins) {
   if (!fs::exists(worker)) {
     throw UsageError(fmt::format("there is no worker program {}", worker.string()));

@@ -30,6 +30,9 @@ const wire::EngineDescription& require_engine(const wire::Hello& hello, const st
 // A list of this plugin, or an empty one when `plugin` is.
 std::vector<std::string> plugins_of(const std::string& plugin);
 
+// Where the plugin of a selector is, absolute; empty for the name of a built-in engine.
+std::string plugin_path(const std::string& selector);
+
 // What a user writes to mean this engine.
 std::string selector(const wire::EngineDescription& engine);
 

@@ -140,7 +140,9 @@ crash::CyclePlan PowerLane::draw_plan() const {
   wire::Schedule& schedule = plan.schedule;
   schedule.sync_group_max = static_cast<std::uint32_t>(rates.log_between(2, 24));
   schedule.apply_group_max = static_cast<std::uint32_t>(rates.log_between(1, 12));
-  schedule.flush_one_in = static_cast<std::uint32_t>(rates.between(8, 40));
+  // What a flush promises right after an engine's own thread began something is worth a look.
+  schedule.flush_one_in =
+      static_cast<std::uint32_t>(plan.free_running ? rates.log_between(1, 40) : rates.between(8, 40));
   schedule.truncate_one_in = static_cast<std::uint32_t>(rates.between(8, 40));
   schedule.compact_one_in = static_cast<std::uint32_t>(rates.between(15, 90));
   schedule.checkpoint_one_in = static_cast<std::uint32_t>(rates.between(60, 240));
@@ -378,8 +380,10 @@ void PowerLane::fail(const Experiment& experiment, Orders& orders, Imager& image
   finding.images = 1;
   finding.cause = "one of further images, not reduced to their causes";
   ImageSpec reduced = spec;
-  if (explained_ < options_.explained_max) {
-    ++explained_;
+  // One that fails in a way that was not seen so often has not to stand behind the hundredth of another.
+  std::uint32_t& explained = explained_[finding.invariant];
+  if (explained < options_.explained_max) {
+    ++explained;
     const auto fails = [&](const ImageSpec& tried) {
       const fs::path data = fresh("explain");
       fs::create_directory(data);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -32,9 +33,9 @@ namespace chaosgate::campaign {
 
 struct PowerOptions : LaneTarget {
   disk::Profile profile = disk::named_profile("strict");
-  std::uint64_t images_per_load = 250;
+  std::uint64_t images_per_load = 120;
   bool stop_at_first = false;        // broken promise
-  std::uint32_t explained_max = 24;  // failing images that are reduced to their cause
+  std::uint32_t explained_max = 12;  // failing images of each invariant that are reduced to their cause
   bool in_recovery = true;           // power cuts during recovery
   std::filesystem::path directory;   // made by the lane, must not exist; removed with it
 };
@@ -97,10 +98,10 @@ class PowerLane {
   Rng rng_;
   LaneState start_;
   std::uint64_t loads_ = 0;
-  std::uint32_t explained_ = 0;
-  std::set<std::uint64_t> recoveries_;  // signatures of what recoveries did
-  std::set<std::uint64_t> images_;      // hashes of all that were judged
-  std::optional<LaneState> next_;       // where an image's recovery ended
+  std::map<std::string, std::uint32_t> explained_;  // invariant -> images
+  std::set<std::uint64_t> recoveries_;              // signatures of what recoveries did
+  std::set<std::uint64_t> images_;                  // hashes of all that were judged
+  std::optional<LaneState> next_;                   // where an image's recovery ended
   report::PowerTally tally_;
   std::optional<report::CycleEvent> broken_by_kill_;
 };

@@ -97,11 +97,24 @@ class PowerRun {
 
   // `loads`: at most so many; 0: as many as it takes.
   void run_lane(std::uint64_t number, std::uint64_t images, std::uint64_t loads) {
-    if (config_.loads_max > 0 && loads == 0) {
-      return;
+    const std::vector<std::string>& workloads = config_.power_workloads;
+    std::uint64_t load = 0;
+    bool more = true;
+    for (std::size_t i = 0; i < workloads.size() && more; ++i) {
+      const std::uint64_t loads_of_it = share(loads, i, workloads.size());
+      if (config_.loads_max == 0 || loads_of_it > 0) {
+        more = run_workload(number, workloads[i], share(images, i, workloads.size()), loads_of_it, &load);
+      }
     }
+    const std::lock_guard lock(mutex_);
+    ended_ = ended_ || !more;
+  }
+
+  // `load`: how many the lane has recorded. False when there is nothing to go on with.
+  bool run_workload(std::uint64_t number, const std::string& workload, std::uint64_t images,
+                    std::uint64_t loads, std::uint64_t* load) {
     PowerOptions options{lane_target(config_, engine_, lane_protocol(config_.protocol, number), number)};
-    options.key.workload = config_.power_workload;
+    options.key.workload = workload;
     options.profile = config_.profile;
     if (config_.loads_max > 0) {
       options.images_per_load = UINT64_MAX;
@@ -110,9 +123,8 @@ class PowerRun {
     }
     options.directory = work_ / fmt::format("power-{}", number);
     PowerLane lane(options, &stop_);
-    std::uint64_t load = 0;
     lane.on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
-      keep(lane, failure, number, load, finding);
+      keep(lane, failure, number, *load, finding);
     };
     lane.on_image = [&] {
       const std::lock_guard lock(mutex_);
@@ -121,19 +133,21 @@ class PowerRun {
         output_.progress->update({engine_.name + " power cuts", judged_, config_.images, violations_});
       }
     };
+    const std::uint64_t first = *load;
     bool more = true;
-    for (; more && (loads == 0 || load < loads) && lane.tally().judged < images && !ended(); ++load) {
+    for (; more && (loads == 0 || *load - first < loads) && lane.tally().judged < images && !ended();
+         ++*load) {
       more = lane.run_load(images - lane.tally().judged);
     }
     const std::lock_guard lock(mutex_);
+    LaneResult& mine = of_lanes_[number];
     if (lane.broken_by_kill()) {
       for (const report::ViolationEvent& violation : lane.broken_by_kill()->violations) {
-        of_lanes_[number].violations.emplace_back(fmt::format("lane {} load {}, after a kill", number, load),
-                                                  violation);
+        mine.violations.emplace_back(fmt::format("lane {} load {}, after a kill", number, *load), violation);
       }
     }
-    of_lanes_[number].tally = lane.tally();
-    ended_ = ended_ || !more;
+    mine.tally.add(lane.tally());
+    return more;
   }
 
   bool ended() {

@@ -292,7 +292,7 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
   const wire::Hello hello = campaign::resolve_engines(config.worker, &config.engines);
   campaign::MigrationGateOptions gate;
   gate.seed = config.key.seed;
-  gate.workload = config.power_workload;
+  gate.workload = config.power_workloads.front();
   gate.kills = config.kills;
   gate.images = config.images;
   gate.fault = config.key.fault;

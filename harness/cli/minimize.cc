@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 using report::ExitStatus;
 
 struct MinimizeArguments {
-  explicit MinimizeArguments(CLI::App& app) : settings(app, {"dir", "worker", "hang-ms"}) {}
+  explicit MinimizeArguments(CLI::App& app) : settings(app, {"engine", "dir", "worker", "hang-ms"}) {}
 
   Settings settings;
   std::string bundle;
@@ -48,8 +48,11 @@ ExitStatus minimize(MinimizeArguments& options, const Globals& globals) {
   const campaign::WorkDirectory work(config.directory, {"bundle"}, globals.stop);
   fs::create_directory(work.path() / "image");
   fs::create_directory(work.path() / "base");
-  const campaign::Bundle bundle =
+  campaign::Bundle bundle =
       campaign::read_bundle(options.bundle, work.path() / "image", work.path() / "base");
+  if (options.settings.source("engine") == "flag") {
+    campaign::use_plugin(config.engines, &bundle);
+  }
   const std::string& plugin = bundle.recovery.order.plugin;
   const wire::Hello hello = campaign::read_hello(config.worker, campaign::plugins_of(plugin));
   const wire::EngineDescription* engine = wire::find_engine(hello, bundle.recovery.order.engine);

@@ -104,13 +104,19 @@ grep -q ' died ' out || fail 'conform does not say that a check died'
 "$chaosgate" selftest --engine ./one.so --fault half-batch --seed 1 --control-kills 5 --quiet >out 2>err || fail "selftest: $(cat err)"
 grep -q 'my-engine .* clean' out || fail 'selftest has no control on the plugin'
 
-# A failure's bundle brings its plugin along by path, wherever it is replayed.
+# A failure's bundle brings its plugin along by path, wherever it is replayed and moved.
 "$chaosgate" run --engine ./one.so --fault half-batch --kills 100 --seed 3 --failures-max 1 --quiet >out 2>err
 [[ $? == 1 ]] || fail 'a fault planted around a plugin is not found'
 bundles=("$PWD"/results/latest/failures/*/bundle.tar.zst)
 (cd / && "$chaosgate" replay "${bundles[0]}") >out 2>err
 [[ $? == 1 ]] || fail "the bundle of a plugin was not reproduced: $(cat err out)"
-rm one.so
+mkdir moved
+mv one.so moved
+cp "${bundles[0]}" moved
+(cd / && "$chaosgate" replay "$OLDPWD/moved/bundle.tar.zst") >out 2>err
+[[ $? == 1 ]] || fail "the bundle was not reproduced where it was moved to, with the plugin: $(cat err out)"
+"$chaosgate" replay "${bundles[0]}" --engine moved/one.so >out 2>err
+[[ $? == 1 ]] || fail "--engine does not say where a bundle's plugin is: $(cat err out)"
 "$chaosgate" replay "${bundles[0]}" >out 2>err
 [[ $? == 2 ]] || fail 'replay without the plugin does not exit with 2'
 grep -q 'one.so: there is no such file' err || fail "replay without the plugin does not name it: $(cat err)"

@@ -134,8 +134,8 @@ ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::Campai
 
 ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::CampaignConfig& config,
                             std::uint64_t repeat, const Globals& globals) {
-  for (const char* key : {"engine", "workload", "protocol", "crash", "faults", "plan", "recrash",
-                          "maintenance", "timer-us-max", "fault", "segment-bytes"}) {
+  for (const char* key : {"workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
+                          "timer-us-max", "fault", "segment-bytes"}) {
     if (options.settings.source(key) == "flag") {
       throw UsageError(fmt::format("--{} does not go with a bundle: the bundle says it", key));
     }
@@ -143,7 +143,10 @@ ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::Camp
   const campaign::WorkDirectory work(config.directory, {"bundle"}, globals.stop);
   const std::filesystem::path image = work.path() / "image";
   std::filesystem::create_directory(image);
-  const campaign::Bundle bundle = campaign::read_bundle(options.target.seed, image);
+  campaign::Bundle bundle = campaign::read_bundle(options.target.seed, image);
+  if (options.settings.source("engine") == "flag") {
+    campaign::use_plugin(config.engines, &bundle);
+  }
   const wire::Hello hello =
       campaign::read_hello(config.worker, campaign::plugins_of(bundle.recovery.order.plugin));
   campaign::CampaignConfig checked = config;

@@ -149,7 +149,7 @@ const std::vector<Setting>& declared() {
       {"workload", "NAME", "profile of the load; see 'chaosgate list workloads'",
        [](CampaignConfig& config, const std::string& text) {
          config.key.workload = text;
-         config.power_workload = text;
+         config.power_workloads = {text};
        },
        [](const CampaignConfig& config) { return config.key.workload; }},
       {"protocol", "NAME", "durable-index protocol: in-batch, sidecar, or both (lanes alternate)",
