@@ -552,6 +552,10 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
     throw UsageError(
         fmt::format("unknown planted fault '{}'; 'chaosgate list faults' names them", config.key.fault));
   }
+  if (!fault->migrates_from.empty()) {
+    throw UsageError(fmt::format("planted fault '{}' is of a migration: 'chaosgate migrate --gate' plants it",
+                                 config.key.fault));
+  }
   if (!fault->replicas.empty() && config.replicas == 0) {
     throw UsageError(fmt::format("planted fault '{}' is of a replica group: --replicas {} --engines {}",
                                  config.key.fault, fault->replicas.size(), fmt::join(fault->replicas, ",")));

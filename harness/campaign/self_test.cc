@@ -12,7 +12,9 @@
 #include "harness/campaign/engines.h"
 #include "harness/campaign/group.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/migrate_gate.h"
 #include "harness/campaign/power.h"
+#include "harness/campaign/work_directory.h"
 
 namespace chaosgate::campaign {
 namespace {
@@ -30,6 +32,7 @@ struct Job {
   ControlResult* control = nullptr;
   std::vector<std::string> profiles = {};  // of a fault that power cuts show
   std::vector<std::string> replicas = {};  // of a fault that a group shows: their engines
+  std::string migrates_from = {};          // of a fault that a migration shows
 };
 
 std::string finding(const report::CycleEvent& event) {
@@ -120,6 +123,33 @@ void run_group_job(const Job& job, const SelfTestOptions& options, bool tappable
         }
       }
     }
+  }
+}
+
+void run_migration_job(const Job& job, const SelfTestOptions& options, const wire::Hello& hello,
+                       const std::filesystem::path& directory, StopSignal& stop) {
+  report::FaultResult& row = *job.found;
+  MigrationGateOptions gate;
+  gate.from = require_engine(hello, job.migrates_from);
+  gate.to = require_engine(hello, job.engine);
+  gate.seed = job.seed;
+  gate.fault = job.fault;
+  gate.kills = row.by_power_cut ? 0 : job.kills_max;
+  gate.images = row.by_power_cut ? options.images_max : 0;
+  if (row.by_power_cut) {
+    gate.profile = disk::named_profile(row.profile_expected);
+  }
+  gate.findings_max = 1;
+  gate.worker = options.worker;
+  gate.directory = make_directory(directory);
+  gate.failures = directory / "failures";
+  gate.hang_ms = options.hang_ms;
+  const MigrationTally tally = run_migration_gate(gate, stop, nullptr);
+  row.kills = row.kills_until_found = row.by_power_cut ? tally.images : tally.kills;
+  if (!tally.findings.empty()) {
+    row.invariant = "migration";
+    row.profile = tally.findings.front().profile;
+    row.found = row.profile == row.profile_expected;
   }
 }
 
@@ -215,7 +245,8 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
   for (report::FaultResult& row : result.faults) {
     jobs.push_back({"", row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed,
                     tappable && described(row.fault).needs_io_error, options.kills_max, &row, nullptr,
-                    described(row.fault).power_profiles, described(row.fault).replicas});
+                    described(row.fault).power_profiles, described(row.fault).replicas,
+                    described(row.fault).migrates_from});
   }
   for (ControlResult& row : result.controls) {
     jobs.push_back({require_engine(hello, row.engine).plugin, row.engine, *wire::parse_protocol(row.protocol),
@@ -242,7 +273,9 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
       try {
         const std::filesystem::path place = directory / fmt::format("self-test-{}", mine);
         const Job& job = jobs[mine];
-        if (job.found != nullptr && job.found->by_power_cut) {
+        if (!job.migrates_from.empty()) {
+          run_migration_job(job, options, hello, place, stop);
+        } else if (job.found != nullptr && job.found->by_power_cut) {
           run_power_job(job, options, place, stop);
         } else if (!job.replicas.empty()) {
           run_group_job(job, options, tappable, place, stop);

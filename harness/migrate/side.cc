@@ -57,25 +57,42 @@ const engines::EngineConfig& careful_config(const std::vector<engines::EngineCon
   return config.contract.opens_after_power_cut || careful == configs.end() ? config : *careful;
 }
 
-ImportFaults find_import_faults(const std::string& name) {
-  ImportFaults faults;
-  if (name.empty()) {
-    return faults;
-  }
-  faults.record_written = name == "resume-skips-a-range" || name == "resume-skips-unverified";
-  faults.unverified = name == "resume-skips-unverified";
-  faults.unsynced = name == "finish-without-sync";
-  if (!faults.record_written && !faults.unsynced) {
-    throw UsageError(fmt::format("unknown fault '{}' of a migration; known: {}", name,
-                                 fmt::join(import_fault_names(), ", ")));
-  }
-  return faults;
+const std::vector<ImportFaultInfo>& import_faults() {
+  static const std::vector<ImportFaultInfo> all = {
+      {"resume-skips-a-range",
+       "a migration is resumed behind what was written instead of behind what was durable",
+       {.record_written = true},
+       "lmdb",
+       "rocksdb",
+       ""},
+      {"resume-skips-unverified",
+       "the same, and the finished target is not verified",
+       {.record_written = true, .unverified = true},
+       "lmdb",
+       "rocksdb",
+       ""},
+      {"finish-without-sync",
+       "a migration's target gets its name before its content is durable",
+       {.unsynced = true},
+       "lmdb",
+       "lmdb-nosync",
+       "btrfs"},
+  };
+  return all;
 }
 
-const std::vector<std::string>& import_fault_names() {
-  static const std::vector<std::string> names = {"resume-skips-a-range", "resume-skips-unverified",
-                                                 "finish-without-sync"};
-  return names;
+ImportFaults find_import_faults(const std::string& name) {
+  if (name.empty()) {
+    return {};
+  }
+  std::string known;
+  for (const ImportFaultInfo& fault : import_faults()) {
+    if (fault.name == name) {
+      return fault.faults;
+    }
+    known += (known.empty() ? "" : ", ") + fault.name;
+  }
+  throw UsageError(fmt::format("unknown fault '{}' of a migration; known: {}", name, known));
 }
 
 void encode(const Start& start, std::string* bytes) {

@@ -37,12 +37,18 @@ struct ImportFaults {
   bool unsynced = false;  // nothing more than `config` itself does is synced before the target has its name
 };
 
+struct ImportFaultInfo {
+  std::string name;
+  std::string mechanism;
+  ImportFaults faults;
+  std::string from;  // engines between which it shows
+  std::string to;
+  std::string power_profile;  // the weakest that shows it; empty: kills show it
+};
+
+const std::vector<ImportFaultInfo>& import_faults();
 // Throws UsageError for an unknown name; an empty one is no fault.
-//   resume-skips-a-range      record_written
-//   resume-skips-unverified   record_written and unverified
-//   finish-without-sync       unsynced
 ImportFaults find_import_faults(const std::string& name);
-const std::vector<std::string>& import_fault_names();
 
 // The configuration that fills a store of `config` so that a power cut on the way does not cost it: itself,
 // when it promises to open after one, or else the first of `configs`, in the same family, that does; itself

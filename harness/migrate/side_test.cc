@@ -393,7 +393,8 @@ TEST_CASE("a marker of version 1 leaves the keyspaces to the caller") {
 }
 
 TEST_CASE("faults of an importer have names, and others are refused") {
-  for (const std::string& name : import_fault_names()) {
+  for (const ImportFaultInfo& fault : import_faults()) {
+    const std::string& name = fault.name;
     const ImportFaults faults = find_import_faults(name);
     CHECK((faults.record_written || faults.unverified || faults.unsynced));
   }

@@ -7,6 +7,7 @@
 #include "engines/faulty/faulty_engine.h"
 #include "harness/base/error.h"
 #include "harness/log/faulty_log.h"
+#include "harness/migrate/side.h"
 
 namespace chaosgate::replica {
 namespace {
@@ -257,6 +258,18 @@ const std::vector<FaultDescription>& planted_faults() {
       description.engine = "rocksdb";
       description.protocol = Protocol::sidecar;
       description.replicas = {"rocksdb", "lmdb", "rocksdb"};
+    }
+    for (const migrate::ImportFaultInfo& fault : migrate::import_faults()) {
+      FaultDescription& description = list.emplace_back();
+      description.name = fault.name;
+      description.layer = "migration";
+      description.mechanism = fault.mechanism;
+      description.published_as = "the bbolt-to-Pebble port";
+      description.engine = fault.to;
+      description.migrates_from = fault.from;
+      if (!fault.power_profile.empty()) {
+        description.power_profiles = {fault.power_profile};
+      }
     }
     std::sort(list.begin(), list.end(),
               [](const FaultDescription& a, const FaultDescription& b) { return a.name < b.name; });

@@ -152,7 +152,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EngineDescription, plugin, name, family, summ
 
 struct FaultDescription {
   std::string name;
-  std::string layer;  // "engine", "log", "protocol"
+  std::string layer;  // "engine", "log", "protocol", "snapshot", "migration"
   std::string mechanism;
   std::string published_as;
   std::string engine;  // the configuration that shows it
@@ -162,9 +162,11 @@ struct FaultDescription {
   std::vector<std::string> power_profiles;
   // Shown by a replica group only: the engines of its replicas.
   std::vector<std::string> replicas;
+  // Shown by a migration only, to `engine`: the engine of its source.
+  std::string migrates_from;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol,
-                                   needs_io_error, power_profiles, replicas)
+                                   needs_io_error, power_profiles, replicas, migrates_from)
 
 struct Hello {
   std::string version;
