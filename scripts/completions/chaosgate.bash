@@ -13,7 +13,7 @@ _chaosgate_flags() {
       --hang-ms --failures-max --config --entries --json --quiet --help ;;
     selftest) echo --engine --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
       --json --quiet --help ;;
-    minimize) echo --dir --worker --hang-ms --config --out --tests --repeat --json --help ;;
+    minimize) echo --engine --dir --worker --hang-ms --config --out --tests --repeat --json --help ;;
     bench) echo --engine --seed --workload --protocol --maintenance --dir --worker --hang-ms --config --cycles \
       --images --engines --entries --rounds --json --help ;;
     certify) echo --engine --kills --seed --images --profile --lanes --protocol --dir --worker --hang-ms \

@@ -77,6 +77,7 @@ _chaosgate() {
       ;;
     minimize)
       _arguments $common \
+        '--engine[where the plugin of the bundle is]:plugin:_files' \
         '--json[print the result as JSON]' \
         '--out[write the smaller bundle to this file]:file:_files' \
         '--tests[judge at most so many images]:number:' \
