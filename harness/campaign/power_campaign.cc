@@ -69,7 +69,7 @@ class PowerRun {
     if (tally.in_recovery == 0 && tally.judged >= kImagesForStrength && result_.violations.empty()) {
       result_.inconclusive.emplace_back("no power cut during a recovery was judged");
     }
-    if (config_.key.plan.io && tally.loads_with_errors == 0 && tally.judged >= kImagesForStrength &&
+    if (config_.key.plan.io && tally.loads_with_errors == 0 && tally.loads >= kLoadsForStrength &&
         result_.violations.empty()) {
       result_.inconclusive.emplace_back("no load with an I/O error was recorded");
     }
@@ -91,7 +91,9 @@ class PowerRun {
 
   static constexpr std::uint64_t kImagesForStrength = 300;
   // One that comes seldom has its images beside it skipped as alike.
-  static constexpr std::uint64_t kCallsForStrength = 20;
+  static constexpr std::uint64_t kCallsForStrength = 40;
+  // Every other one is to have an error, and some end before theirs.
+  static constexpr std::uint64_t kLoadsForStrength = 20;
   // An error happens once in a load, so many loads are worth more than many images of one.
   static constexpr std::uint64_t kImagesPerLoadWithErrors = 80;
 

@@ -329,7 +329,7 @@ std::string loads_text(const PowerTally& power) {
   const std::string loads = plural(power.loads, "load");
   return power.loads_with_errors == 0
              ? loads
-             : fmt::format("{}, {} of them with I/O errors", loads, thousands(power.loads_with_errors));
+             : fmt::format("{} ({} with I/O errors)", loads, thousands(power.loads_with_errors));
 }
 
 std::string speed_text(const PowerTally& power) {

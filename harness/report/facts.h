@@ -76,7 +76,7 @@ std::vector<CellRow> cell_rows(const EngineTally& tally);
 std::string skipped_text(const PowerTally& power);
 // "212 images a second and core; recovering 71 %, building 12 %, ..."
 std::string speed_text(const PowerTally& power);
-// "12 loads, 3 of them with I/O errors".
+// "12 loads (3 with I/O errors)".
 std::string loads_text(const PowerTally& power);
 
 }  // namespace chaosgate::report
