@@ -83,6 +83,10 @@ bad 2 'needs --cycle' replay 5 --engine lmdb
 bad 2 'there is no bundle' replay none.tar.zst
 bad 2 'there is no' report nosuch
 bad 2 "unknown planted fault 'nosuch'" selftest --fault nosuch
+bad 2 "'nosuch' is no planted fault of a migration; known:" migrate --gate --fault nosuch
+bad 2 "'half-batch' is no planted fault of a migration; known:" migrate --gate --fault half-batch
+bad 2 "'resume-skips-a-range' is of a migration" run --fault resume-skips-a-range
+bad 2 '--plan nosuch.txt: not found' run --plan nosuch.txt
 bad 2 'worker' run --engine lmdb --worker ./none
 mkdir foreign && echo data >foreign/precious
 bad 2 'nothing was touched' run --engine lmdb --dir foreign

@@ -285,11 +285,26 @@ std::string gate_command(const campaign::CampaignConfig& config, const campaign:
       disk::to_string(gate.profile), gate.fault.empty() ? "" : " --fault " + gate.fault);
 }
 
+void check_fault(const std::string& name, const wire::Hello& hello) {
+  std::string known;
+  for (const wire::FaultDescription& fault : hello.faults) {
+    if (fault.migrates_from.empty()) {
+      continue;
+    }
+    if (name.empty() || fault.name == name) {
+      return;
+    }
+    known += (known.empty() ? "" : ", ") + fault.name;
+  }
+  throw UsageError(fmt::format("--fault: '{}' is no planted fault of a migration; known: {}", name, known));
+}
+
 ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, const Globals& globals) {
   if (!options.from.empty() || !options.to.empty() || options.dry_run) {
     throw UsageError("migrate --gate makes its own source and target: no --from, --to or --dry-run");
   }
   const wire::Hello hello = campaign::resolve_engines(config.worker, &config.engines);
+  check_fault(config.key.fault, hello);
   campaign::MigrationGateOptions gate;
   gate.seed = config.key.seed;
   gate.workload = config.power_workloads.front();

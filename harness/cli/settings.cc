@@ -222,7 +222,11 @@ const std::vector<Setting>& declared() {
       {"plan", "FILE", "plans to carry out instead of the seed's, one cycle a line; see --print-plan",
        [](CampaignConfig& config, const std::string& text) {
          if (!text.empty()) {
-           config.plans = campaign::read_plans(text);
+           try {
+             config.plans = campaign::read_plans(text);
+           } catch (const UsageError& error) {
+             throw UsageError(fmt::format("plan {}", error.what()));  // as all others begin
+           }
          }
          config.plan_file = text;
        },
