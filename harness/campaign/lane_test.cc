@@ -183,6 +183,34 @@ TEST_CASE("a planted fault is found, and its bundle gives the verdict back twent
   CHECK(unflushed);
 }
 
+TEST_CASE("an engine that did not promise to have synced is not blamed for pages that a failed sync lost") {
+  const TempDir directory = make_directory();
+  LaneOptions options = options_for("lmdb-nosync", wire::Protocol::in_batch, directory);
+  crash::PlanOptions steps;
+  steps.timer = steps.call = steps.recrash = steps.free_running = false;
+  constexpr std::uint64_t kCycles = 24;
+  for (std::uint64_t cycle = 0; cycle < kCycles; ++cycle) {
+    crash::CyclePlan plan = crash::plan_cycle(steps, options.protocol, options.key.seed, 0, cycle);
+    tap::StorageFault error;
+    error.action = tap::FaultAction::lost_sync;
+    error.site.file_class = "data";
+    error.site.occurrence = 1 + cycle % 4;
+    plan.error = error;
+    options.given[cycle] = plan;
+  }
+  Lane lane(options, nullptr);
+  std::uint64_t errors = 0;
+  for (std::uint64_t cycle = 0; cycle < kCycles; ++cycle) {
+    const CycleEvent event = lane.run_cycle(false);
+    errors += event.crash.errors;
+    for (const report::ViolationEvent& violation : event.violations) {
+      INFO(violation.detail);
+      CHECK(false);
+    }
+  }
+  CHECK(errors > 0);
+}
+
 TEST_CASE("after a finding the lane goes on with a new directory") {
   const TempDir directory = make_directory();
   LaneOptions options = options_for("lmdb", wire::Protocol::in_batch, directory);

@@ -101,6 +101,7 @@ void Subject::begin_directory() {
   tap_.reset();
   oracle_ = std::make_unique<oracle::Oracle>(generator_);
   indexes_ = {};
+  on_disk_ = 0;
   mirror_ =
       subject_.keep_images ? std::make_unique<ImageMirror>(data_, subject_.directory / "image") : nullptr;
 }
@@ -112,7 +113,14 @@ void Subject::note_indexes() {
   indexes_.applied = std::max(indexes_.applied, recorder.applied.load());
   indexes_.flushed = std::max(indexes_.flushed, recorder.flushed.load());
   if (engine_->commit_survives_kill) {
-    indexes_.flushed = std::max(indexes_.flushed, indexes_.applied);
+    // What this worker published: after lost pages the engine may hold less than one before it had applied.
+    indexes_.flushed = std::max(indexes_.flushed, recorder.applied.load());
+  }
+  if (engine_->flush_survives_power_cut) {
+    on_disk_ = std::max(on_disk_, recorder.flushed.load());
+  }
+  if (engine_->commit_survives_power_cut) {
+    on_disk_ = std::max(on_disk_, recorder.applied.load());
   }
 }
 
@@ -145,6 +153,14 @@ void Subject::note_calls(const std::vector<tap::StorageFault>& faults, Death* de
   coverage_.saw(records);
   indexes_.after_error = indexes_.after_error || !end.faulted.empty();
   death->errors = end.faulted.size();
+  const bool lost_pages =
+      death->errors > 0 && std::any_of(faults.begin(), faults.end(), [](const tap::StorageFault& fault) {
+        return fault.action == tap::FaultAction::lost_sync;
+      });
+  if (lost_pages) {
+    // No engine can keep what it never promised to have synced.
+    indexes_.flushed = std::min(indexes_.flushed, on_disk_);
+  }
   std::optional<crash::Cell> cell;
   if (end.killed_by) {
     cell = crash::cell_of(faults.at(*end.killed_by).action, *end.killed_call);

@@ -86,6 +86,7 @@ class Subject {
   std::unique_ptr<oracle::Oracle> oracle_;
   std::unique_ptr<ImageMirror> mirror_;
   oracle::CrashIndexes indexes_;  // what must hold after the last crash
+  std::uint64_t on_disk_ = 0;     // last index that is in the engine's files even after a power cut
   // The same before the last recovery, as the image and the marked belief are: a recovery flushes, too.
   oracle::CrashIndexes marked_indexes_;
   std::uint64_t generation_ = 0;  // of the data directory
