@@ -241,10 +241,13 @@ class Certification {
                                                                           : "fail";
   }
 
+  // One of these is listed with the finding that it was put to, whose bundle may be that of another lane.
   static bool is_of_power(const report::PowerTally& power, const report::ViolationEvent& violation) {
     return std::any_of(power.findings.begin(), power.findings.end(),
                        [&](const report::PowerFinding& finding) {
-                         return finding.promised && finding.bundle == violation.bundle;
+                         return finding.promised && finding.invariant == violation.invariant &&
+                                report::without_numbers(violation.explanation)
+                                    .starts_with(report::without_numbers(finding.cause));
                        });
   }
 
