@@ -545,20 +545,14 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
   if (config.key.fault.empty()) {
     return;
   }
-  const auto fault =
-      std::find_if(hello.faults.begin(), hello.faults.end(),
-                   [&](const wire::FaultDescription& one) { return one.name == config.key.fault; });
-  if (fault == hello.faults.end()) {
-    throw UsageError(
-        fmt::format("unknown planted fault '{}'; 'chaosgate list faults' names them", config.key.fault));
-  }
-  if (!fault->migrates_from.empty()) {
+  const wire::FaultDescription& fault = require_fault(hello, config.key.fault);
+  if (!fault.migrates_from.empty()) {
     throw UsageError(fmt::format("planted fault '{}' is of a migration: 'chaosgate migrate --gate' plants it",
                                  config.key.fault));
   }
-  if (!fault->replicas.empty() && config.replicas == 0) {
+  if (!fault.replicas.empty() && config.replicas == 0) {
     throw UsageError(fmt::format("planted fault '{}' is of a replica group: --replicas {} --engines {}",
-                                 config.key.fault, fault->replicas.size(), fmt::join(fault->replicas, ",")));
+                                 config.key.fault, fault.replicas.size(), fmt::join(fault.replicas, ",")));
   }
 }
 

@@ -100,6 +100,25 @@ const wire::EngineDescription& require_engine(const wire::Hello& hello, const st
   throw UsageError(fmt::format("unknown engine '{}'; known: {}", name, known));
 }
 
+const wire::FaultDescription* find_fault(const wire::Hello& hello, const std::string& name) {
+  const auto at = std::find_if(hello.faults.begin(), hello.faults.end(),
+                               [&](const wire::FaultDescription& fault) { return fault.name == name; });
+  return at == hello.faults.end() ? nullptr : &*at;
+}
+
+const wire::FaultDescription& require_fault(const wire::Hello& hello, const std::string& name) {
+  if (const wire::FaultDescription* fault = find_fault(hello, name)) {
+    return *fault;
+  }
+  throw UsageError(fmt::format("unknown planted fault '{}'; 'chaosgate list faults' names them", name));
+}
+
+std::uint64_t kept_by_power_cut(const wire::EngineDescription& engine, std::uint64_t applied,
+                                std::uint64_t flushed) {
+  return std::max(engine.flush_survives_power_cut ? flushed : 0,
+                  engine.commit_survives_power_cut ? applied : 0);
+}
+
 std::vector<std::string> plugins_of(const std::string& plugin) {
   return plugin.empty() ? std::vector<std::string>{} : std::vector{plugin};
 }

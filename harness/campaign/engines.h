@@ -7,6 +7,7 @@
 // The driver never loads a plugin: the worker program describes it (harness/replica/offer.h).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -26,6 +27,15 @@ wire::Hello resolve_engines(const std::filesystem::path& worker, std::vector<std
 
 // Throws UsageError when there is none of this name.
 const wire::EngineDescription& require_engine(const wire::Hello& hello, const std::string& name);
+
+// nullptr, or UsageError, when no planted fault has this name.
+const wire::FaultDescription* find_fault(const wire::Hello& hello, const std::string& name);
+const wire::FaultDescription& require_fault(const wire::Hello& hello, const std::string& name);
+
+// The last index that the engine's files hold after a power cut, as its contract says: of an engine that
+// applied so far, and whose last flush returned with `flushed`.
+std::uint64_t kept_by_power_cut(const wire::EngineDescription& engine, std::uint64_t applied,
+                                std::uint64_t flushed);
 
 // A list of this plugin, or an empty one when `plugin` is.
 std::vector<std::string> plugins_of(const std::string& plugin);

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/campaign/engines.h"
 #include "harness/campaign/tap_setup.h"
 
 namespace chaosgate::campaign {
@@ -72,8 +73,7 @@ oracle::CrashIndexes crash_indexes_at(const wire::EngineDescription& engine,
     crash.appended = std::max(crash.appended, seen.appended);
     crash.synced = std::max(crash.synced, seen.synced);
     crash.applied = std::max(crash.applied, seen.applied);
-    crash.flushed = std::max({crash.flushed, engine.flush_survives_power_cut ? seen.flushed : 0,
-                              engine.commit_survives_power_cut ? seen.applied : 0});
+    crash.flushed = std::max(crash.flushed, kept_by_power_cut(engine, seen.applied, seen.flushed));
   };
   for (std::size_t i = 0; i < cut; ++i) {  // each worker counts from 0
     raise(history.records()[i].indexes);

@@ -24,15 +24,12 @@ struct Job {
   std::string plugin;
   std::string engine;
   wire::Protocol protocol;
-  std::string fault;  // empty: a control
+  const wire::FaultDescription* fault;  // nullptr: a control
   std::uint64_t seed;
   bool io = false;  // with I/O errors; a fault that needs one gets one in every load
   std::uint64_t kills_max;
   report::FaultResult* found = nullptr;
   ControlResult* control = nullptr;
-  std::vector<std::string> profiles = {};  // of a fault that power cuts show
-  std::vector<std::string> replicas = {};  // of a fault that a group shows: their engines
-  std::string migrates_from = {};          // of a fault that a migration shows
 };
 
 std::string finding(const report::CycleEvent& event) {
@@ -47,7 +44,7 @@ std::string finding(const report::CycleEvent& event) {
 LaneTarget target_of(const Job& job, const SelfTestOptions& options) {
   LaneTarget target;
   target.key.seed = job.seed;
-  target.key.fault = job.fault;
+  target.key.fault = job.fault != nullptr ? job.fault->name : "";
   target.plugin = job.plugin;
   target.engine = job.engine;
   target.protocol = job.protocol;
@@ -61,10 +58,10 @@ LaneTarget target_of(const Job& job, const SelfTestOptions& options) {
 void run_power_job(const Job& job, const SelfTestOptions& options, const std::filesystem::path& directory,
                    StopSignal& stop) {
   report::FaultResult& row = *job.found;
-  for (const std::string& name : job.profiles) {
+  for (const std::string& name : job.fault->power_profiles) {
     PowerOptions power{target_of(job, options)};
     if (const Status status = disk::parse_profile(name, &power.profile); !status.ok()) {
-      throw UsageError(fmt::format("planted fault {}: {}", job.fault, status.message()));
+      throw UsageError(fmt::format("planted fault {}: {}", job.fault->name, status.message()));
     }
     power.key.workload = "small";
     power.stop_at_first = true;
@@ -97,7 +94,7 @@ void run_power_job(const Job& job, const SelfTestOptions& options, const std::fi
 void run_group_job(const Job& job, const SelfTestOptions& options, bool tappable,
                    const std::filesystem::path& directory, StopSignal& stop) {
   GroupOptions group_options;
-  for (const std::string& engine : job.replicas) {
+  for (const std::string& engine : job.fault->replicas) {
     LaneTarget target = target_of(job, options);
     target.engine = engine;
     target.lane = group_options.members.size();
@@ -108,7 +105,7 @@ void run_group_job(const Job& job, const SelfTestOptions& options, bool tappable
   group_options.keep_images = false;
   Group group(group_options, &stop);
   report::FaultResult& row = *job.found;
-  const std::uint64_t kills_max = job.kills_max * job.replicas.size();  // each of them dies in a cycle
+  const std::uint64_t kills_max = job.kills_max * job.fault->replicas.size();  // each of them dies in a cycle
   while (row.kills < kills_max && !row.found && !stop.requested()) {
     group.run_cycle();
     for (const auto& member : group.members()) {
@@ -130,10 +127,10 @@ void run_migration_job(const Job& job, const SelfTestOptions& options, const wir
                        const std::filesystem::path& directory, StopSignal& stop) {
   report::FaultResult& row = *job.found;
   MigrationGateOptions gate;
-  gate.from = require_engine(hello, job.migrates_from);
+  gate.from = require_engine(hello, job.fault->migrates_from);
   gate.to = require_engine(hello, job.engine);
   gate.seed = job.seed;
-  gate.fault = job.fault;
+  gate.fault = job.fault->name;
   gate.kills = row.by_power_cut ? 0 : job.kills_max;
   gate.images = row.by_power_cut ? options.images_max : 0;
   if (row.by_power_cut) {
@@ -192,12 +189,7 @@ std::vector<wire::FaultDescription> choose(const SelfTestOptions& options, const
   }
   std::vector<wire::FaultDescription> chosen;
   for (const std::string& name : options.faults) {
-    const auto at = std::find_if(hello.faults.begin(), hello.faults.end(),
-                                 [&](const wire::FaultDescription& fault) { return fault.name == name; });
-    if (at == hello.faults.end()) {
-      throw UsageError(fmt::format("unknown planted fault '{}'; 'chaosgate list faults' names them", name));
-    }
-    chosen.push_back(*at);
+    chosen.push_back(require_fault(hello, name));
   }
   return chosen;
 }
@@ -237,20 +229,15 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
     }
   }
   const bool tappable = hello.tap_unavailable.empty();
-  const auto described = [&](const std::string& name) {
-    return *std::find_if(hello.faults.begin(), hello.faults.end(),
-                         [&](const wire::FaultDescription& fault) { return fault.name == name; });
-  };
   std::vector<Job> jobs;
   for (report::FaultResult& row : result.faults) {
-    jobs.push_back({"", row.engine, *wire::parse_protocol(row.protocol), row.fault, row.seed,
-                    tappable && described(row.fault).needs_io_error, options.kills_max, &row, nullptr,
-                    described(row.fault).power_profiles, described(row.fault).replicas,
-                    described(row.fault).migrates_from});
+    const wire::FaultDescription& fault = require_fault(hello, row.fault);
+    jobs.push_back({"", row.engine, fault.protocol, &fault, row.seed, tappable && fault.needs_io_error,
+                    options.kills_max, &row, nullptr});
   }
   for (ControlResult& row : result.controls) {
     jobs.push_back({require_engine(hello, row.engine).plugin, row.engine, *wire::parse_protocol(row.protocol),
-                    "", row.seed, tappable, options.control_kills, nullptr, &row});
+                    nullptr, row.seed, tappable, options.control_kills, nullptr, &row});
   }
 
   std::mutex mutex;
@@ -273,11 +260,11 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
       try {
         const std::filesystem::path place = directory / fmt::format("self-test-{}", mine);
         const Job& job = jobs[mine];
-        if (!job.migrates_from.empty()) {
+        if (job.fault != nullptr && !job.fault->migrates_from.empty()) {
           run_migration_job(job, options, hello, place, stop);
-        } else if (job.found != nullptr && job.found->by_power_cut) {
+        } else if (job.fault != nullptr && !job.fault->power_profiles.empty()) {
           run_power_job(job, options, place, stop);
-        } else if (!job.replicas.empty()) {
+        } else if (job.fault != nullptr && !job.fault->replicas.empty()) {
           run_group_job(job, options, tappable, place, stop);
         } else {
           run_job(job, options, tappable, place, stop);

@@ -116,12 +116,7 @@ void Subject::note_indexes() {
     // What this worker published: after lost pages the engine may hold less than one before it had applied.
     indexes_.flushed = std::max(indexes_.flushed, recorder.applied.load());
   }
-  if (engine_->flush_survives_power_cut) {
-    on_disk_ = std::max(on_disk_, recorder.flushed.load());
-  }
-  if (engine_->commit_survives_power_cut) {
-    on_disk_ = std::max(on_disk_, recorder.applied.load());
-  }
+  on_disk_ = std::max(on_disk_, kept_by_power_cut(*engine_, recorder.applied, recorder.flushed));
 }
 
 void Subject::keep_evidence(const wire::WorkerOrder& order,

@@ -1,7 +1,6 @@
 // chaosgate selftest: the gate against every planted fault, to show that it can fail.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 
 #include "harness/base/error.h"
@@ -103,8 +102,7 @@ ExitStatus selftest(SelfTestArguments& options, const Globals& globals) {
     self_test.seeds.push_back(config.key.seed + i);
   }
   for (const std::string& name : options.faults) {
-    if (std::none_of(hello.faults.begin(), hello.faults.end(),
-                     [&](const wire::FaultDescription& fault) { return fault.name == name; })) {
+    if (campaign::find_fault(hello, name) == nullptr) {
       throw UsageError(
           fmt::format("--fault: unknown planted fault '{}'; 'chaosgate list faults' names them", name));
     }
