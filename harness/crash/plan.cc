@@ -83,7 +83,7 @@ std::uint32_t span_us_max(Step step) {
   }
 }
 
-CrashPoint draw_point(const std::vector<Step>& steps, const Rng& stream) {
+CrashPoint draw_point(const PlanOptions& options, const std::vector<Step>& steps, const Rng& stream) {
   CrashPoint point;
   point.step = steps.at(stream.fork("step").below(steps.size()));
   Rng occurrence = stream.fork("occurrence");
@@ -91,7 +91,7 @@ CrashPoint draw_point(const std::vector<Step>& steps, const Rng& stream) {
   if (point.step == Step::inside_log_append) {
     point.permille = static_cast<std::uint32_t>(stream.fork("permille").below(1000));
   }
-  if (is_span(point.step)) {
+  if (is_span(point.step) && options.span_delays) {
     point.delay_us = static_cast<std::uint32_t>(stream.fork("delay").log_between(0, span_us_max(point.step)));
   }
   return point;
@@ -167,7 +167,7 @@ Recrash draw_recrash(const PlanOptions& options, const Rng& stream) {
   const std::uint32_t call_weight = options.call ? 4 : 0;
   switch (stream.fork("kind").weighted({step_weight, timer_weight, call_weight})) {
     case 0:
-      recrash.point = draw_point(recovery_steps(), stream);
+      recrash.point = draw_point(options, recovery_steps(), stream);
       break;
     case 1:
       recrash.timer_us =
@@ -339,7 +339,7 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
     }
     case CrashKind::step:
       plan.point = needs_tail ? draw_tail_crash(stream.fork("tail"))
-                              : draw_point(load_steps(protocol), stream.fork("point"));
+                              : draw_point(options, load_steps(protocol), stream.fork("point"));
       break;
     case CrashKind::call:
       plan.call = draw_call(stream.fork("call"), kLoadCallsMax);

@@ -82,6 +82,8 @@ struct PlanOptions {
   bool free_running = true;  // false: every cycle has scheduled maintenance
   bool scheduled = true;     // REQUIRES: free_running or scheduled
   std::uint32_t timer_us_max = 8000;
+  // false: a death in a step that lasts comes at its begin, not by a clock somewhere in it.
+  bool span_delays = true;
 };
 
 CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::uint64_t seed,
