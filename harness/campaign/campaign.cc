@@ -493,22 +493,35 @@ void validate_group(const CampaignConfig& config) {
     throw UsageError(
         fmt::format("--replicas {}: --engines names {} of them", config.replicas, config.engines.size()));
   }
-  if (!config.kill || config.key.plan.io || config.power || !config.plans.empty()) {
+  if (config.key.plan.io || !config.plans.empty()) {
     throw UsageError(
-        "--replicas: replicas are killed; I/O errors, power cuts and plans from a file are for "
+        "--replicas: replicas are killed and cut off from power; I/O errors and plans from a file are for "
         "single engines");
   }
-  const workloads::Generator generator(config.key.workload, config.key.seed);
-  constexpr std::uint64_t kSample = 2000;
-  for (std::uint64_t index = 1; index <= kSample; ++index) {
-    if (generator.payload(2, generator.preload_entries() + index).size() > wire::kAppendBytesMax) {
-      throw UsageError(fmt::format("--workload {}: its entries are too large for a message between replicas",
-                                   config.key.workload));
+  std::vector<std::string> workloads = {config.key.workload};
+  if (config.power) {
+    workloads.insert(workloads.end(), config.power_workloads.begin(), config.power_workloads.end());
+  }
+  for (const std::string& workload : workloads) {
+    const workloads::Generator generator(workload, config.key.seed);
+    constexpr std::uint64_t kSample = 2000;
+    for (std::uint64_t index = 1; index <= kSample; ++index) {
+      if (generator.payload(2, generator.preload_entries() + index).size() > wire::kAppendBytesMax) {
+        throw UsageError(
+            fmt::format("--workload {}: its entries are too large for a message between replicas", workload));
+      }
     }
   }
 }
 
 }  // namespace
+
+void validate_key(const PlanKey& key, const wire::Hello& hello) {
+  workloads::Generator(key.workload, key.seed);  // throws for an unknown one
+  if (!key.fault.empty()) {
+    require_fault(hello, key.fault);
+  }
+}
 
 void validate(const CampaignConfig& config, const wire::Hello& hello) {
   if (config.engines.empty()) {
@@ -532,10 +545,9 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
     throw UsageError(fmt::format("--lanes {}: must be between 1 and the number of kills ({})", config.lanes,
                                  config.kills));
   }
-  // These throw for an unknown workload.
-  workloads::Generator(config.key.workload, config.key.seed);
+  validate_key(config.key, hello);
   for (const std::string& workload : config.power_workloads) {
-    workloads::Generator(workload, config.key.seed);
+    workloads::Generator(workload, config.key.seed);  // throws for an unknown one
   }
   for (const crash::CyclePlan& plan : config.plans) {
     for (const std::string& engine : config.engines) {

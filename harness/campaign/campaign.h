@@ -35,6 +35,8 @@ report::CampaignReport run_campaign(const CampaignConfig& config, StopSignal& st
 // Checks engines (names of configurations), workload, protocol and numbers before anything is written. Throws
 // UsageError.
 void validate(const CampaignConfig& config, const wire::Hello& hello);
+// The same for an unknown workload or planted fault.
+void validate_key(const PlanKey& key, const wire::Hello& hello);
 
 // `format` as of strftime(3).
 std::string utc_now(const char* format);

@@ -24,6 +24,9 @@ namespace {
 
 constexpr int kCatchUpTriesMax = 6;  // the first under fire
 constexpr std::size_t kLateMessagesMax = 16;
+// Of a cycle that is recorded: short, and who was cut off or down mostly needs a snapshot.
+constexpr std::uint32_t kRecordedEntriesMax = 60;
+constexpr std::uint32_t kRecordedKeptMax = 12;
 
 Violation violation(Invariant invariant, std::string explanation) {
   return {invariant, std::move(explanation), {}, 0};
@@ -69,6 +72,7 @@ Group::Group(const GroupOptions& options, StopSignal* stop)
     static_cast<LaneTarget&>(member) = target;
     member.directory = options_.directory / fmt::format("replica-{}", target.lane);
     member.keep_images = options_.keep_images;
+    member.watch = member.keep_records = member.keep_payloads = options_.record;
     members_.push_back(std::make_unique<GroupMember>(member, leader_, stop));
     tally_.replicas.push_back(
         fmt::format("{} {} {}", target.lane, target.engine, wire::to_string(target.protocol)));
@@ -87,7 +91,16 @@ GroupPlan Group::plan(std::uint64_t cycle) const {
     protocols.push_back(member.protocol);
   }
   const PlanKey& key = options_.members.front().key;
-  return crash::plan_group(key.plan, protocols, key.seed, options_.group, cycle);
+  GroupPlan plan = crash::plan_group(key.plan, protocols, key.seed, options_.group, cycle);
+  if (options_.record) {
+    plan.entries = std::min(plan.entries, kRecordedEntriesMax);
+    plan.kept = std::min(plan.kept, kRecordedKeptMax);
+  }
+  return plan;
+}
+
+PowerRecording Group::end_recording(std::size_t member) {
+  return members_.at(member)->end_recording(plan_.members.at(member).cycle);
 }
 
 bool Group::failed() const {
@@ -111,10 +124,17 @@ bool Group::run_cycle() {
   plan_ = plan(cycle_);
   network_ = Rng(options_.members.front().key.seed).fork("network").fork(options_.group).fork(cycle_);
   messages_.assign(members_.size(), 0);
+  was_sent_snapshot_.assign(members_.size(), false);
   stream_fault_due_ = plan_.stream != StreamFault::none;
   bool fine = made_ || create();
   for (const auto& member : members_) {
     member->begin_cycle(cycle_);
+  }
+  for (std::size_t i = 0; fine && options_.record && i < members_.size(); ++i) {
+    const fs::path base = options_.directory / fmt::format("base-{}", i);
+    std::error_code ignored;
+    fs::remove_all(base, ignored);
+    members_[i]->begin_recording(base);
   }
   if (fine) {
     leader_.propose(plan_.entries, cycle_ + 2);
@@ -435,6 +455,7 @@ bool Group::transfer(std::size_t from, std::size_t to, bool under_fire) {
     ++tally_.snapshots_damaged["stale"];
     damaged = true;
   }
+  was_sent_snapshot_[to] = true;
   if (!give_snapshot(stream, damaged, receiver)) {
     return false;
   }

@@ -30,6 +30,8 @@ struct GroupOptions {
   std::uint64_t group = 0;          // of a campaign that runs several, each with plans of its own
   std::filesystem::path directory;  // made by the group, must not exist; removed with it
   bool keep_images = true;
+  bool record =
+      false;  // what the replicas do, for power cuts; cycles are shorter then, and nothing is synced
 };
 
 class Group {
@@ -44,6 +46,11 @@ class Group {
   bool run_cycle();
   // Recovers all replicas once more and closes them cleanly. False when something was found.
   bool close();
+
+  // What a replica did in the last cycle. REQUIRES: options.record; nothing was found in it.
+  PowerRecording end_recording(std::size_t member);
+  // It was sent a snapshot in the last cycle, or a part of one.
+  bool was_sent_snapshot(std::size_t member) const { return was_sent_snapshot_.at(member); }
 
   crash::GroupPlan plan(std::uint64_t cycle) const;
   std::uint64_t next_cycle() const { return cycle_; }
@@ -91,6 +98,7 @@ class Group {
   bool stream_fault_due_ = false;        // the plan's, in this cycle
   Rng network_;                          // of this cycle
   std::vector<std::uint32_t> messages_;  // sent to each in this cycle
+  std::vector<bool> was_sent_snapshot_;  // the same
 };
 
 }  // namespace chaosgate::campaign

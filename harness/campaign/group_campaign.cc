@@ -11,6 +11,8 @@
 #include "harness/base/file.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/group.h"
+#include "harness/campaign/group_power.h"
+#include "harness/campaign/power_campaign.h"
 
 namespace chaosgate::campaign {
 
@@ -41,18 +43,48 @@ class GroupRun {
         section.flush_survives = engine.flush_survives;
         at = result_.sections.insert(at, std::move(section));
       }
-      at->kills_wanted += config.kills;
+      at->kills_wanted += config.kill ? config.kills : 0;
+      if (config.power) {
+        at->power.emplace(at->power.value_or(report::PowerTally{})).wanted += config.images;
+      }
+      of_member_.push_back(static_cast<std::size_t>(at - result_.sections.begin()));
     }
   }
 
   GroupResult run() {
     const auto begin = std::chrono::steady_clock::now();
-    const std::uint64_t groups = std::min<std::uint64_t>(config_.lanes, config_.kills);
+    if (config_.kill) {
+      in_groups(config_.kills, [this](std::uint64_t group, std::uint64_t kills) { run_one(group, kills); });
+      judge_strength();
+    }
+    if (config_.power && !ended()) {
+      const std::uint64_t groups = in_groups(
+          config_.images, [this](std::uint64_t group, std::uint64_t images) { cut_power(group, images); });
+      for (EngineSection& section : result_.sections) {
+        report::PowerTally& power = *section.power;
+        power.threads = static_cast<std::uint32_t>(groups);
+        power.seconds = static_cast<double>(power.busy_us()) / 1e6 / power.threads;  // the engines took turns
+        section.violation_count += power.violations();
+      }
+      judge_power_strength();
+    }
+    for (EngineSection& section : result_.sections) {
+      section.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    }
+    return std::move(result_);
+  }
+
+ private:
+  // Runs body(group, its share of `work`) in a thread for each group, and returns how many that are. Throws
+  // what one of them threw.
+  template <typename Body>
+  std::uint64_t in_groups(std::uint64_t work, const Body& body) {
+    const std::uint64_t groups = std::min<std::uint64_t>(config_.lanes, work);
     std::vector<std::thread> threads;
     for (std::uint64_t group = 0; group < groups; ++group) {
-      threads.emplace_back([this, group, groups] {
+      threads.emplace_back([this, group, groups, work, &body] {
         try {
-          run_one(group, share(config_.kills, group, groups));
+          body(group, share(work, group, groups));
         } catch (...) {
           const std::lock_guard lock(mutex_);
           error_ = error_ ? error_ : std::current_exception();
@@ -66,14 +98,9 @@ class GroupRun {
     if (error_) {
       std::rethrow_exception(error_);
     }
-    for (EngineSection& section : result_.sections) {
-      section.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    }
-    judge_strength();
-    return std::move(result_);
+    return groups;
   }
 
- private:
   bool ended() {
     const std::lock_guard lock(mutex_);
     return ended_ || stop_.requested();
@@ -101,6 +128,83 @@ class GroupRun {
     result_.tally.add(group.tally());
   }
 
+  // Judges `images` disk images of each replica of a group.
+  void cut_power(std::uint64_t number, std::uint64_t images) {
+    const std::vector<std::string>& workloads = config_.power_workloads;
+    std::uint64_t cycle = 0;
+    for (std::size_t i = 0; i < workloads.size() && !ended(); ++i) {
+      cut_power(number, workloads[i], share(images, i, workloads.size()), &cycle);
+    }
+  }
+
+  // `cycle`: how many the group has run.
+  void cut_power(std::uint64_t number, const std::string& workload, std::uint64_t images,
+                 std::uint64_t* cycle) {
+    GroupPowerOptions options;
+    options.profile = config_.profile;
+    options.members = group_members(config_, hello_, number);
+    for (LaneTarget& member : options.members) {
+      member.key.workload = workload;
+    }
+    options.group = number;
+    options.directory = work_ / fmt::format("group-power-{}", number);
+    GroupPower power(options, &stop_);
+    for (std::size_t i = 0; i < power.size(); ++i) {
+      PowerExplorer& explorer = power.explorer(i);
+      explorer.on_failure = [&, i](const PowerFailure& failure, report::PowerFinding* finding) {
+        keep_power(power.explorer(i), failure, i, *cycle, finding);
+      };
+      explorer.on_image = [&] {
+        const std::lock_guard lock(mutex_);
+        ++judged_;
+        if (output_.progress != nullptr) {
+          output_.progress->update(
+              {"replicas' power cuts", judged_, config_.images * config_.replicas, violations()});
+        }
+      };
+    }
+    bool more = true;
+    for (; more && power.judged_min() < images && !ended(); ++*cycle) {
+      more = power.run_cycle(images);
+    }
+    const std::lock_guard lock(mutex_);
+    for (const CycleEvent& event : power.broken_by_kill()) {
+      take_event(event);
+    }
+    ended_ = ended_ || !power.broken_by_kill().empty();
+    for (std::size_t i = 0; i < power.size(); ++i) {
+      EngineSection& section = result_.sections[of_member_[i]];
+      section.power->add(power.explorer(i).tally());
+    }
+    result_.tally.add(power.group().tally());
+    installed_under_power_ += power.group().tally().installed();
+  }
+
+  void keep_power(const PowerExplorer& explorer, const PowerFailure& failure, std::size_t member,
+                  std::uint64_t cycle, report::PowerFinding* finding) {
+    const std::lock_guard lock(mutex_);
+    EngineSection& section = result_.sections[of_member_[member]];
+    const std::string id = fmt::format("{}-{}-power-replica{}-cycle{}-{}", section.engine,
+                                       seed_text(config_.key.seed), failure.event.lane, cycle, kept_++);
+    if (auto violation = keep_power_failure(explorer, failure, id,
+                                            fmt::format("replica {} cycle {}", failure.event.lane, cycle),
+                                            output_, finding)) {
+      if (result_.command.empty()) {
+        result_.command = violation->second.command;
+      }
+      ++power_violations_;
+      section.violations.push_back(std::move(*violation));
+    }
+  }
+
+  std::uint64_t violations() const {
+    std::uint64_t count = power_violations_;
+    for (const EngineSection& section : result_.sections) {
+      count += section.violation_count;
+    }
+    return count;
+  }
+
   void take(Group& group, std::vector<std::uint64_t>* done) {
     const std::lock_guard lock(mutex_);
     bool failed = false;
@@ -123,12 +227,10 @@ class GroupRun {
     ended_ = ended_ || failures_ >= config_.failures_max;
     if (output_.progress != nullptr) {
       std::uint64_t kills = 0;
-      std::uint64_t violations = 0;
       for (const EngineSection& section : result_.sections) {
         kills += section.tally.kills;
-        violations += section.violation_count;
       }
-      output_.progress->update({"replicas", kills, config_.kills * config_.replicas, violations});
+      output_.progress->update({"replicas", kills, config_.kills * config_.replicas, violations()});
     }
   }
 
@@ -227,6 +329,27 @@ class GroupRun {
     }
   }
 
+  void judge_power_strength() {
+    if (stop_.requested() || ended_) {
+      return;
+    }
+    for (EngineSection& section : result_.sections) {
+      const report::PowerTally& tally = *section.power;
+      if (section.violation_count > 0) {
+        continue;
+      }
+      if (tally.judged < tally.wanted) {
+        section.inconclusive.push_back(
+            fmt::format("{} of {} disk images were judged", tally.judged, tally.wanted));
+      }
+      const std::vector<std::string> why = power_weaknesses(tally, false);
+      section.inconclusive.insert(section.inconclusive.end(), why.begin(), why.end());
+    }
+    if (installed_under_power_ == 0) {
+      result_.inconclusive.emplace_back("no replica that power cuts were tried on needed a snapshot");
+    }
+  }
+
   const CampaignConfig& config_;
   const wire::Hello& hello_;
   const fs::path& work_;
@@ -235,7 +358,12 @@ class GroupRun {
   report::EventLog& events_;
   std::mutex mutex_;  // guards what follows
   GroupResult result_;
+  std::vector<std::size_t> of_member_;  // the section of each
   std::uint64_t failures_ = 0;
+  std::uint64_t judged_ = 0;  // disk images
+  std::uint64_t kept_ = 0;    // bundles of them
+  std::uint64_t power_violations_ = 0;
+  std::uint64_t installed_under_power_ = 0;
   bool ended_ = false;
   std::exception_ptr error_;
 };

@@ -151,6 +151,35 @@ bool GroupMember::close() {
   return !failed_ && recover(nullptr, false, {});
 }
 
+void GroupMember::begin_recording(const std::filesystem::path& base) {
+  recorded_ = copy_state(base);
+  tap_.reset();  // the next worker's begins with what is there
+  records_.clear();
+}
+
+PowerRecording GroupMember::end_recording(const crash::CyclePlan& plan) {
+  PowerRecording recording;
+  recording.trace = modelled(take_trace());
+  recording.base = recorded_.image;
+  recording.indexes = recorded_.indexes;
+  recording.indexes.appended = leader_.last();
+  std::unique_ptr<oracle::Oracle> belief;
+  const Status status = oracle::Oracle::load(recorded_.belief, generator_, &belief);
+  CHECK(status.ok(), "a belief that was just saved: {}", status.to_string());
+  leader_.teach(leader_.last(), belief.get());
+  belief->mark();
+  belief->save(&recording.belief);
+  recording.term = ++term_;
+  recording.plan = plan;
+  recording.number = cycle_;
+  return recording;
+}
+
+void GroupMember::go_back(const KeptState& state) {
+  death_.reset();
+  put_back(state);
+}
+
 std::optional<Message> GroupMember::send(const Message& message, std::optional<std::uint32_t> timer_us) {
   CHECK(alive());
   try {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/campaign/power_case.h"
 #include "harness/campaign/subject.h"
 #include "harness/crash/group_plan.h"
 #include "harness/wire/message.h"
@@ -74,6 +75,14 @@ class GroupMember : public Subject {
   // Something was found that no recovery showed. Kills the worker.
   void found(const std::vector<oracle::Violation>& violations);
 
+  // What its workers do from here on can be cut off from power: what is there now is copied to `base`, which
+  // must not exist. REQUIRES: options.keep_payloads; it is not alive.
+  void begin_recording(const std::filesystem::path& base);
+  // What they did, and what must hold after a power cut in it. REQUIRES: it is not alive, nothing was found.
+  PowerRecording end_recording(const crash::CyclePlan& plan);
+  // It goes on from another state of it, as if that was what its last worker left. REQUIRES: as before.
+  void go_back(const KeptState& state);
+
   // The deaths that were recovered from, or in which something was found, since the last call.
   std::vector<report::CycleEvent> take_events() { return std::exchange(events_, {}); }
   void begin_cycle(std::uint64_t cycle) { cycle_ = cycle; }
@@ -102,6 +111,7 @@ class GroupMember : public Subject {
   crash::CyclePlan living_;  // what was planned for the worker that is there
   wire::WorkerOrder order_;  // of it
   std::vector<tap::StorageFault> faults_;
+  KeptState recorded_;                       // where the recording began
   std::optional<report::CycleEvent> death_;  // the last one, until it is recovered from
   std::vector<report::CycleEvent> events_;
 };

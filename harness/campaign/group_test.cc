@@ -1,9 +1,12 @@
 #include "harness/campaign/group.h"
 
+#include <functional>
+
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/test.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/group_power.h"
 #include "harness/campaign/replay.h"
 
 using namespace chaosgate;
@@ -30,8 +33,10 @@ GroupOptions group_of(const std::vector<std::string>& engines, const TempDir& di
   return options;
 }
 
+using OnFinding = std::function<void(const GroupMember&, const report::CycleEvent&)>;
+
 // What was found first, or nothing after so many cycles.
-std::string first_finding(Group& group, int cycles) {
+std::string first_finding(Group& group, int cycles, const OnFinding& on_finding = {}) {
   for (int i = 0; i < cycles; ++i) {
     if (group.run_cycle()) {
       continue;
@@ -39,6 +44,9 @@ std::string first_finding(Group& group, int cycles) {
     for (const auto& member : group.members()) {
       for (const report::CycleEvent& event : member->take_events()) {
         if (!event.violations.empty()) {
+          if (on_finding) {
+            on_finding(*member, event);
+          }
           return event.violations.front().invariant;
         }
       }
@@ -46,6 +54,31 @@ std::string first_finding(Group& group, int cycles) {
     return "no violation";
   }
   return "";
+}
+
+// The first invariant that does not hold when a bundle is replayed, or nothing.
+std::string replayed(const std::filesystem::path& file, const TempDir& directory) {
+  const std::filesystem::path image = directory.path() / "image";
+  std::filesystem::create_directory(image);
+  const Bundle bundle = read_bundle(file, image);
+  StopSignal stop;
+  const ReplayRun again =
+      replay_bundle(bundle, image, directory.path() / "replay", CHAOSGATE_WORKER, 60'000, stop);
+  return again.violations.empty() ? "" : again.violations.front().invariant;
+}
+
+GroupPowerOptions power_of(const TempDir& directory, const std::string& profile,
+                           const std::string& fault = "") {
+  GroupPowerOptions options;
+  options.members = group_of({"lmdb", "lmdb", "lmdb"}, directory, fault).members;
+  for (LaneTarget& member : options.members) {
+    member.key.workload = "small";
+    member.key.plan.free_running = false;
+  }
+  options.profile = disk::named_profile(profile);
+  options.images_per_load = 40;
+  options.directory = directory.path() / "group";
+  return options;
 }
 
 }  // namespace
@@ -106,30 +139,60 @@ TEST_CASE("planted: a durable index ahead of an installation is found, and its b
     member.protocol = wire::Protocol::sidecar;
   }
   Group group(options, nullptr);
+  const std::filesystem::path file = directory.path() / "bundle.tar.zst";
+  const auto keep = [&](const GroupMember& member, const report::CycleEvent& event) {
+    REQUIRE(member.evidence());
+    write_bundle(member.bundle(event), member.evidence()->image, {}, file);
+  };
+  CHECK(first_finding(group, 80, keep) == "index.not_ahead");
+  CHECK(replayed(file, directory) == "index.not_ahead");
+}
+
+TEST_CASE("replicas come through power cuts, and the same seed gives the same images") {
+  const auto run = [] {
+    const TempDir directory = group_directory();
+    std::vector<std::uint64_t> numbers;
+    GroupPower power(power_of(directory, "strict"), nullptr);
+    while (power.judged_min() < 120 && power.run_cycle(120)) {
+    }
+    CHECK(power.broken_by_kill().empty());
+    CHECK(power.continued() > 0);
+    CHECK(power.group().tally().installed() > 0);
+    for (std::size_t i = 0; i < power.size(); ++i) {
+      const report::PowerTally& tally = power.explorer(i).tally();
+      CHECK(tally.findings.empty());
+      CHECK(tally.judged == 120);
+      CHECK(tally.in_recovery > 0);
+      CHECK(tally.checks.at("log.acked") == 120);
+      CHECK(tally.checks.at("state.replayed") == 120);
+      numbers.insert(numbers.end(), {tally.loads, tally.calls, tally.in_recovery, tally.recoveries_distinct,
+                                     tally.cuts.at("sync").cut, tally.cuts.at("rename").cut});
+    }
+    return numbers;
+  };
+  CHECK(run() == run());
+}
+
+TEST_CASE(
+    "planted: names that an installation never synced are lost in a power cut, and the bundle shows it") {
+  const TempDir directory = group_directory();
+  GroupPowerOptions options = power_of(directory, "btrfs", "install-without-dirsync");
+  options.stop_at_first = true;
+  GroupPower power(options, nullptr);
+  const std::filesystem::path file = directory.path() / "bundle.tar.zst";
   std::string found;
-  for (int i = 0; i < 80 && found.empty(); ++i) {
-    if (group.run_cycle()) {
-      continue;
-    }
-    for (const auto& member : group.members()) {
-      for (const report::CycleEvent& event : member->take_events()) {
-        if (!event.violations.empty()) {
-          found = event.violations.front().invariant;
-          REQUIRE(member->evidence());
-          const std::filesystem::path file = directory.path() / "bundle.tar.zst";
-          write_bundle(member->bundle(event), member->evidence()->image, {}, file);
-          std::filesystem::create_directory(directory.path() / "image");
-          const Bundle bundle = read_bundle(file, directory.path() / "image");
-          StopSignal stop;
-          const ReplayRun again = replay_bundle(bundle, directory.path() / "image",
-                                                directory.path() / "replay", CHAOSGATE_WORKER, 60'000, stop);
-          REQUIRE_FALSE(again.violations.empty());
-          CHECK(again.violations.front().invariant == found);
-        }
-      }
-    }
+  for (std::size_t i = 0; i < power.size(); ++i) {
+    power.explorer(i).on_failure = [&, i](const PowerFailure& failure, report::PowerFinding* finding) {
+      write_bundle(power.explorer(i).bundle(failure), failure.image, {}, file, &failure.power);
+      found = finding->invariant;
+      CHECK(finding->profile == "btrfs");
+      CHECK(finding->cause.find("rename engine") != std::string::npos);
+    };
   }
-  CHECK(found == "index.not_ahead");
+  while (power.judged_min() < 1000 && power.run_cycle(1000)) {
+  }
+  REQUIRE_FALSE(found.empty());
+  CHECK(replayed(file, directory) == found);
 }
 
 TEST_CASE("after a finding the next cycle of a group begins with new replicas") {

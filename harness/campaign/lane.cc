@@ -166,37 +166,15 @@ std::string Lane::belief_before_recovery() const {
 }
 
 LaneState Lane::keep_state(const fs::path& image) const {
-  CHECK(!ready_ && !data_.empty());
-  LaneState state;
-  state.image = image;
-  copy_tree(data_, image);
-  oracle_->mark();
-  oracle_->save(&state.belief);
-  state.indexes = indexes_;
-  state.cycle = cycle_;
-  return state;
-}
-
-tap::Trace Lane::take_trace() {
-  CHECK(tap_ != nullptr);
-  tap::Trace trace{tap_->trace().base, take_records(), {}};
-  trace.last = {indexes_.appended, indexes_.synced, indexes_.applied, parent_.recorder().flushed,
-                parent_.recorder().term};
-  return trace;
+  CHECK(!ready_);
+  return {copy_state(image), cycle_};
 }
 
 void Lane::go_back(const LaneState& state, crash::CyclePlan plan) {
   ready_ = false;
-  abandon_directory();
-  begin_directory();
-  fs::remove(data_);
-  copy_tree(state.image, data_);
-  const Status status = oracle::Oracle::load(state.belief, generator_, &oracle_);
-  CHECK(status.ok(), "a belief that was just saved: {}", status.to_string());
-  indexes_ = state.indexes;
+  put_back(state);
   cycle_ = state.cycle;
   options_.given = {{cycle_, std::move(plan)}};
-  records_.clear();
 }
 
 Bundle Lane::bundle(const CycleEvent& event) const {

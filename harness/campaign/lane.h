@@ -44,11 +44,8 @@ struct LaneOptions : SubjectOptions {
   std::map<std::uint64_t, crash::CyclePlan> given;
 };
 
-// Where a lane can be put back to: a data directory that was closed cleanly, and what is believed of it.
-struct LaneState {
-  std::filesystem::path image;
-  std::string belief;
-  oracle::CrashIndexes indexes;
+// Its data directory was closed cleanly.
+struct LaneState : KeptState {
   std::uint64_t cycle = 0;
 };
 
@@ -75,7 +72,7 @@ class Lane : public Subject {
   // What the tap saw since the last call.
   std::vector<tap::TraceRecord> take_records() { return std::exchange(records_, {}); }
   // The same with what was there at the begin. REQUIRES: none were taken since go_back().
-  tap::Trace take_trace();
+  using Subject::take_trace;
   // The last cycle's failure. REQUIRES: evidence().
   Bundle bundle(const report::CycleEvent& event) const;
 

@@ -11,12 +11,19 @@
 
 #include "harness/base/file.h"
 #include "harness/campaign/bundle.h"
+#include "harness/report/facts.h"
 
 namespace chaosgate::campaign {
 
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr std::uint64_t kImagesForStrength = 300;
+// A call that comes seldom has its images beside it skipped as alike.
+constexpr std::uint64_t kCallsForStrength = 40;
+// Every other load is to have an error, and some end before theirs.
+constexpr std::uint64_t kLoadsForStrength = 20;
 
 class PowerRun {
  public:
@@ -59,25 +66,16 @@ class PowerRun {
     if (!ended_ && !stop_.requested() && tally.judged < tally.wanted) {
       tally.exhausted = config_.loads_max > 0;
       if (tally.exhausted) {
-        output_.log(fmt::format("{}: {} images were asked for; {} loads have {}, all judged", engine_.name,
-                                tally.wanted, tally.loads, tally.judged));
+        output_.log(fmt::format("{}: {} images were asked for; there are {}, from {}", engine_.name,
+                                tally.wanted, tally.judged, report::plural(tally.loads, "load")));
       } else if (result_.violations.empty()) {
         result_.inconclusive.push_back(
             fmt::format("{} of {} disk images were judged", tally.judged, tally.wanted));
       }
     }
-    if (tally.in_recovery == 0 && tally.judged >= kImagesForStrength && result_.violations.empty()) {
-      result_.inconclusive.emplace_back("no power cut during a recovery was judged");
-    }
-    if (config_.key.plan.io && tally.loads_with_errors == 0 && tally.loads >= kLoadsForStrength &&
-        result_.violations.empty()) {
-      result_.inconclusive.emplace_back("no load with an I/O error was recorded");
-    }
-    for (const auto& [kind, coverage] : tally.cuts) {
-      if (coverage.seen >= kCallsForStrength && coverage.cut == 0 && tally.judged >= kImagesForStrength &&
-          result_.violations.empty()) {
-        result_.inconclusive.push_back(fmt::format("no power cut came right behind a {}", kind));
-      }
+    if (result_.violations.empty()) {
+      const std::vector<std::string> why = power_weaknesses(tally, config_.key.plan.io);
+      result_.inconclusive.insert(result_.inconclusive.end(), why.begin(), why.end());
     }
     return std::move(result_);
   }
@@ -85,15 +83,10 @@ class PowerRun {
  private:
   struct LaneResult {
     report::PowerTally tally;
-    std::vector<std::pair<std::string, report::ViolationEvent>> violations;
+    std::vector<WhereAndWhat> violations;
     std::uint64_t kept = 0;  // bundles
   };
 
-  static constexpr std::uint64_t kImagesForStrength = 300;
-  // One that comes seldom has its images beside it skipped as alike.
-  static constexpr std::uint64_t kCallsForStrength = 40;
-  // Every other one is to have an error, and some end before theirs.
-  static constexpr std::uint64_t kLoadsForStrength = 20;
   // An error happens once in a load, so many loads are worth more than many images of one.
   static constexpr std::uint64_t kImagesPerLoadWithErrors = 80;
 
@@ -125,10 +118,10 @@ class PowerRun {
     }
     options.directory = work_ / fmt::format("power-{}", number);
     PowerLane lane(options, &stop_);
-    lane.on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
-      keep(lane, failure, number, *load, finding);
+    lane.explorer().on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
+      keep(lane.explorer(), failure, number, *load, finding);
     };
-    lane.on_image = [&] {
+    lane.explorer().on_image = [&] {
       const std::lock_guard lock(mutex_);
       ++judged_;
       if (output_.progress != nullptr) {
@@ -157,26 +150,16 @@ class PowerRun {
     return ended_ || stop_.requested();
   }
 
-  void keep(const PowerLane& lane, const PowerFailure& failure, std::uint64_t number, std::uint64_t load,
-            report::PowerFinding* finding) {
+  void keep(const PowerExplorer& explorer, const PowerFailure& failure, std::uint64_t number,
+            std::uint64_t load, report::PowerFinding* finding) {
     const std::lock_guard lock(mutex_);
     LaneResult& mine = of_lanes_[number];
     const std::string id = fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name,
                                        seed_text(config_.key.seed), number, load, mine.kept++);
-    const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
-    fs::create_directories((output_.directory / relative).parent_path());
-    write_bundle(lane.bundle(failure), failure.image, {}, output_.directory / relative, &failure.power);
-    finding->bundle = relative.string();
-    finding->command = fmt::format("chaosgate replay {}", (output_.directory / relative).string());
-    output_.log(fmt::format("{}: power cut, lane {} load {}: {}{}: {} (weakest profile {}): {}", engine_.name,
-                            number, load, finding->promised ? "" : "not promised: ", finding->invariant,
-                            finding->explanation, finding->profile, finding->cause));
-    if (finding->promised) {
+    if (auto violation = keep_power_failure(explorer, failure, id,
+                                            fmt::format("lane {} load {}", number, load), output_, finding)) {
       ++violations_;
-      mine.violations.emplace_back(
-          fmt::format("power cut, lane {} load {}, weakest profile {}", number, load, finding->profile),
-          report::ViolationEvent{finding->invariant, finding->cause + ": " + finding->explanation,
-                                 finding->detail, finding->bundle, finding->command});
+      mine.violations.push_back(std::move(*violation));
     }
   }
 
@@ -195,6 +178,41 @@ class PowerRun {
 };
 
 }  // namespace
+
+std::optional<WhereAndWhat> keep_power_failure(const PowerExplorer& explorer, const PowerFailure& failure,
+                                               const std::string& id, const std::string& where,
+                                               CampaignOutput& output, report::PowerFinding* finding) {
+  const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
+  fs::create_directories((output.directory / relative).parent_path());
+  write_bundle(explorer.bundle(failure), failure.image, {}, output.directory / relative, &failure.power);
+  finding->bundle = relative.string();
+  finding->command = fmt::format("chaosgate replay {}", (output.directory / relative).string());
+  output.log(fmt::format("{}: power cut, {}: {}{}: {} (weakest profile {}): {}", failure.event.engine, where,
+                         finding->promised ? "" : "not promised: ", finding->invariant, finding->explanation,
+                         finding->profile, finding->cause));
+  if (!finding->promised) {
+    return std::nullopt;
+  }
+  return WhereAndWhat{fmt::format("power cut, {}, weakest profile {}", where, finding->profile),
+                      report::ViolationEvent{finding->invariant, finding->cause + ": " + finding->explanation,
+                                             finding->detail, finding->bundle, finding->command}};
+}
+
+std::vector<std::string> power_weaknesses(const report::PowerTally& tally, bool io) {
+  std::vector<std::string> why;
+  if (tally.in_recovery == 0 && tally.judged >= kImagesForStrength) {
+    why.emplace_back("no power cut during a recovery was judged");
+  }
+  if (io && tally.loads_with_errors == 0 && tally.loads >= kLoadsForStrength) {
+    why.emplace_back("no load with an I/O error was recorded");
+  }
+  for (const auto& [kind, coverage] : tally.cuts) {
+    if (coverage.seen >= kCallsForStrength && coverage.cut == 0 && tally.judged >= kImagesForStrength) {
+      why.push_back(fmt::format("no power cut came right behind a {}", kind));
+    }
+  }
+  return why;
+}
 
 PowerResult run_power(const CampaignConfig& config, const wire::EngineDescription& engine,
                       const fs::path& work, StopSignal& stop, CampaignOutput& output) {

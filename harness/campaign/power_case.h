@@ -1,5 +1,5 @@
-// PowerCase is what a disk image after a power cut was made from: enough to make it again, to make others
-// from the same trace, and to say what must hold for each.
+// PowerRecording is what disk images after power cuts are made from; PowerCase is one such image: enough to
+// make it again, to make others from the same trace, and to say what must hold for each.
 #pragma once
 
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "harness/crash/plan.h"
 #include "harness/disk/image.h"
 #include "harness/disk/image_spec.h"
 #include "harness/disk/order.h"
@@ -16,6 +17,18 @@
 #include "oracle/oracle.h"
 
 namespace chaosgate::campaign {
+
+// What some workers did to a data directory, one after the other, and what must hold after a power cut in it.
+struct PowerRecording {
+  tap::Trace trace;
+  std::filesystem::path base;    // what was there when it began, all of it durable
+  oracle::CrashIndexes indexes;  // what had to hold then
+  std::string belief;            // knows all entries that were proposed meanwhile
+  std::uint64_t term = 0;        // of the recovery from an image; higher than those of the workers before
+  crash::CyclePlan plan;         // of the load
+  std::string weakest;           // profile of the images that led here, or empty
+  std::uint64_t number = 0;      // among those that are explored one after the other
+};
 
 struct PowerCase {
   tap::Trace trace;

@@ -59,7 +59,7 @@ TEST_CASE("lmdb, the log and both protocols come through power cuts under the st
       INFO(finding.detail);
       CHECK(false);
     }
-    CHECK(tally.judged >= 240);
+    CHECK(tally.judged == 240);    // those of recoveries included
     CHECK(tally.loads > 1);        // later ones began where a recovery from an image, or from a kill, ended
     CHECK(tally.in_recovery > 0);  // power cuts during recovery, too
     CHECK(tally.recoveries_distinct > 10);
@@ -112,8 +112,8 @@ TEST_CASE("a planted fault is found, reduced to one sentence, and its bundle giv
   report::PowerFinding found;
   {
     PowerLane lane(options, nullptr);
-    lane.on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
-      write_bundle(lane.bundle(failure), failure.image, {}, file, &failure.power);
+    lane.explorer().on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
+      write_bundle(lane.explorer().bundle(failure), failure.image, {}, file, &failure.power);
       finding->bundle = file.string();
       found = *finding;
     };
@@ -195,7 +195,7 @@ TEST_CASE("a campaign of power cuts has a verdict, and says when there are no mo
   CHECK(report.engines.front().power->exhausted);
   CHECK(report.engines.front().power->judged > 100);
   CHECK(std::any_of(log.begin(), log.end(), [](const std::string& line) {
-    return line.find("100000 images were asked for; 2 loads have") != std::string::npos;
+    return line.find("100000 images were asked for; there are ") != std::string::npos;
   }));
 
   config.key.fault = "segment-never-synced";

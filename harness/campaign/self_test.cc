@@ -6,11 +6,13 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "harness/base/error.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/group.h"
+#include "harness/campaign/group_power.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/migrate_gate.h"
 #include "harness/campaign/power.h"
@@ -53,36 +55,30 @@ LaneTarget target_of(const Job& job, const SelfTestOptions& options) {
   return target;
 }
 
+constexpr const char* kPowerWorkload = "small";
+
 // Explores the profiles one after the other, from the one that allows the fewest images: the first that shows
-// the fault is the weakest.
-void run_power_job(const Job& job, const SelfTestOptions& options, const std::filesystem::path& directory,
-                   StopSignal& stop) {
+// the fault is the weakest. explore(how, row) counts its images in the row and returns the invariant that did
+// not hold, if any; it may also set that of the row, for what no power cut broke, and then nothing more is
+// tried.
+template <typename Explore>
+void explore_profiles(const Job& job, StopSignal& stop, const Explore& explore) {
   report::FaultResult& row = *job.found;
   for (const std::string& name : job.fault->power_profiles) {
-    PowerOptions power{target_of(job, options)};
-    if (const Status status = disk::parse_profile(name, &power.profile); !status.ok()) {
+    PowerExploration how;
+    if (const Status status = disk::parse_profile(name, &how.profile); !status.ok()) {
       throw UsageError(fmt::format("planted fault {}: {}", job.fault->name, status.message()));
     }
-    power.key.workload = "small";
-    power.stop_at_first = true;
-    power.images_per_load = 100;  // many loads: what a fault needs happens in few of them
-    power.explained_max = 0;
-    power.in_recovery = false;
-    power.directory = directory;
-    PowerLane lane(power, &stop);
-    for (bool more = true; more && lane.tally().judged < options.images_max;) {
-      more = lane.run_load(options.images_max - lane.tally().judged);
-    }
-    row.kills += lane.tally().judged;
-    if (stop.requested()) {
+    how.stop_at_first = true;
+    how.images_per_load = 100;  // many loads: what a fault needs happens in few of them
+    how.explained_max = 0;
+    how.in_recovery = false;
+    const std::optional<std::string> invariant = explore(how, row);
+    if (stop.requested() || !row.invariant.empty()) {
       return;
     }
-    if (lane.broken_by_kill()) {
-      row.invariant = "after a kill alone: " + finding(*lane.broken_by_kill());
-      return;
-    }
-    if (!lane.tally().findings.empty()) {
-      row.invariant = lane.tally().findings.front().invariant;
+    if (invariant) {
+      row.invariant = *invariant;
       row.profile = name;
       row.found = row.profile == row.profile_expected;
       row.kills_until_found = row.kills;
@@ -91,16 +87,73 @@ void run_power_job(const Job& job, const SelfTestOptions& options, const std::fi
   }
 }
 
-void run_group_job(const Job& job, const SelfTestOptions& options, bool tappable,
-                   const std::filesystem::path& directory, StopSignal& stop) {
-  GroupOptions group_options;
+void run_power_job(const Job& job, const SelfTestOptions& options, const std::filesystem::path& directory,
+                   StopSignal& stop) {
+  explore_profiles(job, stop, [&](const PowerExploration& how, report::FaultResult& row) {
+    PowerOptions power{target_of(job, options), how, directory};
+    power.key.workload = kPowerWorkload;
+    PowerLane lane(power, &stop);
+    for (bool more = true; more && lane.tally().judged < options.images_max;) {
+      more = lane.run_load(options.images_max - lane.tally().judged);
+    }
+    row.kills += lane.tally().judged;
+    if (lane.broken_by_kill()) {
+      row.invariant = "after a kill alone: " + finding(*lane.broken_by_kill());
+    }
+    return lane.tally().findings.empty() ? std::nullopt
+                                         : std::optional(lane.tally().findings.front().invariant);
+  });
+}
+
+std::vector<LaneTarget> group_of(const Job& job, const SelfTestOptions& options, bool tappable) {
+  std::vector<LaneTarget> members;
   for (const std::string& engine : job.fault->replicas) {
     LaneTarget target = target_of(job, options);
     target.engine = engine;
-    target.lane = group_options.members.size();
+    target.lane = members.size();
     target.key.plan.call = tappable;
-    group_options.members.push_back(std::move(target));
+    members.push_back(std::move(target));
   }
+  return members;
+}
+
+// The same for replicas of a group.
+void run_group_power_job(const Job& job, const SelfTestOptions& options,
+                         const std::filesystem::path& directory, StopSignal& stop) {
+  explore_profiles(job, stop, [&](const PowerExploration& how, report::FaultResult& row) {
+    GroupPowerOptions group;
+    static_cast<PowerExploration&>(group) = how;
+    group.members = group_of(job, options, true);
+    for (LaneTarget& member : group.members) {
+      member.key.workload = kPowerWorkload;
+    }
+    group.directory = directory;
+    GroupPower power(group, &stop);
+    const std::uint64_t images = options.images_max / group.members.size();
+    for (bool more = true; more && power.judged_min() < images;) {
+      more = power.run_cycle(images);
+    }
+    std::optional<std::string> found;
+    for (std::size_t i = 0; i < power.size(); ++i) {
+      const report::PowerTally& tally = power.explorer(i).tally();
+      row.kills += tally.judged;
+      if (!found && !tally.findings.empty()) {
+        found = tally.findings.front().invariant;
+      }
+    }
+    for (const report::CycleEvent& event : power.broken_by_kill()) {
+      if (!event.violations.empty()) {
+        row.invariant = "after a kill alone: " + finding(event);
+      }
+    }
+    return found;
+  });
+}
+
+void run_group_job(const Job& job, const SelfTestOptions& options, bool tappable,
+                   const std::filesystem::path& directory, StopSignal& stop) {
+  GroupOptions group_options;
+  group_options.members = group_of(job, options, tappable);
   group_options.directory = directory;
   group_options.keep_images = false;
   Group group(group_options, &stop);
@@ -262,6 +315,9 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
         const Job& job = jobs[mine];
         if (job.fault != nullptr && !job.fault->migrates_from.empty()) {
           run_migration_job(job, options, hello, place, stop);
+        } else if (job.fault != nullptr && !job.fault->power_profiles.empty() &&
+                   !job.fault->replicas.empty()) {
+          run_group_power_job(job, options, place, stop);
         } else if (job.fault != nullptr && !job.fault->power_profiles.empty()) {
           run_power_job(job, options, place, stop);
         } else if (job.fault != nullptr && !job.fault->replicas.empty()) {

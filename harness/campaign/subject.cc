@@ -6,6 +6,7 @@
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/tap_setup.h"
 #include "harness/campaign/work_directory.h"
@@ -140,6 +141,36 @@ void Subject::abandon_directory() {
   std::error_code ignored;
   fs::remove_all(data_, ignored);
   data_.clear();
+}
+
+KeptState Subject::copy_state(const fs::path& image) const {
+  CHECK(!parent_.running() && !data_.empty());
+  KeptState state;
+  state.image = image;
+  copy_tree(data_, image);
+  oracle_->mark();
+  oracle_->save(&state.belief);
+  state.indexes = indexes_;
+  return state;
+}
+
+void Subject::put_back(const KeptState& state) {
+  abandon_directory();
+  begin_directory();
+  fs::remove(data_);
+  copy_tree(state.image, data_);
+  const Status status = oracle::Oracle::load(state.belief, generator_, &oracle_);
+  CHECK(status.ok(), "a belief that was just saved: {}", status.to_string());
+  indexes_ = state.indexes;
+  records_.clear();
+}
+
+tap::Trace Subject::take_trace() {
+  CHECK(tap_ != nullptr);
+  tap::Trace trace{tap_->trace().base, std::exchange(records_, {}), {}};
+  trace.last = {indexes_.appended, indexes_.synced, indexes_.applied, parent_.recorder().flushed,
+                parent_.recorder().term};
+  return trace;
 }
 
 void Subject::note_calls(const std::vector<tap::StorageFault>& faults, Death* death) {

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/campaign/bundle.h"
@@ -37,6 +38,13 @@ struct SubjectOptions : LaneTarget {
   bool keep_records = false;  // of the tap. REQUIRES: watch
   // With the bytes of each write, for disk images; nothing is synced then. REQUIRES: keep_records
   bool keep_payloads = false;
+};
+
+// Where a subject can be put back to: a data directory on which nothing runs, and what is believed of it.
+struct KeptState {
+  std::filesystem::path image;
+  std::string belief;
+  oracle::CrashIndexes indexes;
 };
 
 // The event of a cycle, as far as what runs it decides it.
@@ -67,6 +75,13 @@ class Subject {
   // An empty data directory, of which nothing is believed.
   void begin_directory();
   void abandon_directory();
+  // Copies the data directory to `image`, which must not exist. REQUIRES: no worker runs.
+  KeptState copy_state(const std::filesystem::path& image) const;
+  // Begins a data directory that is a copy of that one, and forgets what the tap saw.
+  void put_back(const KeptState& state);
+  // What the tap saw since the last call, and what was there at the begin of the data directory, or of what
+  // was watched of it. REQUIRES: options.keep_records
+  tap::Trace take_trace();
   // Runs one worker up to ready, its ordered death, or its clean end. False when something was found.
   bool attempt(const wire::WorkerOrder& order, const crash::Recrash* recrash, report::CycleEvent* event);
   // Takes the end of a load into the event; true when it ended as it may. `faults` were ordered for it.

@@ -149,12 +149,8 @@ ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::Camp
   }
   const wire::Hello hello =
       campaign::read_hello(config.worker, campaign::plugins_of(bundle.recovery.order.plugin));
-  campaign::CampaignConfig checked = config;
-  checked.engines = {bundle.recovery.order.engine};
-  checked.key = bundle.key;
-  checked.lanes = 1;
-  campaign::validate(checked, hello);
   const wire::EngineDescription& engine = campaign::require_engine(hello, bundle.recovery.order.engine);
+  campaign::validate_key(bundle.key, hello);
   if (engine.version != bundle.engine_version) {
     log_line(fmt::format("the bundle was made with {} {}, this is {}", engine.name, bundle.engine_version,
                          engine.version));

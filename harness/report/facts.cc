@@ -333,8 +333,7 @@ std::string loads_text(const PowerTally& power) {
 }
 
 std::string speed_text(const PowerTally& power) {
-  const std::uint64_t total =
-      power.record_us + power.explore_us + power.build_us + power.recover_us + power.explain_us;
+  const std::uint64_t total = power.busy_us();
   return fmt::format(
       "{:.0f} images a second and core; recovering {}, choosing {}, building {}, recording {}, explaining {}",
       power.images_per_second_and_core(), percentage(power.recover_us, total),

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 namespace chaosgate::report {
 namespace {
 
@@ -25,7 +27,11 @@ std::string counts_text(const std::map<std::string, std::uint64_t>& counts) {
 }  // namespace
 
 void GroupTally::add(const GroupTally& other) {
-  replicas.insert(replicas.end(), other.replicas.begin(), other.replicas.end());
+  for (const std::string& replica : other.replicas) {  // that were killed, and cut off from power
+    if (std::find(replicas.begin(), replicas.end(), replica) == replicas.end()) {
+      replicas.push_back(replica);
+    }
+  }
   cycles += other.cycles;
   entries += other.entries;
   messages += other.messages;

@@ -68,6 +68,7 @@ struct PowerTally {
   double seconds = 0;            // wall clock
   std::uint32_t threads = 1;
 
+  std::uint64_t busy_us() const { return record_us + explore_us + build_us + recover_us + explain_us; }
   double images_per_second_and_core() const {
     return seconds > 0 ? static_cast<double>(judged) / seconds / threads : 0;
   }

@@ -1,0 +1,113 @@
+#include "harness/campaign/group_power.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "harness/campaign/work_directory.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Of the images that one who took a snapshot has, so many for each other.
+constexpr std::uint64_t kOthersPart = 4;
+
+}  // namespace
+
+GroupPower::GroupPower(const GroupPowerOptions& options, StopSignal* stop)
+    : options_(options),
+      stop_(stop),
+      rng_(Rng(options.members.at(0).key.seed).fork("group-power").fork(options.group)) {
+  make_directory(options_.directory);
+  GroupOptions group;
+  group.group = options_.group;
+  group.directory = options_.directory / "group";
+  group.keep_images = false;
+  group.record = true;
+  for (LaneTarget& member : options_.members) {
+    member.key.segment_bytes = std::min<std::uint64_t>(member.key.segment_bytes, kPowerSegmentBytesMax);
+    member.key.plan.timer = false;  // nothing else that is recorded depends on the clock
+    member.key.plan.step = member.key.plan.call = true;
+    group.members.push_back(member);
+  }
+  group_ = std::make_unique<Group>(group, stop);
+  for (const auto& member : group_->members()) {
+    require_tap(member->hello());
+    PowerOptions exploring;
+    static_cast<LaneTarget&>(exploring) = member->options();
+    static_cast<PowerExploration&>(exploring) = options_;
+    exploring.directory = options_.directory / fmt::format("images-{}", explorers_.size());
+    explorers_.push_back(std::make_unique<PowerExplorer>(exploring, member->engine(), stop));
+  }
+}
+
+GroupPower::~GroupPower() {
+  explorers_.clear();
+  group_.reset();
+  std::error_code ignored;
+  fs::remove_all(options_.directory, ignored);
+}
+
+std::uint64_t GroupPower::judged_min() const {
+  const auto fewest =
+      std::min_element(explorers_.begin(), explorers_.end(),
+                       [](const auto& a, const auto& b) { return a->tally().judged < b->tally().judged; });
+  return (*fewest)->tally().judged;
+}
+
+bool GroupPower::enough() const {
+  return std::any_of(explorers_.begin(), explorers_.end(),
+                     [](const auto& explorer) { return explorer->enough(); });
+}
+
+bool GroupPower::run_cycle(std::uint64_t images) {
+  const std::uint64_t cycle = group_->next_cycle();
+  std::uint64_t record_us = 0;
+  bool fine = true;
+  {
+    const Stopwatch watch(&record_us);
+    fine = group_->run_cycle();
+  }
+  std::vector<report::CycleEvent> events;
+  for (const auto& member : group_->members()) {
+    std::vector<report::CycleEvent> more = member->take_events();
+    std::move(more.begin(), more.end(), std::back_inserter(events));
+  }
+  if (!fine) {
+    if (stop_ == nullptr || !stop_->requested()) {
+      broken_by_kill_ = std::move(events);
+    }
+    return false;
+  }
+  std::vector<std::pair<std::size_t, KeptState>> continuations;
+  for (std::size_t i = 0; i < explorers_.size() && !enough(); ++i) {
+    PowerExplorer& explorer = *explorers_[i];
+    const PowerRecording recording = group_->end_recording(i);
+    report::PowerTally& tally = explorer.tally();
+    ++tally.loads;
+    tally.calls += recording.trace.records.size();
+    tally.record_us += record_us / explorers_.size();
+    const std::uint64_t part = group_->was_sent_snapshot(i) ? 1 : kOthersPart;
+    explorer.explore(recording,
+                     std::min(images - std::min(images, tally.judged), options_.images_per_load / part));
+    if (std::optional<KeptState> state = explorer.take_continuation()) {
+      continuations.emplace_back(i, std::move(*state));
+    }
+  }
+  if (Rng choice = rng_.fork(cycle); cycle % 2 == 0 && !continuations.empty()) {
+    const auto& [member, state] = continuations[choice.below(continuations.size())];
+    group_->members()[member]->go_back(state);
+    ++continued_;
+  }
+  for (const auto& [member, state] : continuations) {
+    std::error_code ignored;
+    fs::remove_all(state.image, ignored);
+  }
+  return !enough();
+}
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,65 @@
+// GroupPower puts the replicas of a group through power cuts: each cycle of the group is recorded, replica by
+// replica, and what a power cut somewhere in it may leave of one of them is explored. Those that took a
+// snapshot are looked at most.
+//
+// After every other cycle one replica goes on from what its recovery from such an image left, the others from
+// their kill.
+//
+// One thread for its whole life. Throws EnvironmentError.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "harness/base/rng.h"
+#include "harness/campaign/group.h"
+#include "harness/campaign/power_explorer.h"
+
+namespace chaosgate::campaign {
+
+struct GroupPowerOptions : PowerExploration {  // images_per_load: of one that took a snapshot
+  std::vector<LaneTarget> members;             // at least two
+  std::uint64_t group = 0;                     // of a campaign that runs several, each with plans of its own
+  std::filesystem::path directory;             // made by this, must not exist; removed with it
+};
+
+class GroupPower {
+ public:
+  // `stop` may be null. Throws UsageError when an engine is not there or cannot be tapped.
+  GroupPower(const GroupPowerOptions& options, StopSignal* stop);
+  ~GroupPower();
+  GroupPower(const GroupPower&) = delete;
+  GroupPower& operator=(const GroupPower&) = delete;
+
+  // Runs the next cycle, and judges images of it until each replica has had `images` in all, or enough of
+  // this cycle. False when there is nothing to go on with: something was found with no power cut, or enough
+  // was found.
+  bool run_cycle(std::uint64_t images);
+
+  Group& group() { return *group_; }
+  // What a member is explored with.
+  PowerExplorer& explorer(std::size_t member) { return *explorers_.at(member); }
+  std::size_t size() const { return explorers_.size(); }
+  // How often a replica went on from an image.
+  std::uint64_t continued() const { return continued_; }
+  // The fewest images that a member has had.
+  std::uint64_t judged_min() const;
+  // What no power cut broke, when run_cycle() returned false for it.
+  const std::vector<report::CycleEvent>& broken_by_kill() const { return broken_by_kill_; }
+
+ private:
+  bool enough() const;
+
+  GroupPowerOptions options_;
+  StopSignal* stop_;
+  Rng rng_;
+  std::unique_ptr<Group> group_;
+  std::vector<std::unique_ptr<PowerExplorer>> explorers_;
+  std::vector<report::CycleEvent> broken_by_kill_;
+  std::uint64_t continued_ = 0;
+};
+
+}  // namespace chaosgate::campaign

@@ -1,0 +1,347 @@
+#include "harness/campaign/power_explorer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/campaign/tap_setup.h"
+#include "harness/campaign/versions.h"
+#include "harness/campaign/work_directory.h"
+#include "harness/disk/minimize.h"
+
+namespace chaosgate::campaign {
+
+namespace fs = std::filesystem;
+
+using disk::Explorer;
+using disk::History;
+using disk::Imager;
+using disk::ImageSpec;
+using disk::Order;
+using disk::Strategy;
+using report::PowerFinding;
+
+namespace {
+
+constexpr std::uint32_t kDepthMax = 2;  // levels of power cuts during recovery
+// Recoveries that are recorded and explored in turn, of the images of one trace, and images of each.
+constexpr std::uint64_t kRecoveriesExplored[kDepthMax] = {3, 1};
+constexpr std::uint64_t kRecoveryImages[kDepthMax] = {10, 5};
+constexpr std::uint64_t kRecoveriesPart = 3;  // one image of so many is kept for them
+constexpr std::uint32_t kExplainTests = 100;
+
+std::string cut_kind(const tap::TraceRecord& call) {
+  switch (call.call) {
+    case tap::StorageCall::sync:
+    case tap::StorageCall::datasync:
+    case tap::StorageCall::sync_all:
+      return "sync";
+    case tap::StorageCall::rename:
+      return "rename";
+    case tap::StorageCall::unlink:
+      return "unlink";
+    default:
+      return call.write_through ? "sync" : "";
+  }
+}
+
+}  // namespace
+
+void require_tap(const wire::Hello& hello) {
+  if (!hello.tap_unavailable.empty()) {
+    throw UsageError("power cuts need storage calls, which cannot be seen here: " + hello.tap_unavailable);
+  }
+}
+
+PowerExplorer::PowerExplorer(const PowerOptions& options, const wire::EngineDescription& engine,
+                             StopSignal* stop)
+    : options_(options),
+      engine_(engine),
+      judge_(options.worker, options.plugin, make_directory(options.directory) / "judge.output",
+             options.key.workload, options.key.seed, options.hang_ms, stop),
+      stop_(stop),
+      rng_(Rng(options.key.seed).fork("power").fork(options.lane)) {
+  tally_.profile = disk::to_string(options_.profile);
+}
+
+PowerExplorer::~PowerExplorer() {
+  std::error_code ignored;
+  fs::remove_all(options_.directory, ignored);
+}
+
+fs::path PowerExplorer::fresh(const std::string& name) const {
+  const fs::path path = options_.directory / name;
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
+  return path;
+}
+
+bool PowerExplorer::enough() const {
+  return (options_.stop_at_first && tally_.violations() > 0) || (stop_ != nullptr && stop_->requested());
+}
+
+RecoveryCase PowerExplorer::recovery_case(const PowerRecording& recording, const History& history,
+                                          const ImageSpec& spec) const {
+  RecoveryCase recovery;
+  recovery.crash = crash_indexes_at(engine_, recording.indexes, history, spec.cut);
+  recovery.belief = recording.belief;
+  wire::WorkerOrder& order = recovery.order;
+  order = worker_order(options_, recording.plan, {});
+  order.term = recording.term;
+  order.known_synced = recovery.crash.synced;
+  Rng checks = rng_.fork("checks").fork(spec.cut);
+  order.check_backward = checks.chance(1, 4);
+  order.check_integrity = checks.chance(1, 4);
+  order.check_reopen = checks.chance(1, 8);
+  order.flush_after_replay = checks.chance(1, 2);
+  order.reads = 8;
+  // One that waits for a load is killed then, which is quicker than a clean end.
+  order.load = !checks.chance(1, 4);
+  return recovery;
+}
+
+void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t images) {
+  continuation_.reset();
+  fs::create_directory(fresh("store"));
+  // Those of recoveries come last, and take what is left.
+  const std::uint64_t end = images > UINT64_MAX - tally_.judged ? UINT64_MAX : tally_.judged + images;
+  explore(recording, options_.in_recovery ? images - images / kRecoveriesPart : images, end, 0);
+}
+
+void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t images, std::uint64_t end,
+                            std::uint32_t depth) {
+  std::unique_ptr<const History> history;
+  if (const Status status = History::create(recording.trace, &history); !status.ok()) {
+    throw EnvironmentError("the recorded storage calls cannot be modelled: " + status.message());
+  }
+  Orders orders(*history, options_.profile);
+  Imager imager(*history, recording.base, imager_options(engine_, options_.directory / "store"));
+  disk::ExplorerOptions how;
+  if (depth > 0) {
+    how.weights = {4, 4, 1, 0, 0, 1, 0};
+  }
+  std::optional<Explorer> explorer;
+  {
+    const Stopwatch watch(&tally_.explore_us);
+    explorer.emplace(orders.explored(), &imager,
+                     rng_.fork("explore").fork(recording.number * (kDepthMax + 1) + depth), how);
+  }
+  std::vector<bool> was_cut(history->records().size() + 1);
+  std::vector<ImageSpec> fine;  // images that came through
+  std::uint64_t judged = 0;
+  Rng choice = rng_.fork("continue").fork(recording.number);
+  while (judged < images && tally_.judged < end && !enough()) {
+    std::optional<disk::Candidate> candidate;
+    {
+      const Stopwatch watch(&tally_.explore_us);
+      candidate = explorer->next();
+    }
+    if (!candidate) {
+      break;
+    }
+    was_cut[candidate->spec.cut] = true;
+    if (!images_.insert(candidate->hash).second) {
+      continue;  // of an earlier trace
+    }
+    const fs::path data = fresh(fmt::format("image-{}", depth));
+    {
+      const Stopwatch watch(&tally_.build_us);
+      fs::create_directory(data);
+      imager.materialize(candidate->spec, data);
+    }
+    const RecoveryCase recovery = recovery_case(recording, *history, candidate->spec);
+    ImageJudge::Verdict verdict;
+    tap::Trace calls;
+    {
+      const Stopwatch watch(&tally_.recover_us);
+      tap::TapOptions watching = tap_options(engine_, data);
+      watching.sync_disk = false;
+      tap::Tap tap(std::move(watching));
+      verdict = judge_.judge(recovery, data, &tap);
+      calls = tap.take_trace();
+    }
+    if (verdict.driven.outcome == report::Outcome::stopped) {
+      return;
+    }
+    ++judged;
+    ++tally_.judged;
+    tally_.in_recovery += depth > 0 ? 1 : 0;
+    ++tally_.strategies[std::string(disk::to_string(candidate->strategy))].judged;
+    for (const std::string& name : verdict.checked) {
+      ++tally_.checks[name];
+    }
+    const bool novel = recoveries_.insert(tap::calls_of_first_thread(calls)).second;
+    tally_.recoveries_distinct += novel ? 1 : 0;
+    explorer->feedback(candidate->spec, novel);
+    if (verdict.failed()) {
+      check_room(options_.directory);
+      fail(recording, orders, imager, candidate->spec, verdict, candidate->description);
+    } else {
+      fine.push_back(candidate->spec);
+      if (depth == 0 && choice.chance(1, fine.size())) {
+        // Something may go on from where this recovery ended.
+        KeptState state;
+        state.image = fresh(fmt::format("next-{}", recording.number));
+        fs::rename(data, state.image);
+        verdict.oracle->mark();
+        verdict.oracle->save(&state.belief);
+        state.indexes = recovery.crash;
+        state.indexes.appended = state.indexes.synced = state.indexes.applied = verdict.oracle->last_index();
+        continuation_ = std::move(state);
+      }
+    }
+    if (on_image) {
+      on_image();
+    }
+  }
+  for (std::size_t i = 0; i < disk::kStrategyCount; ++i) {
+    const disk::StrategyCounts& counts = explorer->counts(static_cast<Strategy>(i));
+    report::StrategyTally& tally = tally_.strategies[std::string(to_string(static_cast<Strategy>(i)))];
+    tally.duplicate += counts.duplicate;
+    tally.grouped += counts.grouped;
+    tally.illegal += counts.illegal;
+  }
+  for (std::size_t i = 0; i < history->records().size(); ++i) {
+    if (const std::string kind = cut_kind(history->records()[i]); !kind.empty()) {
+      ++tally_.cuts[kind].seen;
+      tally_.cuts[kind].cut += was_cut[i + 1] ? 1 : 0;
+    }
+  }
+  if (depth == kDepthMax || !options_.in_recovery) {
+    return;
+  }
+  Rng which = rng_.fork("recoveries").fork(recording.number * kDepthMax + depth);
+  for (std::uint64_t i = 0;
+       i < kRecoveriesExplored[depth] && !fine.empty() && tally_.judged < end && !enough(); ++i) {
+    const ImageSpec& spec = fine[which.below(fine.size())];
+    if (const std::optional<PowerRecording> inner =
+            record_recovery(recording, orders, imager, spec, fmt::format("recovery-{}", depth))) {
+      explore(*inner, kRecoveryImages[depth], end, depth + 1);
+    }
+  }
+}
+
+// The recovery from an image that came through, once more, with its storage calls taken down.
+std::optional<PowerRecording> PowerExplorer::record_recovery(const PowerRecording& from, Orders& orders,
+                                                             Imager& imager, const ImageSpec& spec,
+                                                             const std::string& name) {
+  const Stopwatch watch(&tally_.record_us);
+  RecoveryCase recovery = recovery_case(from, orders.history(), spec);
+  recovery.order.load = false;  // its clean end belongs to it
+  PowerRecording inner;
+  inner.base = fresh(name);
+  fs::create_directory(inner.base);
+  imager.materialize(spec, inner.base);
+  const fs::path data = fresh(name + "-data");
+  copy_tree(inner.base, data);
+  tap::TapOptions recording = tap_options(engine_, data);
+  recording.keep_payloads = true;
+  recording.sync_disk = false;
+  tap::Tap tap(std::move(recording));
+  const ImageJudge::Verdict verdict = judge_.judge(recovery, data, &tap);
+  if (verdict.failed() || verdict.driven.outcome == report::Outcome::stopped) {
+    return std::nullopt;  // with the engine's own threads, it may turn out otherwise
+  }
+  inner.trace = modelled(tap.take_trace());
+  const wire::FlightRecorder& recorder = judge_.parent().recorder();
+  inner.trace.last = {recorder.appended, recorder.synced, recorder.applied, recorder.flushed, recorder.term};
+  inner.belief = from.belief;  // a recovery proposes nothing
+  inner.indexes = recovery.crash;
+  inner.term = from.term + 1;
+  inner.number = from.number;
+  inner.plan = from.plan;
+  inner.weakest = orders.weakest(spec);
+  return inner;
+}
+
+bool PowerExplorer::is_promised(const ImageJudge::Verdict& verdict) const {
+  if (engine_.opens_after_power_cut) {
+    return true;
+  }
+  // The log is ours, and owes nothing to the engine.
+  return std::any_of(verdict.violations.begin(), verdict.violations.end(), [](const auto& violation) {
+    return violation.invariant == oracle::Invariant::log_content;
+  });
+}
+
+void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager& imager,
+                         const ImageSpec& spec, const ImageJudge::Verdict& verdict,
+                         const std::string& description) {
+  const Stopwatch watch(&tally_.explain_us);
+  const History& history = orders.history();
+  ++tally_.failed;
+  PowerFinding finding;
+  finding.invariant = verdict.first_broken();
+  finding.promised = is_promised(verdict);
+  finding.images = 1;
+  finding.cause = "one of further images, not reduced to their causes";
+  ImageSpec reduced = spec;
+  // One that fails in a way that was not seen so often has not to stand behind the hundredth of another.
+  std::uint32_t& explained = explained_[finding.invariant];
+  if (explained < options_.explained_max) {
+    ++explained;
+    const auto fails = [&](const ImageSpec& tried) {
+      const fs::path data = fresh("explain");
+      fs::create_directory(data);
+      imager.materialize(tried, data);
+      const ImageJudge::Verdict again = judge_.judge(recovery_case(recording, history, tried), data);
+      return again.failed() && again.first_broken() == finding.invariant;
+    };
+    reduced = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
+    orders.weaken(&reduced, fails);
+    finding.cause = disk::explain(history, reduced);
+  }
+  finding.profile = orders.weakest(reduced);
+  if (!recording.weakest.empty() &&
+      report::weaker_profile(recording.weakest, finding.profile) == finding.profile) {
+    finding.profile = recording.weakest;  // the image that led here was not legal under a weaker one
+  }
+  ++tally_.failed_by_profile[finding.profile];
+  const std::size_t before = tally_.findings.size();
+  const std::size_t at = static_cast<std::size_t>(&tally_.add(finding) - tally_.findings.data());
+  if (tally_.findings.size() == before) {
+    return;
+  }
+  PowerFailure failure;
+  failure.recovery = recovery_case(recording, history, reduced);
+  failure.recovery.order.load = false;
+  failure.power = {recording.trace, recording.base, recording.indexes, reduced, options_.profile};
+  failure.plan = recording.plan;
+  failure.image = fresh("failed");
+  fs::create_directory(failure.image);
+  imager.materialize(reduced, failure.image);
+  const fs::path data = fresh("explain");
+  copy_tree(failure.image, data);
+  const ImageJudge::Verdict last = judge_.judge(failure.recovery, data);
+  const ImageJudge::Verdict& shown = last.failed() ? last : verdict;
+  failure.recovery.violations = shown.violations;
+  finding.explanation = shown.violations.empty() ? shown.abnormal : shown.violations.front().explanation;
+  finding.detail = shown.events.empty() ? shown.abnormal + "\n" : shown.events.front().detail;
+  finding.detail += fmt::format("  the power cut: {}\n  the image: {}\n  found as: {}\n", finding.cause,
+                                disk::to_string(reduced), description);
+  report::CycleEvent& event = failure.event;
+  event = make_event(options_, recording.plan.cycle);
+  event.plan = crash::to_string(recording.plan);
+  event.maintenance = recording.plan.free_running ? "free-running" : "scheduled";
+  event.crash.kind = "power-cut";
+  event.crash.planned = disk::to_string(reduced);
+  event.checked = shown.checked;
+  event.violations = shown.events;
+  for (report::ViolationEvent& violation : event.violations) {
+    violation.detail += "  the power cut: " + finding.cause + "\n";
+  }
+  failure.finding = finding;
+  if (on_failure) {
+    on_failure(failure, &finding);
+  }
+  tally_.findings[at] = std::move(finding);
+}
+
+Bundle PowerExplorer::bundle(const PowerFailure& failure) const {
+  return make_bundle(options_, engine_, failure.plan, failure.recovery, failure.event);
+}
+
+}  // namespace chaosgate::campaign
