@@ -23,6 +23,25 @@ double mean_ms(const std::vector<std::uint64_t>& values_us, std::size_t first, s
   return count == 0 ? 0 : sum / static_cast<double>(count) / 1000;
 }
 
+// A lane beside the one that is measured, and what its loads cost.
+struct Beside {
+  std::optional<Lane> lane;
+  std::uint64_t load_us = 0;
+  std::uint64_t operations = 0;
+
+  void begin(const LaneOptions& options, StopSignal* stop) {
+    lane.emplace(options, stop);
+    lane->run_cycle(false);  // creates and preloads; not measured
+  }
+  void run_cycle() {
+    if (lane) {
+      const report::CycleEvent event = lane->run_cycle(false);
+      load_us += event.timings.load;
+      operations += event.crash.operations;
+    }
+  }
+};
+
 nlohmann::json measure_floor(const CampaignConfig& config, const wire::EngineDescription& engine,
                              wire::Protocol protocol, std::uint64_t cycles, std::uint64_t entries,
                              const fs::path& directory, StopSignal& stop) {
@@ -78,18 +97,19 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
   std::uint64_t operations = 0;
   std::uint64_t live_keys = 0;
   bool tappable = false;
-  std::uint64_t tapped_us = 0;
-  std::uint64_t tapped_operations = 0;
+  Beside tapped;
+  Beside handed_over;
   {
     Lane lane(options, &stop);
     lane.run_cycle(false);  // creates and preloads; not measured
-    options.directory = directory / "tapped";
-    options.watch = true;
-    std::optional<Lane> tapped;
     tappable = lane.hello().tap_unavailable.empty();
     if (tappable) {
-      tapped.emplace(options, &stop);
-      tapped->run_cycle(false);
+      options.watch = true;
+      options.directory = directory / "tapped";
+      tapped.begin(options, &stop);
+      options.hand_over_only = true;
+      options.directory = directory / "handed-over";
+      handed_over.begin(options, &stop);
     }
     result.driver_rss_first_kib = resident_kib();
     while (totals.size() < cycles) {
@@ -113,13 +133,12 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
       sum.kill += t.kill;
       sum.mirror += t.mirror;
       sum.total += t.total;
-      if (tapped) {
-        const report::CycleEvent same = tapped->run_cycle(false);
-        tapped_us += same.timings.load;
-        tapped_operations += same.crash.operations;
-      }
+      tapped.run_cycle();
+      handed_over.run_cycle();
     }
     result.driver_rss_last_kib = resident_kib();
+    tapped.lane.reset();
+    handed_over.lane.reset();
   }
   const double count = static_cast<double>(std::max<std::uint64_t>(cycles, 1));
   const auto per_cycle = [&](std::uint64_t us) { return static_cast<double>(us) / 1000 / count; };
@@ -141,7 +160,8 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
     return count_of_them == 0 ? 0 : static_cast<double>(us) / static_cast<double>(count_of_them);
   };
   result.load_ms_per_1000_operations = per_operation(sum.load, operations);
-  result.tapped_load_ms_per_1000_operations = per_operation(tapped_us, tapped_operations);
+  result.tapped_load_ms_per_1000_operations = per_operation(tapped.load_us, tapped.operations);
+  result.handed_over_load_ms_per_1000_operations = per_operation(handed_over.load_us, handed_over.operations);
   result.cycle_ms = per_cycle(sum.total);
   const std::size_t tenth = std::max<std::size_t>(totals.size() / 10, 1);
   result.first_tenth_ms = mean_ms(totals, 0, tenth);

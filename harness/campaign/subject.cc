@@ -210,6 +210,7 @@ bool Subject::attempt(const wire::WorkerOrder& order, const crash::Recrash* recr
       tap::TapOptions tap = tap_options(*engine_, data_);
       tap.keep_payloads = subject_.keep_payloads;
       tap.sync_disk = !subject_.keep_payloads;
+      tap.hand_over_only = subject_.hand_over_only;
       tap_ = std::make_unique<tap::Tap>(std::move(tap));
     }
     tapped.tap = tap_.get();

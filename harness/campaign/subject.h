@@ -38,6 +38,7 @@ struct SubjectOptions : LaneTarget {
   bool keep_records = false;  // of the tap. REQUIRES: watch
   // With the bytes of each write, for disk images; nothing is synced then. REQUIRES: keep_records
   bool keep_payloads = false;
+  bool hand_over_only = false;  // tap::TapOptions
 };
 
 // Where a subject can be put back to: a data directory on which nothing runs, and what is believed of it.

@@ -48,6 +48,8 @@ nlohmann::json to_json(const campaign::BenchResult& result) {
           {"load_ms_per_1000_operations", result.load_ms_per_1000_operations},
           {"tapped_load_ms_per_1000_operations", result.tapped_load_ms_per_1000_operations},
           {"tap_ratio", result.tap_ratio()},
+          {"handed_over_load_ms_per_1000_operations", result.handed_over_load_ms_per_1000_operations},
+          {"hand_over_ratio", result.hand_over_ratio()},
           {"disk_images", result.power.judged},
           {"disk_images_per_second_and_core", result.power.images_per_second_and_core()},
           {"cycle_ms", result.cycle_ms},
@@ -70,6 +72,8 @@ void print(const campaign::BenchResult& result) {
   if (result.tap_ratio() > 0) {
     fmt::print("  {:<24} {:>8.2f} ms per 1,000 operations, {:.2f} times\n", "load under the tap",
                result.tapped_load_ms_per_1000_operations, result.tap_ratio());
+    fmt::print("  {:<24} {:>8.2f} ms per 1,000 operations, {:.2f} times\n", "  handed over only",
+               result.handed_over_load_ms_per_1000_operations, result.hand_over_ratio());
   }
   if (result.power.judged > 0) {
     fmt::print("  {:<24} {:>8}    {}\n", "disk images", result.power.judged,

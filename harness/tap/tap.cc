@@ -159,6 +159,10 @@ class Tap::Session {
   // False when the worker was killed.
   bool handle(const Waiting& waiting) {
     const std::uint64_t id = waiting.call.id;
+    if (state_.options.hand_over_only) {
+      listener_.let_through(id);
+      return true;
+    }
     const pid_t thread = static_cast<pid_t>(waiting.call.pid);
     const RemoteProcess& process = process_of(thread);
     const std::lock_guard lock(mutex_);

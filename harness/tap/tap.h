@@ -39,6 +39,9 @@ struct TapOptions {
   std::vector<std::string> volatile_files;  // may be mapped writable; patterns as in FileRule
   bool keep_payloads = false;               // of writes, for disk images
   bool sync_disk = true;                    // false: syncs are recorded and not carried out
+  // Nothing is looked at, recorded or decided: the kernel carries out each call when it has been handed to
+  // the driver and back. To measure what that costs, which no listener can do without.
+  bool hand_over_only = false;
 };
 
 // What is asked at each call.
