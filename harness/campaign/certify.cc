@@ -161,7 +161,7 @@ class Certification {
     config.power = false;
     config.key.plan.timer = false;
     config.key.plan.step = config.key.plan.call = config.key.plan.recrash = config.key.plan.scheduled = true;
-    config.key.plan.free_running = config.key.plan.io = config.key.plan.span_delays = false;
+    config.key.plan.free_running = config.key.plan.io = false;
     return config;
   }
 

@@ -31,8 +31,7 @@ void to_json(nlohmann::json& json, const PlanKey& key) {
           {"recrash", key.plan.recrash},
           {"free_running", key.plan.free_running},
           {"scheduled", key.plan.scheduled},
-          {"timer_us_max", key.plan.timer_us_max},
-          {"span_delays", key.plan.span_delays}};
+          {"timer_us_max", key.plan.timer_us_max}};
 }
 
 void from_json(const nlohmann::json& json, PlanKey& key) {
@@ -48,7 +47,6 @@ void from_json(const nlohmann::json& json, PlanKey& key) {
   json.at("free_running").get_to(key.plan.free_running);
   json.at("scheduled").get_to(key.plan.scheduled);
   json.at("timer_us_max").get_to(key.plan.timer_us_max);
-  key.plan.span_delays = json.value("span_delays", true);  // older bundles have none
 }
 
 wire::WorkerOrder worker_order(const LaneTarget& target, const crash::CyclePlan& plan,

@@ -91,7 +91,7 @@ CrashPoint draw_point(const PlanOptions& options, const std::vector<Step>& steps
   if (point.step == Step::inside_log_append) {
     point.permille = static_cast<std::uint32_t>(stream.fork("permille").below(1000));
   }
-  if (is_span(point.step) && options.span_delays) {
+  if (is_span(point.step) && (options.timer || options.free_running)) {
     point.delay_us = static_cast<std::uint32_t>(stream.fork("delay").log_between(0, span_us_max(point.step)));
   }
   return point;

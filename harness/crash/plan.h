@@ -71,7 +71,8 @@ struct CyclePlan {
 
 inline constexpr std::size_t kRecrashesMax = 3;
 
-// What a campaign allows its plans to draw from.
+// What a campaign allows its plans to draw from. With neither timer nor free_running nothing that is planned
+// depends on the clock: a death in a step that lasts comes at its begin, not somewhere in it.
 struct PlanOptions {
   bool timer = true;
   bool step = true;
@@ -82,8 +83,6 @@ struct PlanOptions {
   bool free_running = true;  // false: every cycle has scheduled maintenance
   bool scheduled = true;     // REQUIRES: free_running or scheduled
   std::uint32_t timer_us_max = 8000;
-  // false: a death in a step that lasts comes at its begin, not by a clock somewhere in it.
-  bool span_delays = true;
 };
 
 CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::uint64_t seed,

@@ -106,6 +106,26 @@ TEST_CASE("what a campaign does not allow is not planned") {
   }
 }
 
+TEST_CASE("without timers and engines' threads nothing that is planned depends on the clock") {
+  const auto delays = [](bool timer, bool free_running) {
+    PlanOptions options;
+    options.timer = timer;
+    options.free_running = free_running;
+    std::size_t count = 0;
+    for (std::uint64_t cycle = 0; cycle < 500; ++cycle) {
+      const CyclePlan plan = plan_cycle(options, wire::Protocol::sidecar, 3, 0, cycle);
+      count += plan.kind == CrashKind::step && plan.point.delay_us > 0;
+      for (const Recrash& recrash : plan.recrashes) {
+        count += recrash.timer_us > 0 || (recrash.point && recrash.point->delay_us > 0);
+      }
+    }
+    return count;
+  };
+  CHECK(delays(false, false) == 0);
+  CHECK(delays(true, false) > 0);
+  CHECK(delays(false, true) > 0);
+}
+
 TEST_CASE("a plan's printed form parses back to the same plan") {
   int errors = 0;
   for (std::uint64_t cycle = 0; cycle < 500; ++cycle) {

@@ -339,6 +339,25 @@ TEST_CASE("an image that fails without a loss is explained by where the power fa
         "nothing was lost: the power failed after unlink of a (record 0), and what follows it had not begun");
 }
 
+TEST_CASE("an image that lost several calls names them, or the first of many") {
+  TraceBuilder t;
+  for (const char* name : {"a", "b", "c", "d", "e"}) {
+    t.create(name);
+  }
+  const Workload workload(t);
+  const auto sentence = [&](const std::vector<OpId>& dropped) {
+    return explain(*workload.history, {.cut = 5, .dropped = dropped});
+  };
+  CHECK(sentence({0}) == "create of a (a, record 0) was lost while create of b (b, record 1) survived");
+  CHECK(sentence({0, 2}) ==
+        "create of a (a, record 0) and create of c (c, record 2) were lost while create of e (e, record 4) "
+        "survived");
+  CHECK(
+      sentence({0, 1, 2, 3}) ==
+      "create of a (a, record 0), create of b (b, record 1), create of c (c, record 2) and 1 more were lost "
+      "while create of e (e, record 4) survived");
+}
+
 TEST_CASE("a minimiser that may not test much says that it is not done") {
   const Workload workload(rollover_hole().trace);
   const Order order(*workload.history, named_profile("strict"));

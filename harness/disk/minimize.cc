@@ -171,6 +171,51 @@ std::string describe_bytes(const Tear& tear) {
   return text;
 }
 
+// A call of which something was lost: the first of its operations that was.
+struct Loss {
+  OpId op = 0;
+  const Tear* tear = nullptr;  // of it, or null: all of it
+};
+
+std::vector<Loss> losses_of(const History& history, const ImageSpec& spec) {
+  std::vector<Loss> all;
+  for (const OpId op : spec.dropped) {
+    all.push_back({op, nullptr});
+  }
+  for (const Tear& tear : spec.torn) {
+    all.push_back({tear.op, &tear});
+  }
+  std::sort(all.begin(), all.end(), [](const Loss& a, const Loss& b) { return a.op < b.op; });
+  const auto same_call = [&](const Loss& a, const Loss& b) {
+    return history.ops()[a.op].record == history.ops()[b.op].record;
+  };
+  all.erase(std::unique(all.begin(), all.end(), same_call), all.end());
+  return all;
+}
+
+// "A was lost", "A and B were lost", "A, B and 3 more were lost".
+std::string describe(const History& history, const std::vector<Loss>& losses) {
+  const auto torn = [](const Loss& loss) {
+    return fmt::format("torn (only bytes {} of the page arrived)", describe_bytes(*loss.tear));
+  };
+  const Loss& first = losses.front();
+  if (losses.size() == 1) {
+    return fmt::format("{} was {}", describe(history, first.op),
+                       first.tear != nullptr ? torn(first) : "lost");
+  }
+  constexpr std::size_t kNamed = 3;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(losses.size(), kNamed); ++i) {
+    const bool last = i + 1 == losses.size();
+    text += i == 0 ? "" : last ? " and " : ", ";
+    text += describe(history, losses[i].op) + (losses[i].tear != nullptr ? ", " + torn(losses[i]) + "," : "");
+  }
+  if (losses.size() > kNamed) {
+    text += fmt::format(" and {} more", losses.size() - kNamed);
+  }
+  return text + " were lost";
+}
+
 }  // namespace
 
 Minimized minimize(const Order& order, const ImageSpec& failing,
@@ -186,14 +231,12 @@ std::string explain(const History& history, const ImageSpec& spec) {
     return fmt::format("nothing was lost: the power failed after {}, and what follows it had not begun",
                        describe_call(history, spec.cut - 1));
   }
-  const bool torn_first =
-      spec.dropped.empty() || (!spec.torn.empty() && spec.torn.front().op < spec.dropped.front());
-  const OpId lost = torn_first ? spec.torn.front().op : spec.dropped.front();
-  const std::string what = torn_first
-                               ? fmt::format("{} was torn (only bytes {} of the page arrived)",
-                                             describe(history, lost), describe_bytes(spec.torn.front()))
-                               : fmt::format("{} was lost", describe(history, lost));
-  if (const std::optional<OpId> survivor = survivor_of(history, spec, lost)) {
+  const std::vector<Loss> losses = losses_of(history, spec);
+  const OpId lost = losses.front().op;
+  const std::string what = describe(history, losses);
+  std::optional<OpId> survivor = survivor_of(history, spec, losses.back().op);
+  survivor = survivor ? survivor : survivor_of(history, spec, lost);
+  if (survivor) {
     return fmt::format("{} while {} survived", what, describe(history, *survivor));
   }
   const tap::TraceIndexes& before = history.record_of(lost).indexes;
