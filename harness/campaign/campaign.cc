@@ -498,6 +498,9 @@ void validate_group(const CampaignConfig& config) {
         "--replicas: replicas are killed and cut off from power; I/O errors and plans from a file are for "
         "single engines");
   }
+  if (config.loads_max > 0) {
+    throw UsageError("--loads: power cuts of replicas are tried on as many loads as it takes");
+  }
   std::vector<std::string> workloads = {config.key.workload};
   if (config.power) {
     workloads.insert(workloads.end(), config.power_workloads.begin(), config.power_workloads.end());

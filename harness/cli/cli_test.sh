@@ -170,6 +170,7 @@ grep -q 'reproduced       20 of 20' out || fail "minimize does not reproduce a r
   fail "power cuts in a group: $(cat out err)"
 grep -q 'after 60 disk images' out || fail "30 images of each of 2 replicas were asked for: $(head -1 out)"
 bad 2 'plans from a file are for single engines' run --replicas 2 --engines lmdb --faults power,io
+bad 2 'as many loads as it takes' run --replicas 2 --engines lmdb --faults power --loads 3
 
 # A certificate, of the first levels.
 "$chaosgate" certify --engine lmdb --level kill --kills 40 --seed 0x2a --no-selftest --out certificate --quiet >out 2>err ||

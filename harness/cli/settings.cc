@@ -134,7 +134,7 @@ const std::vector<Setting>& declared() {
          return config.replicas > 0 ? fmt::format("{}", fmt::join(config.engines, ",")) : std::string();
        }},
       number(
-          "kills", "N", "confirmed kills for each engine", 0, 100'000'000,
+          "kills", "N", "confirmed kills for each engine, or replica", 0, 100'000'000,
           [](CampaignConfig& c, std::uint64_t v) { c.kills = v; },
           [](const CampaignConfig& c) { return c.kills; }),
       {"seed", "SEED", "decimal or 0x-hexadecimal, 64 bits; drawn and printed when not given",
@@ -191,7 +191,7 @@ const std::vector<Setting>& declared() {
          return fmt::format("{}", fmt::join(kinds, ","));
        }},
       number(
-          "images", "N", "power cuts: disk images to judge, for each engine", 0, 100'000'000,
+          "images", "N", "power cuts: disk images to judge, for each engine, or replica", 0, 100'000'000,
           [](CampaignConfig& c, std::uint64_t v) { c.images = v; },
           [](const CampaignConfig& c) { return c.images; }),
       number(

@@ -352,6 +352,9 @@ TEST_CASE("an image that lost several calls names them, or the first of many") {
   CHECK(sentence({0, 2}) ==
         "create of a (a, record 0) and create of c (c, record 2) were lost while create of d (d, record 3) "
         "survived");
+  CHECK(sentence({1, 4}) ==
+        "create of b (b, record 1) and create of e (e, record 4) were lost while create of c (c, record 2) "
+        "survived");
   CHECK(
       sentence({0, 1, 2, 3}) ==
       "create of a (a, record 0), create of b (b, record 1), create of c (c, record 2) and 1 more were lost "

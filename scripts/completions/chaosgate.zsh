@@ -46,8 +46,8 @@ _chaosgate() {
       _arguments $run_and_replay \
         '--replicas[replicas of one log]:number:' \
         '--engines[an engine for each replica]:engines:_chaosgate_names engines' \
-        '--kills[confirmed kills for each engine]:number:' \
-        '--images[power cuts\: disk images for each engine]:number:' \
+        '--kills[confirmed kills for each engine, or replica]:number:' \
+        '--images[power cuts\: disk images for each engine, or replica]:number:' \
         '--loads[power cuts\: record at most so many loads]:number:' \
         '--profile[power cuts\: what the file system promises]:profile:(strict ext4-writeback xfs ext4-ordered btrfs prefix)' \
         '--tap[when storage calls go through the driver]:when:(auto always off)' \
