@@ -45,7 +45,9 @@ class GroupRun {
       }
       at->kills_wanted += config.kill ? config.kills : 0;
       if (config.power) {
-        at->power.emplace(at->power.value_or(report::PowerTally{})).wanted += config.images;
+        report::PowerTally& power = at->power ? *at->power : at->power.emplace();
+        power.profile = disk::to_string(config.profile);
+        power.wanted += config.images;
       }
       of_member_.push_back(static_cast<std::size_t>(at - result_.sections.begin()));
     }
@@ -148,6 +150,7 @@ class GroupRun {
     }
     options.group = number;
     options.directory = work_ / fmt::format("group-power-{}", number);
+    options.keep_images = config_.keep_images;
     GroupPower power(options, &stop_);
     for (std::size_t i = 0; i < power.size(); ++i) {
       PowerExplorer& explorer = power.explorer(i);
@@ -167,11 +170,12 @@ class GroupRun {
     for (; more && power.judged_min() < images && !ended(); ++*cycle) {
       more = power.run_cycle(images);
     }
-    const std::lock_guard lock(mutex_);
-    for (const CycleEvent& event : power.broken_by_kill()) {
-      take_event(event);
+    if (power.broken_by_kill()) {
+      std::vector<std::uint64_t> ignored(power.size(), 0);
+      take(power.group(), &ignored);
     }
-    ended_ = ended_ || !power.broken_by_kill().empty();
+    const std::lock_guard lock(mutex_);
+    ended_ = ended_ || power.broken_by_kill();
     for (std::size_t i = 0; i < power.size(); ++i) {
       EngineSection& section = result_.sections[of_member_[i]];
       section.power->add(power.explorer(i).tally());
@@ -303,8 +307,13 @@ class GroupRun {
     for (const std::string& name : config_.engines) {
       names += (names.empty() ? "" : ",") + selector(require_engine(hello_, name));
     }
-    return fmt::format("chaosgate run --replicas {} --engines {} --kills {} --lanes {} --seed {}{}",
-                       config_.replicas, names, config_.kills, config_.lanes, seed_text(config_.key.seed),
+    const std::string power =
+        config_.power ? fmt::format(" --faults {}power --images {} --profile {}", config_.kill ? "kill," : "",
+                                    config_.images, disk::to_string(config_.profile))
+                      : "";
+    return fmt::format("chaosgate run --replicas {} --engines {} --kills {}{} --lanes {} --seed {}{}",
+                       config_.replicas, names, config_.kills, power, config_.lanes,
+                       seed_text(config_.key.seed),
                        config_.key.fault.empty() ? "" : " --fault " + config_.key.fault);
   }
 

@@ -26,7 +26,7 @@ GroupPower::GroupPower(const GroupPowerOptions& options, StopSignal* stop)
   GroupOptions group;
   group.group = options_.group;
   group.directory = options_.directory / "group";
-  group.keep_images = false;
+  group.keep_images = options_.keep_images;
   group.record = true;
   for (LaneTarget& member : options_.members) {
     member.key.segment_bytes = std::min<std::uint64_t>(member.key.segment_bytes, kPowerSegmentBytesMax);
@@ -72,16 +72,12 @@ bool GroupPower::run_cycle(std::uint64_t images) {
     const Stopwatch watch(&record_us);
     fine = group_->run_cycle();
   }
-  std::vector<report::CycleEvent> events;
-  for (const auto& member : group_->members()) {
-    std::vector<report::CycleEvent> more = member->take_events();
-    std::move(more.begin(), more.end(), std::back_inserter(events));
-  }
   if (!fine) {
-    if (stop_ == nullptr || !stop_->requested()) {
-      broken_by_kill_ = std::move(events);
-    }
+    broken_by_kill_ = stop_ == nullptr || !stop_->requested();
     return false;
+  }
+  for (const auto& member : group_->members()) {
+    member->take_events();  // nothing was found in them
   }
   std::vector<std::pair<std::size_t, KeptState>> continuations;
   for (std::size_t i = 0; i < explorers_.size() && !enough(); ++i) {

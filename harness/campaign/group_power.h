@@ -24,6 +24,7 @@ struct GroupPowerOptions : PowerExploration {  // images_per_load: of one that t
   std::vector<LaneTarget> members;             // at least two
   std::uint64_t group = 0;                     // of a campaign that runs several, each with plans of its own
   std::filesystem::path directory;             // made by this, must not exist; removed with it
+  bool keep_images = false;                    // what a kill alone broke gets a bundle
 };
 
 class GroupPower {
@@ -35,8 +36,8 @@ class GroupPower {
   GroupPower& operator=(const GroupPower&) = delete;
 
   // Runs the next cycle, and judges images of it until each replica has had `images` in all, or enough of
-  // this cycle. False when there is nothing to go on with: something was found with no power cut, or enough
-  // was found.
+  // this cycle. False when there is nothing to go on with: broken_by_kill(), or enough was found, or it was
+  // stopped.
   bool run_cycle(std::uint64_t images);
 
   Group& group() { return *group_; }
@@ -47,8 +48,8 @@ class GroupPower {
   std::uint64_t continued() const { return continued_; }
   // The fewest images that a member has had.
   std::uint64_t judged_min() const;
-  // What no power cut broke, when run_cycle() returned false for it.
-  const std::vector<report::CycleEvent>& broken_by_kill() const { return broken_by_kill_; }
+  // Something was found with no power cut; the members have the events and the evidence.
+  bool broken_by_kill() const { return broken_by_kill_; }
 
  private:
   bool enough() const;
@@ -58,7 +59,7 @@ class GroupPower {
   Rng rng_;
   std::unique_ptr<Group> group_;
   std::vector<std::unique_ptr<PowerExplorer>> explorers_;
-  std::vector<report::CycleEvent> broken_by_kill_;
+  bool broken_by_kill_ = false;
   std::uint64_t continued_ = 0;
 };
 

@@ -155,7 +155,7 @@ TEST_CASE("replicas come through power cuts, and the same seed gives the same im
     GroupPower power(power_of(directory, "strict"), nullptr);
     while (power.judged_min() < 120 && power.run_cycle(120)) {
     }
-    CHECK(power.broken_by_kill().empty());
+    CHECK_FALSE(power.broken_by_kill());
     CHECK(power.continued() > 0);
     CHECK(power.group().tally().installed() > 0);
     for (std::size_t i = 0; i < power.size(); ++i) {
@@ -192,6 +192,31 @@ TEST_CASE(
   while (power.judged_min() < 1000 && power.run_cycle(1000)) {
   }
   REQUIRE_FALSE(found.empty());
+  CHECK(replayed(file, directory) == found);
+}
+
+TEST_CASE("what a kill alone breaks while power cuts are tried is kept like any other finding") {
+  const TempDir directory = group_directory();
+  GroupPowerOptions options = power_of(directory, "prefix", "half-installed-is-fresh");
+  options.keep_images = true;
+  options.stop_at_first = false;
+  options.in_recovery = false;
+  options.images_per_load = 4;  // so that many cycles are run
+  GroupPower power(options, nullptr);
+  for (int i = 0; i < 200 && power.run_cycle(UINT64_MAX); ++i) {
+  }
+  REQUIRE(power.broken_by_kill());
+  std::string found;
+  const std::filesystem::path file = directory.path() / "bundle.tar.zst";
+  for (const auto& member : power.group().members()) {
+    for (const report::CycleEvent& event : member->take_events()) {
+      if (!event.violations.empty()) {
+        found = event.violations.front().invariant;
+        write_bundle(member->bundle(event), member->evidence()->image, {}, file);
+      }
+    }
+  }
+  CHECK(found == "engine.opens");
   CHECK(replayed(file, directory) == found);
 }
 

@@ -141,9 +141,11 @@ void run_group_power_job(const Job& job, const SelfTestOptions& options,
         found = tally.findings.front().invariant;
       }
     }
-    for (const report::CycleEvent& event : power.broken_by_kill()) {
-      if (!event.violations.empty()) {
-        row.invariant = "after a kill alone: " + finding(event);
+    for (const auto& member : power.group().members()) {
+      for (const report::CycleEvent& event : member->take_events()) {
+        if (!event.violations.empty()) {
+          row.invariant = "after a kill alone: " + finding(event);
+        }
       }
     }
     return found;
