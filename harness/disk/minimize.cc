@@ -139,6 +139,9 @@ class Minimizer {
 
 // How much an operation that survived says: a rename makes things visible, an unlink takes the old ones away.
 int weight(const History& history, OpId op) {
+  if (history.record_of(op).informational) {
+    return 0;  // nothing depends on it
+  }
   if (!history.ops()[op].is_name()) {
     return 1;
   }
