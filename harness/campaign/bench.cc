@@ -1,6 +1,8 @@
 #include "harness/campaign/bench.h"
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -112,7 +114,7 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
       handed_over.begin(options, &stop);
     }
     result.driver_rss_first_kib = resident_kib();
-    while (totals.size() < cycles) {
+    const auto run_plain = [&] {
       const report::CycleEvent event = lane.run_cycle(false);
       if (stop.requested() || lane.evidence()) {
         throw EnvironmentError("the bench was stopped, or found a failure that 'chaosgate run' would report");
@@ -133,8 +135,15 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
       sum.kill += t.kill;
       sum.mirror += t.mirror;
       sum.total += t.total;
-      tapped.run_cycle();
-      handed_over.run_cycle();
+    };
+    // Each lane follows each other one equally often: what one leaves for the disk to do, the next one pays.
+    const std::array<std::function<void()>, 3> lanes = {run_plain, [&] { tapped.run_cycle(); },
+                                                        [&] { handed_over.run_cycle(); }};
+    for (std::uint64_t cycle = 0; cycle < cycles; ++cycle) {
+      const std::size_t step = cycle % 2 == 0 ? 1 : 2;
+      for (std::size_t i = 0, at = cycle / 2; i < lanes.size(); ++i, at += step) {
+        lanes.at(at % lanes.size())();
+      }
     }
     result.driver_rss_last_kib = resident_kib();
     tapped.lane.reset();
