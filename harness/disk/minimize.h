@@ -29,9 +29,9 @@ Minimized minimize(const Order& order, const ImageSpec& failing,
                    const std::function<bool(const ImageSpec&)>& fails, MinimizeOptions options = {});
 
 // One sentence, best on a minimized spec: which operations had to be durable before which other one, and were
-// not; where there are many, the first three. For example "write of bytes 4096..8191 of engine/MANIFEST-000005 (manifest, record 17) was lost while
-// rename engine/CURRENT.dbtmp -> engine/CURRENT (current, record 19) survived".
-// REQUIRES: fits(history, spec).
+// not; where there are many, the first three. For example "write of bytes 4096..8191 of
+// engine/MANIFEST-000005 (manifest, record 17) was lost while rename engine/CURRENT.dbtmp -> engine/CURRENT
+// (current, record 19) survived". REQUIRES: fits(history, spec).
 std::string explain(const History& history, const ImageSpec& spec);
 
 }  // namespace chaosgate::disk
