@@ -194,6 +194,11 @@ class LmdbEngine final : public Engine {
     if (!settings_.read_only && fs::exists(leftover, error) && !fs::remove(leftover, error)) {
       return Status::io_error("remove " + leftover.string(), error.value());
     }
+    if (!settings_.read_only) {
+      // A process that was killed during compact() may have left a name that is not durable yet, and commits
+      // to the file are not safe before it is.
+      RETURN_IF_ERROR(sync_directory(settings_.directory));
+    }
     return reopen(create);
   }
 

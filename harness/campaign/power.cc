@@ -6,11 +6,18 @@
 #include <cerrno>
 #include <utility>
 
+#include "harness/campaign/engines.h"
 #include "harness/campaign/work_directory.h"
 
 namespace chaosgate::campaign {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint32_t kOftenOneIn = 8;  // some in every load
+
+}  // namespace
 
 PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
     : options_(options), stop_(stop), rng_(Rng(options.key.seed).fork("power").fork(options.lane)) {
@@ -22,6 +29,8 @@ PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
   lane.watch = lane.keep_records = lane.keep_payloads = true;
   lane_.emplace(lane, stop);
   require_tap(lane_->hello());
+  needs_compaction_ =
+      !options_.key.fault.empty() && require_fault(lane_->hello(), options_.key.fault).needs_compaction;
   PowerOptions exploring = options_;
   exploring.directory = options_.directory / "images";
   explorer_.emplace(exploring, lane_->engine(), stop);
@@ -40,13 +49,18 @@ crash::CyclePlan PowerLane::draw_plan() const {
   plan.lane = options_.lane;
   plan.kind = crash::CrashKind::call;
   // At a storage call that most loads come to; the others end by themselves. Both are fine. Half of them die
-  // right after a write to the log: the recovery then finds a tail that is in the page cache only.
+  // right after a write to the log: the recovery then finds a tail that is in the page cache only. Of the
+  // others some die right after a rename: it then finds a name that is there only.
   Rng death = stream.fork("death");
   if (death.chance(1, 2)) {
     plan.call.action = tap::FaultAction::kill_after;
     plan.call.site.file_class = "segment";
     plan.call.site.call = tap::StorageCall::write;
     plan.call.site.occurrence = death.between(2, 12);
+  } else if (Rng young = stream.fork("young-name"); young.chance(1, 3)) {
+    plan.call.action = tap::FaultAction::kill_after;
+    plan.call.site.call = tap::StorageCall::rename;
+    plan.call.site.occurrence = young.between(1, 6);
   } else {
     plan.call.action = tap::FaultAction::kill_before;
     plan.call.site.occurrence = death.between(20, 400);
@@ -63,6 +77,9 @@ crash::CyclePlan PowerLane::draw_plan() const {
       static_cast<std::uint32_t>(plan.free_running ? rates.log_between(1, 40) : rates.between(8, 40));
   schedule.truncate_one_in = static_cast<std::uint32_t>(rates.between(8, 40));
   schedule.compact_one_in = static_cast<std::uint32_t>(rates.between(15, 90));
+  if (needs_compaction_) {
+    schedule.compact_one_in = kOftenOneIn;
+  }
   schedule.checkpoint_one_in = static_cast<std::uint32_t>(rates.between(60, 240));
   schedule.entries_max = static_cast<std::uint32_t>(rates.between(20, 80));
   plan.flush_after_replay = stream.fork("flush").chance(1, 2);

@@ -50,6 +50,7 @@ class PowerLane {
   Rng rng_;
   LaneState start_;
   std::uint64_t loads_ = 0;
+  bool needs_compaction_ = false;  // for the planted fault to show
   std::optional<report::CycleEvent> broken_by_kill_;
 };
 

@@ -41,6 +41,25 @@ report::PowerTally judge(const PowerOptions& options, std::uint64_t images) {
   return lane.tally();
 }
 
+// A lane whose workers are recorded for power cuts.
+LaneOptions recorded_lane(const LaneTarget& target, const TempDir& directory) {
+  LaneOptions options{target};
+  options.directory = directory.path() / "recorded";
+  options.keep_images = false;
+  options.watch = options.keep_records = options.keep_payloads = true;
+  return options;
+}
+
+// Of a cycle that dies by this fault.
+crash::CyclePlan plan_of(const std::string& fault, std::uint64_t cycle) {
+  crash::CyclePlan plan;
+  plan.cycle = cycle;
+  plan.kind = crash::CrashKind::call;
+  REQUIRE(tap::parse_fault(fault, &plan.call).ok());
+  plan.schedule.entries_max = 80;
+  return plan;
+}
+
 // Numbers that do not depend on the clock.
 report::PowerTally without_times(report::PowerTally tally) {
   tally.record_us = tally.explore_us = tally.build_us = tally.recover_us = tally.explain_us = 0;
@@ -161,6 +180,62 @@ TEST_CASE("a planted fault is found, reduced to one sentence, and its bundle giv
     REQUIRE_FALSE(repeated.violations.empty());
     CHECK(repeated.violations.front().invariant == "log.acked");
   }
+}
+
+TEST_CASE("lmdb commits to a compacted file only when its name is durable, also after a kill before that") {
+  const TempDir directory = power_directory();
+  const PowerOptions options = options_for("lmdb", "", "btrfs", directory);
+  Lane lane(recorded_lane(options, directory), nullptr);
+  REQUIRE(lane.prepare());
+  const LaneState start = lane.keep_state(directory.path() / "start");
+  crash::CyclePlan plan = plan_of("kill-after@data.rename#1", start.cycle);
+  plan.schedule.sync_group_max = 24;  // so that the recovery has something to apply
+  plan.schedule.apply_group_max = 1;
+  plan.schedule.forced = wire::Chore::compact;
+  plan.schedule.forced_every = 20;
+  lane.go_back(start, plan);
+  const report::CycleEvent event = lane.run_cycle(true);
+  REQUIRE(event.crash.cell == "after data.rename/compaction");
+  REQUIRE(event.recovered);
+  REQUIRE(event.replay_entries > 0);
+
+  PowerRecording recording;
+  recording.trace = modelled(lane.take_trace());
+  recording.base = start.image;
+  recording.indexes = start.indexes;
+  recording.belief = lane.belief_before_recovery();
+  recording.term = recovery_term(start.cycle + 1, 1);
+  recording.plan = plan;
+  PowerExplorer explorer(options, lane.engine(), nullptr);
+  explorer.explore(recording, 300);
+  for (const report::PowerFinding& finding : explorer.tally().findings) {
+    INFO(finding.detail);
+    CHECK(false);
+  }
+  CHECK(explorer.tally().judged > 50);
+}
+
+TEST_CASE("a recovery makes the name of the sidecar index that it believes durable") {
+  const TempDir directory = power_directory();
+  PowerOptions options = options_for("lmdb", "", "btrfs", directory);
+  options.protocol = wire::Protocol::sidecar;
+  Lane lane(recorded_lane(options, directory), nullptr);
+  REQUIRE(lane.prepare());
+  const LaneState start = lane.keep_state(directory.path() / "start");
+  crash::CyclePlan plan = plan_of("kill-after@sidecar.rename#1", start.cycle);
+  plan.schedule.forced = wire::Chore::flush;
+  plan.schedule.forced_every = 10;
+  plan.flush_after_replay = false;  // that would make another one durable
+  lane.go_back(start, plan);
+  REQUIRE(lane.run_cycle(true).recovered);
+  const tap::Trace trace = lane.take_trace();
+  const auto death = std::find_if(trace.records.begin(), trace.records.end(), [](const auto& record) {
+    return record.call == tap::StorageCall::rename && record.file_class == "sidecar";
+  });
+  REQUIRE(death != trace.records.end());
+  CHECK(std::any_of(death, trace.records.end(), [](const auto& record) {
+    return record.call == tap::StorageCall::sync && record.inode == tap::kRootInode;
+  }));
 }
 
 TEST_CASE("a bundle of a kill cannot be minimized") {

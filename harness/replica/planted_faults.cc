@@ -217,12 +217,13 @@ const std::vector<FaultDescription>& planted_faults() {
                       std::string(engine_for(fault.name)),
                       Protocol::in_batch,
                       fault.needs_io_error,
+                      false,
                       {}});
     }
     for (const auto& fault : log::log_faults()) {
       list.push_back({std::string(fault.name), "log", std::string(fault.mechanism),
                       std::string(fault.published_as), fault.power_profile.empty() ? "rocksdb" : "lmdb",
-                      Protocol::in_batch, fault.needs_io_error,
+                      Protocol::in_batch, fault.needs_io_error, false,
                       profiles_to_try("lmdb", fault.power_profile)});
     }
     for (const ProtocolFault& fault : protocol_faults()) {
@@ -232,6 +233,7 @@ const std::vector<FaultDescription>& planted_faults() {
                       std::string(fault.published_as),
                       std::string(fault.engine),
                       fault.protocol,
+                      false,
                       false,
                       {}});
     }
@@ -244,6 +246,9 @@ const std::vector<FaultDescription>& planted_faults() {
       description.engine = fault.engine;
       description.protocol = fault.protocol;
       description.power_profiles = profiles_to_try(fault.engine, fault.profile);
+      // What its mechanism is about.
+      description.needs_compaction =
+          fault.switches.forgotten_syncs == "/engine" || fault.switches.forgotten_syncs.ends_with(".compact");
     }
     for (const snapshot::SnapshotFaultInfo& fault : snapshot::snapshot_faults()) {
       FaultDescription& description = list.emplace_back();

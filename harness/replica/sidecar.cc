@@ -34,7 +34,7 @@ Status Sidecar::read(std::uint64_t* index) const {
     return Status::corruption(
         fmt::format("{}: {} bytes are not a durable index", path_.string(), bytes.size()));
   }
-  return {};
+  return sync_directory(path_.parent_path());
 }
 
 }  // namespace chaosgate::replica

@@ -157,7 +157,8 @@ struct FaultDescription {
   std::string published_as;
   std::string engine;  // the configuration that shows it
   Protocol protocol = Protocol::in_batch;
-  bool needs_io_error = false;  // kills alone do not show it
+  bool needs_io_error = false;    // kills alone do not show it
+  bool needs_compaction = false;  // the engine's, in a load that is cut off from power
   // Shown by power cuts only: the profiles to look under; the last of them is the weakest that shows it.
   std::vector<std::string> power_profiles;
   // Shown by a replica group only: the engines of its replicas.
@@ -166,7 +167,7 @@ struct FaultDescription {
   std::string migrates_from;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol,
-                                   needs_io_error, power_profiles, replicas, migrates_from)
+                                   needs_io_error, needs_compaction, power_profiles, replicas, migrates_from)
 
 struct Hello {
   std::string version;
