@@ -141,7 +141,7 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
                                                         [&] { handed_over.run_cycle(); }};
     for (std::uint64_t cycle = 0; cycle < cycles; ++cycle) {
       const std::size_t step = cycle % 2 == 0 ? 1 : 2;
-      for (std::size_t i = 0, at = cycle / 2; i < lanes.size(); ++i, at += step) {
+      for (std::size_t i = 0, at = 0; i < lanes.size(); ++i, at += step) {
         lanes.at(at % lanes.size())();
       }
     }

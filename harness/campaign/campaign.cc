@@ -602,14 +602,23 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   report::EventLog events(output.directory / "events.jsonl");
   try {
     if (config.replicas > 0) {
-      GroupResult group = run_group(config, hello, work.path(), stop, output, events);
-      report.engines = std::move(group.sections);
-      report.group = std::move(group.tally);
-      report.inconclusive = std::move(group.inconclusive);
-      report.command = group.command;
-      for (const EngineSection& section : report.engines) {
-        report.libraries.emplace_back(section.engine, section.version);
+      GroupResult group;
+      const auto take = [&] {
+        report.engines = std::move(group.sections);
+        report.group = std::move(group.tally);
+        report.inconclusive = std::move(group.inconclusive);
+        report.command = group.command;
+        for (const EngineSection& section : report.engines) {
+          report.libraries.emplace_back(section.engine, section.version);
+        }
+      };
+      try {
+        run_group(config, hello, work.path(), stop, output, events, &group);
+      } catch (...) {
+        take();
+        throw;
       }
+      take();
     }
     for (const std::string& name : config.replicas > 0 ? std::vector<std::string>() : config.engines) {
       if (stop.requested()) {

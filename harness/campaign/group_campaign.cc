@@ -29,8 +29,14 @@ constexpr std::uint64_t kKillsForStrength = 100;
 class GroupRun {
  public:
   GroupRun(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
-           CampaignOutput& output, report::EventLog& events)
-      : config_(config), hello_(hello), work_(work), stop_(stop), output_(output), events_(events) {
+           CampaignOutput& output, report::EventLog& events, GroupResult* result)
+      : config_(config),
+        hello_(hello),
+        work_(work),
+        stop_(stop),
+        output_(output),
+        events_(events),
+        result_(*result) {
     for (const std::string& name : config.engines) {
       const wire::EngineDescription& engine = require_engine(hello, name);
       auto at = std::find_if(result_.sections.begin(), result_.sections.end(),
@@ -53,7 +59,7 @@ class GroupRun {
     }
   }
 
-  GroupResult run() {
+  void run() {
     const auto begin = std::chrono::steady_clock::now();
     if (config_.kill) {
       in_groups(config_.kills, [this](std::uint64_t group, std::uint64_t kills) { run_one(group, kills); });
@@ -73,7 +79,6 @@ class GroupRun {
     for (EngineSection& section : result_.sections) {
       section.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     }
-    return std::move(result_);
   }
 
  private:
@@ -120,11 +125,11 @@ class GroupRun {
     const auto enough = [&] { return *std::min_element(done.begin(), done.end()) >= kills; };
     while (!enough() && !ended()) {
       group.run_cycle();
-      take(group, &done);
+      take(group, "", &done);
     }
     if (!ended()) {
       group.close();
-      take(group, &done);
+      take(group, "", &done);
     }
     const std::lock_guard lock(mutex_);
     result_.tally.add(group.tally());
@@ -172,16 +177,17 @@ class GroupRun {
     }
     if (power.broken_by_kill()) {
       std::vector<std::uint64_t> ignored(power.size(), 0);
-      take(power.group(), &ignored);
+      take(power.group(), "power-" + workload + "-", &ignored);
     }
     const std::lock_guard lock(mutex_);
     ended_ = ended_ || power.broken_by_kill();
     for (std::size_t i = 0; i < power.size(); ++i) {
       EngineSection& section = result_.sections[of_member_[i]];
       section.power->add(power.explorer(i).tally());
+      note_protocol(&section, std::string(wire::to_string(options.members[i].protocol)));
     }
     result_.tally.add(power.group().tally());
-    installed_under_power_ += power.group().tally().installed();
+    sent_under_power_ += power.sent_snapshots_judged();
   }
 
   void keep_power(const PowerExplorer& explorer, const PowerFailure& failure, std::size_t member,
@@ -209,7 +215,8 @@ class GroupRun {
     return count;
   }
 
-  void take(Group& group, std::vector<std::uint64_t>* done) {
+  // `part`: of the campaign, for names.
+  void take(Group& group, const std::string& part, std::vector<std::uint64_t>* done) {
     const std::lock_guard lock(mutex_);
     bool failed = false;
     for (std::size_t i = 0; i < group.members().size(); ++i) {
@@ -221,7 +228,7 @@ class GroupRun {
         if (events.empty()) {
           events.push_back(make_event(member.options(), group.next_cycle()));
         }
-        keep_failure(group, member, &events.back());
+        keep_failure(group, part, member, &events.back());
       }
       for (const CycleEvent& event : events) {
         (*done)[i] += take_event(event);
@@ -246,10 +253,7 @@ class GroupRun {
     const std::uint64_t before = section.tally.kills;
     section.tally.add(event);
     events_.write(event);
-    if (std::find(section.protocols.begin(), section.protocols.end(), event.protocol) ==
-        section.protocols.end()) {
-      section.protocols.push_back(event.protocol);
-    }
+    note_protocol(&section, event.protocol);
     const std::string where = fmt::format("replica {} cycle {}", event.lane, event.cycle);
     for (const report::ViolationEvent& violation : event.violations) {
       ++section.violation_count;
@@ -265,6 +269,13 @@ class GroupRun {
     return section.tally.kills - before;
   }
 
+  static void note_protocol(EngineSection* section, const std::string& name) {
+    std::vector<std::string>& all = section->protocols;
+    if (std::find(all.begin(), all.end(), name) == all.end()) {
+      all.push_back(name);
+    }
+  }
+
   static std::vector<const report::Death*> deaths_of(const CycleEvent& event) {
     std::vector<const report::Death*> deaths = {&event.crash};
     for (const report::Death& death : event.recrashes) {
@@ -273,9 +284,10 @@ class GroupRun {
     return deaths;
   }
 
-  void keep_failure(const Group& group, const GroupMember& member, CycleEvent* event) {
-    const std::string id = fmt::format("{}-{}-replica{}-cycle{}", event->engine, seed_text(config_.key.seed),
-                                       event->lane, event->cycle);
+  void keep_failure(const Group& group, const std::string& part, const GroupMember& member,
+                    CycleEvent* event) {
+    const std::string id = fmt::format("{}-{}-{}replica{}-cycle{}", event->engine,
+                                       seed_text(config_.key.seed), part, event->lane, event->cycle);
     const fs::path directory = output_.directory / "failures" / id;
     fs::create_directories(directory);
     replace_file(directory / "plan.txt", crash::to_string(group.plan(event->cycle)) + "\n");
@@ -354,7 +366,7 @@ class GroupRun {
       const std::vector<std::string> why = power_weaknesses(tally, false);
       section.inconclusive.insert(section.inconclusive.end(), why.begin(), why.end());
     }
-    if (installed_under_power_ == 0) {
+    if (sent_under_power_ == 0) {
       result_.inconclusive.emplace_back("no replica that power cuts were tried on needed a snapshot");
     }
   }
@@ -366,13 +378,13 @@ class GroupRun {
   CampaignOutput& output_;
   report::EventLog& events_;
   std::mutex mutex_;  // guards what follows
-  GroupResult result_;
+  GroupResult& result_;
   std::vector<std::size_t> of_member_;  // the section of each
   std::uint64_t failures_ = 0;
   std::uint64_t judged_ = 0;  // disk images
   std::uint64_t kept_ = 0;    // bundles of them
   std::uint64_t power_violations_ = 0;
-  std::uint64_t installed_under_power_ = 0;
+  std::uint64_t sent_under_power_ = 0;
   bool ended_ = false;
   std::exception_ptr error_;
 };
@@ -390,9 +402,9 @@ std::vector<LaneTarget> group_members(const CampaignConfig& config, const wire::
   return members;
 }
 
-GroupResult run_group(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work,
-                      StopSignal& stop, CampaignOutput& output, report::EventLog& events) {
-  return GroupRun(config, hello, work, stop, output, events).run();
+void run_group(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
+               CampaignOutput& output, report::EventLog& events, GroupResult* result) {
+  GroupRun(config, hello, work, stop, output, events, result).run();
 }
 
 }  // namespace chaosgate::campaign

@@ -1,4 +1,5 @@
-// run_group() runs groups of replicas, one a lane, until each replica has had its kills.
+// run_group() runs groups of replicas, one a lane, until each replica has had its kills, and its disk images
+// from power cuts.
 //
 // Shared with run_campaign(), which makes the report's frame. Throws what a lane threw.
 #pragma once
@@ -27,9 +28,9 @@ struct GroupResult {
   std::string command;  // of the first failure, or empty
 };
 
-// REQUIRES: config.replicas == config.engines.size() and at least 2.
-GroupResult run_group(const CampaignConfig& config, const wire::Hello& hello,
-                      const std::filesystem::path& work, StopSignal& stop, CampaignOutput& output,
-                      report::EventLog& events);
+// *result is what was found so far also when it throws. REQUIRES: config.replicas == config.engines.size()
+// and at least 2.
+void run_group(const CampaignConfig& config, const wire::Hello& hello, const std::filesystem::path& work,
+               StopSignal& stop, CampaignOutput& output, report::EventLog& events, GroupResult* result);
 
 }  // namespace chaosgate::campaign

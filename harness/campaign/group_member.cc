@@ -162,7 +162,6 @@ PowerRecording GroupMember::end_recording(const crash::CyclePlan& plan) {
   recording.trace = modelled(take_trace());
   recording.base = recorded_.image;
   recording.indexes = recorded_.indexes;
-  recording.indexes.appended = leader_.last();
   std::unique_ptr<oracle::Oracle> belief;
   const Status status = oracle::Oracle::load(recorded_.belief, generator_, &belief);
   CHECK(status.ok(), "a belief that was just saved: {}", status.to_string());

@@ -30,7 +30,7 @@ GroupPower::GroupPower(const GroupPowerOptions& options, StopSignal* stop)
   group.record = true;
   for (LaneTarget& member : options_.members) {
     member.key.segment_bytes = std::min<std::uint64_t>(member.key.segment_bytes, kPowerSegmentBytesMax);
-    member.key.plan.timer = false;  // nothing else that is recorded depends on the clock
+    member.key.plan.timer = false;  // with scheduled maintenance only, nothing depends on the clock
     member.key.plan.step = member.key.plan.call = true;
     group.members.push_back(member);
   }
@@ -73,7 +73,9 @@ bool GroupPower::run_cycle(std::uint64_t images) {
     fine = group_->run_cycle();
   }
   if (!fine) {
-    broken_by_kill_ = stop_ == nullptr || !stop_->requested();
+    const auto& members = group_->members();
+    broken_by_kill_ = std::any_of(members.begin(), members.end(),
+                                  [](const auto& one) { return one->evidence().has_value(); });
     return false;
   }
   for (const auto& member : group_->members()) {
@@ -84,12 +86,16 @@ bool GroupPower::run_cycle(std::uint64_t images) {
     PowerExplorer& explorer = *explorers_[i];
     const PowerRecording recording = group_->end_recording(i);
     report::PowerTally& tally = explorer.tally();
+    if (tally.judged >= images) {
+      continue;
+    }
+    const std::uint64_t before = tally.judged;
     ++tally.loads;
     tally.calls += recording.trace.records.size();
     tally.record_us += record_us / explorers_.size();
     const std::uint64_t part = group_->was_sent_snapshot(i) ? 1 : kOthersPart;
-    explorer.explore(recording,
-                     std::min(images - std::min(images, tally.judged), options_.images_per_load / part));
+    explorer.explore(recording, std::min(images - before, options_.images_per_load / part));
+    sent_snapshots_judged_ += group_->was_sent_snapshot(i) && tally.judged > before ? 1 : 0;
     if (std::optional<KeptState> state = explorer.take_continuation()) {
       continuations.emplace_back(i, std::move(*state));
     }

@@ -44,6 +44,8 @@ class GroupPower {
   // What a member is explored with.
   PowerExplorer& explorer(std::size_t member) { return *explorers_.at(member); }
   std::size_t size() const { return explorers_.size(); }
+  // How often a replica was sent a snapshot and then tried on images of that.
+  std::uint64_t sent_snapshots_judged() const { return sent_snapshots_judged_; }
   // How often a replica went on from an image.
   std::uint64_t continued() const { return continued_; }
   // The fewest images that a member has had.
@@ -60,6 +62,7 @@ class GroupPower {
   std::unique_ptr<Group> group_;
   std::vector<std::unique_ptr<PowerExplorer>> explorers_;
   bool broken_by_kill_ = false;
+  std::uint64_t sent_snapshots_judged_ = 0;
   std::uint64_t continued_ = 0;
 };
 

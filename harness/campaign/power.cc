@@ -148,6 +148,9 @@ bool PowerLane::run_load(std::uint64_t images) {
   if (next && loads_ % 2 == 1) {
     start_ = {std::move(*next), start_.cycle + 1};
   } else {
+    if (next) {
+      fs::remove_all(next->image, ignored);
+    }
     start_ = lane_->keep_state(options_.directory / fmt::format("kept-{}", loads_));
   }
   return tally().judged > before && !explorer_->enough();

@@ -63,7 +63,7 @@ class PowerRun {
     tally.wanted = config_.images;
     tally.threads = static_cast<std::uint32_t>(lanes);
     tally.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    if (!ended_ && !stop_.requested() && tally.judged < tally.wanted) {
+    if (!stop_.requested() && tally.judged < tally.wanted) {
       tally.exhausted = config_.loads_max > 0;
       if (tally.exhausted) {
         output_.log(fmt::format("{}: {} images were asked for; there are {}, from {}", engine_.name,
@@ -137,8 +137,15 @@ class PowerRun {
     const std::lock_guard lock(mutex_);
     LaneResult& mine = of_lanes_[number];
     if (lane.broken_by_kill()) {
-      for (const report::ViolationEvent& violation : lane.broken_by_kill()->violations) {
-        mine.violations.emplace_back(fmt::format("lane {} load {}, after a kill", number, *load), violation);
+      const report::CycleEvent& event = *lane.broken_by_kill();
+      const std::string where = fmt::format("lane {} load {}, after a kill", number, *load);
+      for (const report::ViolationEvent& violation : event.violations) {
+        mine.violations.emplace_back(where, violation);
+      }
+      if (event.violations.empty()) {
+        const report::Death& death = event.recrashes.empty() ? event.crash : event.recrashes.back();
+        mine.violations.emplace_back(
+            where, report::ViolationEvent{"abnormal death", death.detail, death.detail + "\n", "", ""});
       }
     }
     mine.tally.add(lane.tally());

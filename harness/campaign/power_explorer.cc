@@ -30,7 +30,9 @@ constexpr std::uint32_t kDepthMax = 2;  // levels of power cuts during recovery
 // Recoveries that are recorded and explored in turn, of the images of one trace, and images of each.
 constexpr std::uint64_t kRecoveriesExplored[kDepthMax] = {3, 1};
 constexpr std::uint64_t kRecoveryImages[kDepthMax] = {10, 5};
-constexpr std::uint64_t kRecoveriesPart = 3;  // one image of so many is kept for them
+constexpr std::uint64_t kRecoveriesPart = 3;  // at most one image of so many is kept for them
+constexpr std::uint64_t kRecoveryImagesMax =
+    kRecoveriesExplored[0] * (kRecoveryImages[0] + kRecoveriesExplored[1] * kRecoveryImages[1]);
 constexpr std::uint32_t kExplainTests = 100;
 
 std::string cut_kind(const tap::TraceRecord& call) {
@@ -108,7 +110,9 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
   fs::create_directory(fresh("store"));
   // Those of recoveries come last, and take what is left.
   const std::uint64_t end = images > UINT64_MAX - tally_.judged ? UINT64_MAX : tally_.judged + images;
-  explore(recording, options_.in_recovery ? images - images / kRecoveriesPart : images, end, 0);
+  const std::uint64_t kept =
+      options_.in_recovery ? std::min(images / kRecoveriesPart, kRecoveryImagesMax) : 0;
+  explore(recording, images - kept, end, 0);
 }
 
 void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t images, std::uint64_t end,
@@ -133,69 +137,93 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
   std::vector<ImageSpec> fine;  // images that came through
   std::uint64_t judged = 0;
   Rng choice = rng_.fork("continue").fork(recording.number);
-  while (judged < images && tally_.judged < end && !enough()) {
-    std::optional<disk::Candidate> candidate;
-    {
-      const Stopwatch watch(&tally_.explore_us);
-      candidate = explorer->next();
-    }
-    if (!candidate) {
-      break;
-    }
-    was_cut[candidate->spec.cut] = true;
-    if (!images_.insert(candidate->hash).second) {
-      continue;  // of an earlier trace
-    }
-    const fs::path data = fresh(fmt::format("image-{}", depth));
-    {
-      const Stopwatch watch(&tally_.build_us);
-      fs::create_directory(data);
-      imager.materialize(candidate->spec, data);
-    }
-    const RecoveryCase recovery = recovery_case(recording, *history, candidate->spec);
-    ImageJudge::Verdict verdict;
-    tap::Trace calls;
-    {
-      const Stopwatch watch(&tally_.recover_us);
-      tap::TapOptions watching = tap_options(engine_, data);
-      watching.sync_disk = false;
-      tap::Tap tap(std::move(watching));
-      verdict = judge_.judge(recovery, data, &tap);
-      calls = tap.take_trace();
-    }
-    if (verdict.driven.outcome == report::Outcome::stopped) {
-      return;
-    }
-    ++judged;
-    ++tally_.judged;
-    tally_.in_recovery += depth > 0 ? 1 : 0;
-    ++tally_.strategies[std::string(disk::to_string(candidate->strategy))].judged;
-    for (const std::string& name : verdict.checked) {
-      ++tally_.checks[name];
-    }
-    const bool novel = recoveries_.insert(tap::calls_of_first_thread(calls)).second;
-    tally_.recoveries_distinct += novel ? 1 : 0;
-    explorer->feedback(candidate->spec, novel);
-    if (verdict.failed()) {
-      check_room(options_.directory);
-      fail(recording, orders, imager, candidate->spec, verdict, candidate->description);
-    } else {
-      fine.push_back(candidate->spec);
-      if (depth == 0 && choice.chance(1, fine.size())) {
-        // Something may go on from where this recovery ended.
-        KeptState state;
-        state.image = fresh(fmt::format("next-{}", recording.number));
-        fs::rename(data, state.image);
-        verdict.oracle->mark();
-        verdict.oracle->save(&state.belief);
-        state.indexes = recovery.crash;
-        state.indexes.appended = state.indexes.synced = state.indexes.applied = verdict.oracle->last_index();
-        continuation_ = std::move(state);
+  // False when it was stopped.
+  const auto judge_up_to = [&](std::uint64_t limit) {
+    while (judged < limit && tally_.judged < end && !enough()) {
+      std::optional<disk::Candidate> candidate;
+      {
+        const Stopwatch watch(&tally_.explore_us);
+        candidate = explorer->next();
+      }
+      if (!candidate) {
+        break;
+      }
+      was_cut[candidate->spec.cut] = true;
+      const RecoveryCase recovery = recovery_case(recording, *history, candidate->spec);
+      const disk::Acknowledged acknowledged = {recovery.crash.synced, recovery.crash.flushed};
+      if (const auto [known, first] = images_.try_emplace(candidate->hash, acknowledged);
+          !first && !known->second.raise(acknowledged)) {
+        continue;  // of an earlier trace
+      }
+      const fs::path data = fresh(fmt::format("image-{}", depth));
+      {
+        const Stopwatch watch(&tally_.build_us);
+        fs::create_directory(data);
+        imager.materialize(candidate->spec, data);
+      }
+      ImageJudge::Verdict verdict;
+      tap::Trace calls;
+      {
+        const Stopwatch watch(&tally_.recover_us);
+        tap::TapOptions watching = tap_options(engine_, data);
+        watching.sync_disk = false;
+        tap::Tap tap(std::move(watching));
+        verdict = judge_.judge(recovery, data, &tap);
+        calls = tap.take_trace();
+      }
+      if (verdict.driven.outcome == report::Outcome::stopped) {
+        return false;
+      }
+      ++judged;
+      ++tally_.judged;
+      tally_.in_recovery += depth > 0 ? 1 : 0;
+      ++tally_.strategies[std::string(disk::to_string(candidate->strategy))].judged;
+      for (const std::string& name : verdict.checked) {
+        ++tally_.checks[name];
+      }
+      const bool novel = recoveries_.insert(tap::calls_of_first_thread(calls)).second;
+      tally_.recoveries_distinct += novel ? 1 : 0;
+      explorer->feedback(candidate->spec, novel);
+      if (verdict.failed()) {
+        check_room(options_.directory);
+        fail(recording, orders, imager, candidate->spec, verdict, candidate->description);
+      } else {
+        fine.push_back(candidate->spec);
+        if (depth == 0 && choice.chance(1, fine.size())) {
+          // Something may go on from where this recovery ended.
+          KeptState state;
+          state.image = fresh(fmt::format("next-{}", recording.number));
+          fs::rename(data, state.image);
+          verdict.oracle->mark();
+          verdict.oracle->save(&state.belief);
+          state.indexes = recovery.crash;
+          state.indexes.appended = state.indexes.synced = state.indexes.applied =
+              verdict.oracle->last_index();
+          continuation_ = std::move(state);
+        }
+      }
+      if (on_image) {
+        on_image();
       }
     }
-    if (on_image) {
-      on_image();
+    return true;
+  };
+  if (!judge_up_to(images)) {
+    return;
+  }
+  if (depth < kDepthMax && options_.in_recovery) {
+    Rng which = rng_.fork("recoveries").fork(recording.number * kDepthMax + depth);
+    for (std::uint64_t i = 0;
+         i < kRecoveriesExplored[depth] && !fine.empty() && tally_.judged < end && !enough(); ++i) {
+      const ImageSpec& spec = fine[which.below(fine.size())];
+      if (const std::optional<PowerRecording> inner =
+              record_recovery(recording, orders, imager, spec, fmt::format("recovery-{}", depth))) {
+        explore(*inner, kRecoveryImages[depth], end, depth + 1);
+      }
     }
+  }
+  if (depth == 0 && !judge_up_to(UINT64_MAX)) {  // what recoveries have left
+    return;
   }
   for (std::size_t i = 0; i < disk::kStrategyCount; ++i) {
     const disk::StrategyCounts& counts = explorer->counts(static_cast<Strategy>(i));
@@ -208,18 +236,6 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
     if (const std::string kind = cut_kind(history->records()[i]); !kind.empty()) {
       ++tally_.cuts[kind].seen;
       tally_.cuts[kind].cut += was_cut[i + 1] ? 1 : 0;
-    }
-  }
-  if (depth == kDepthMax || !options_.in_recovery) {
-    return;
-  }
-  Rng which = rng_.fork("recoveries").fork(recording.number * kDepthMax + depth);
-  for (std::uint64_t i = 0;
-       i < kRecoveriesExplored[depth] && !fine.empty() && tally_.judged < end && !enough(); ++i) {
-    const ImageSpec& spec = fine[which.below(fine.size())];
-    if (const std::optional<PowerRecording> inner =
-            record_recovery(recording, orders, imager, spec, fmt::format("recovery-{}", depth))) {
-      explore(*inner, kRecoveryImages[depth], end, depth + 1);
     }
   }
 }

@@ -118,9 +118,9 @@ class PowerExplorer {
   ImageJudge judge_;
   StopSignal* stop_;
   Rng rng_;
-  std::map<std::string, std::uint32_t> explained_;  // invariant -> images
-  std::set<std::uint64_t> recoveries_;              // signatures of what recoveries did
-  std::set<std::uint64_t> images_;                  // hashes of all that were judged
+  std::map<std::string, std::uint32_t> explained_;      // invariant -> images
+  std::set<std::uint64_t> recoveries_;                  // signatures of what recoveries did
+  std::map<std::uint64_t, disk::Acknowledged> images_;  // all that were judged, by hash
   std::optional<KeptState> continuation_;
   report::PowerTally tally_;
 };

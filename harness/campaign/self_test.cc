@@ -142,11 +142,11 @@ void run_group_power_job(const Job& job, const SelfTestOptions& options,
       }
     }
     for (const auto& member : power.group().members()) {
-      for (const report::CycleEvent& event : member->take_events()) {
-        if (!event.violations.empty()) {
-          row.invariant = "after a kill alone: " + finding(event);
-        }
+      if (!power.broken_by_kill() || !member->evidence()) {
+        continue;
       }
+      const std::vector<report::CycleEvent> events = member->take_events();
+      row.invariant = "after a kill alone: " + (events.empty() ? "abnormal death" : finding(events.back()));
     }
     return found;
   });

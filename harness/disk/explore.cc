@@ -70,6 +70,12 @@ Explorer::Explorer(const Order& order, Imager* imager, const Rng& rng, ExplorerO
       imager_(*imager),
       options_(options),
       random_(rng.fork("random")) {
+  acknowledged_.resize(history_.records().size() + 1);
+  for (std::size_t cut = 0; cut < acknowledged_.size(); ++cut) {  // each worker counts from 0
+    const tap::TraceIndexes& seen = history_.indexes_at(cut);
+    acknowledged_[cut] = cut == 0 ? Acknowledged{} : acknowledged_[cut - 1];
+    acknowledged_[cut].raise({seen.synced, seen.flushed});
+  }
   find_horizons();
   find_places(rng);
 }
@@ -242,7 +248,9 @@ std::optional<Candidate> Explorer::attempt(Strategy strategy) {
     return std::nullopt;
   }
   const std::uint64_t hash = imager_.hash(*spec);
-  const bool is_new = seen_.insert(hash).second;
+  const Acknowledged& acknowledged = acknowledged_.at(spec->cut);
+  const auto [seen, first] = seen_.try_emplace(hash, acknowledged);
+  const bool is_new = first || seen->second.raise(acknowledged);
   if (strategy == Strategy::random) {
     random_misses_ = is_new ? 0 : random_misses_ + 1;
     place.cut = static_cast<std::uint32_t>(spec->cut);

@@ -16,13 +16,15 @@
 // during recovery are the caller's: it records a trace of the recovery and explores that.
 //
 // Strategies take turns in proportion to their weights, and each walks its places in an order drawn from the
-// seed over the whole trace, so any budget sees a fair sample. An image seen before (by hash) is skipped. Of
-// omit-one, keep-one and tear, calls that look alike (file class, kind of call, size, distance to the last
+// seed over the whole trace, so any budget sees a fair sample. An image seen before (by hash) is skipped,
+// unless more had been acknowledged at its cut than at those before: then more is expected of the same bytes.
+// Of omit-one, keep-one and tear, calls that look alike (file class, kind of call, size, distance to the last
 // sync, ...) yield a few representatives only, and calls on files for people none. Everything skipped but
 // those is counted. The same seed, history, profile and feedback give the same images. Not thread-safe;
 // history, order and imager must outlive it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -30,7 +32,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "harness/base/rng.h"
@@ -55,6 +57,20 @@ struct Candidate {
   std::uint64_t hash = 0;  // Imager::hash(spec)
   Strategy strategy = Strategy::drop_all;
   std::string description;  // one line
+};
+
+// What a recovery must bring back.
+struct Acknowledged {
+  std::uint64_t synced = 0;
+  std::uint64_t flushed = 0;
+
+  // Raises both to at least those of `other`; whether that changed one.
+  bool raise(const Acknowledged& other) {
+    const bool higher = other.synced > synced || other.flushed > flushed;
+    synced = std::max(synced, other.synced);
+    flushed = std::max(flushed, other.flushed);
+    return higher;
+  }
 };
 
 struct StrategyCounts {
@@ -121,7 +137,8 @@ class Explorer {
   std::array<std::int64_t, kStrategyCount> credit_ = {};
   std::array<StrategyCounts, kStrategyCount> counts_ = {};
   std::map<std::string, std::uint32_t> group_sizes_;
-  std::unordered_set<std::uint64_t> seen_;
+  std::vector<Acknowledged> acknowledged_;                // by cut: the most that any worker had
+  std::unordered_map<std::uint64_t, Acknowledged> seen_;  // by hash
   std::uint32_t random_misses_ = 0;
   std::uint64_t systematic_images_max_ = 0;
 };

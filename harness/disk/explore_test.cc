@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "harness/base/test.h"
 #include "harness/disk/minimize.h"
@@ -223,22 +224,27 @@ TEST_CASE("300 images of a trace of 1200 records come from every strategy and fr
   REQUIRE(workload.end() == 1200);
   const Order order(*workload.history, named_profile("ext4-writeback"));
   Explorer explorer(order, workload.imager.get(), Rng(3));
-  std::set<std::uint64_t> hashes;
+  using Expected = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>;
+  std::set<Expected> images;
   std::array<int, 4> quarters = {};
   for (int i = 0; i < 300; ++i) {
     const std::optional<Candidate> candidate = explorer.next();
     REQUIRE(candidate);
     REQUIRE(order.check(candidate->spec).ok());
-    hashes.insert(candidate->hash);
+    const tap::TraceIndexes& known = workload.history->indexes_at(candidate->spec.cut);
+    images.insert({candidate->hash, known.synced, known.flushed});
     ++quarters[std::min<std::size_t>(3, candidate->spec.cut / 300)];
   }
-  CHECK(hashes.size() == 300);
+  CHECK(images.size() == 300);
   for (std::size_t i = 0; i < kStrategyCount; ++i) {
     INFO(to_string(static_cast<Strategy>(i)));
     CHECK(explorer.counts(static_cast<Strategy>(i)).yielded >= 3);
   }
   for (const int images : quarters) {
     CHECK(images > 30);
+  }
+  for (int i = 0; i < 300; ++i) {
+    REQUIRE(explorer.next());
   }
   CHECK(explorer.counts(Strategy::tear).grouped > 0);
 }
@@ -359,6 +365,37 @@ TEST_CASE("an image that lost several calls names them, or the first of many") {
       sentence({0, 1, 2, 3}) ==
       "create of a (a, record 0), create of b (b, record 1), create of c (c, record 2) and 1 more were lost "
       "while create of e (e, record 4) survived");
+}
+
+TEST_CASE("neither a file for people nor a part of what was lost survived") {
+  TraceBuilder t;
+  t.create("a").create("LOG").rename("a", "b");
+  t.trace.records[1].informational = true;
+  const Workload workload(t);
+  CHECK(explain(*workload.history, {.cut = 2, .dropped = {0}}) ==
+        "create of a (a, record 0) was lost: nothing that came later survived either");
+  // Of the rename, the new name is there and the old one, too.
+  CHECK(explain(*workload.history, {.cut = 3, .dropped = {0, 3}}).find("survived either") !=
+        std::string::npos);
+}
+
+TEST_CASE("the same bytes are yielded again where more had been acknowledged") {
+  TraceBuilder t;
+  t.create("a").append("a", "1").acknowledge(1);
+  t.create("b").acknowledge(2);
+  const Workload workload(t);
+  const Order order(*workload.history, named_profile("strict"));
+  ExplorerOptions only;
+  only.weights = {1, 0, 0, 0, 0, 0, 0};  // drop-all: nothing was synced, so each image is the empty one
+  Explorer explorer(order, workload.imager.get(), Rng(1), only);
+  std::set<std::uint64_t> hashes;
+  std::uint64_t latest = 0;
+  while (const auto candidate = explorer.next()) {
+    hashes.insert(candidate->hash);
+    latest = std::max<std::uint64_t>(latest, candidate->spec.cut);
+  }
+  CHECK(hashes.size() == 1);
+  CHECK(latest == workload.history->records().size());
 }
 
 TEST_CASE("a minimiser that may not test much says that it is not done") {

@@ -155,17 +155,6 @@ int weight(const History& history, OpId op) {
   }
 }
 
-// What came after the loss and is there: the weightiest, and of these the nearest.
-std::optional<OpId> survivor_of(const History& history, const ImageSpec& spec, OpId lost) {
-  std::optional<OpId> best;
-  for (OpId op = history.group(history.ops()[lost].record).last; op < history.ops_before(spec.cut); ++op) {
-    if (!spec.drops(op) && (!best || weight(history, op) > weight(history, *best))) {
-      best = op;
-    }
-  }
-  return best;
-}
-
 std::string describe_bytes(const Tear& tear) {
   std::string text;
   for (const PageRange& range : tear.kept) {
@@ -194,6 +183,24 @@ std::vector<Loss> losses_of(const History& history, const ImageSpec& spec) {
   };
   all.erase(std::unique(all.begin(), all.end(), same_call), all.end());
   return all;
+}
+
+// What came after the call of `lost` and is there, of a call that lost nothing: the weightiest, and of these
+// the nearest.
+std::optional<OpId> survivor_of(const History& history, const ImageSpec& spec,
+                                const std::vector<Loss>& losses, OpId lost) {
+  const auto is_lost = [&](OpId op) {
+    return std::any_of(losses.begin(), losses.end(), [&](const Loss& loss) {
+      return history.ops()[loss.op].record == history.ops()[op].record;
+    });
+  };
+  std::optional<OpId> best;
+  for (OpId op = history.group(history.ops()[lost].record).last; op < history.ops_before(spec.cut); ++op) {
+    if (weight(history, op) > (best ? weight(history, *best) : 0) && !is_lost(op)) {
+      best = op;
+    }
+  }
+  return best;
 }
 
 // "A was lost", "A and B were lost", "A, B and 3 more were lost".
@@ -237,8 +244,8 @@ std::string explain(const History& history, const ImageSpec& spec) {
   const std::vector<Loss> losses = losses_of(history, spec);
   const OpId lost = losses.front().op;
   const std::string what = describe(history, losses);
-  std::optional<OpId> survivor = survivor_of(history, spec, losses.back().op);
-  survivor = survivor ? survivor : survivor_of(history, spec, lost);
+  std::optional<OpId> survivor = survivor_of(history, spec, losses, losses.back().op);
+  survivor = survivor ? survivor : survivor_of(history, spec, losses, lost);
   if (survivor) {
     return fmt::format("{} while {} survived", what, describe(history, *survivor));
   }

@@ -65,7 +65,7 @@ struct PowerTally {
   std::uint64_t build_us = 0;
   std::uint64_t recover_us = 0;  // workers, with what is compared meanwhile
   std::uint64_t explain_us = 0;  // of failures
-  double seconds = 0;            // wall clock
+  double seconds = 0;            // wall clock; of engines that took turns, their share
   std::uint32_t threads = 1;
 
   std::uint64_t busy_us() const { return record_us + explore_us + build_us + recover_us + explain_us; }
