@@ -188,16 +188,8 @@ class LmdbEngine final : public Engine {
   ~LmdbEngine() override { CHECK(open_readers_ == 0, "{} iterators or snapshots are open", open_readers_); }
 
   Status open(bool create) {
-    // A crash during compact() leaves one; it never was part of the store.
-    const fs::path leftover = settings_.directory / kCompactedFile;
-    std::error_code error;
-    if (!settings_.read_only && fs::exists(leftover, error) && !fs::remove(leftover, error)) {
-      return Status::io_error("remove " + leftover.string(), error.value());
-    }
     if (!settings_.read_only) {
-      // A process that was killed during compact() may have left a name that is not durable yet, and commits
-      // to the file are not safe before it is.
-      RETURN_IF_ERROR(sync_directory(settings_.directory));
+      RETURN_IF_ERROR(end_compaction());
     }
     return reopen(create);
   }
@@ -242,6 +234,17 @@ class LmdbEngine final : public Engine {
   Status check_writable() const {
     RETURN_IF_ERROR(broken_);
     return settings_.read_only ? Status::not_supported("the store is open for reading only") : Status();
+  }
+
+  // What a process that was killed during compact() may have left: a copy, which never was part of the store,
+  // or a name that is not durable yet, and commits to the file are not safe before it is.
+  Status end_compaction() {
+    const fs::path leftover = settings_.directory / kCompactedFile;
+    std::error_code error;
+    if (fs::exists(leftover, error) && !fs::remove(leftover, error)) {
+      return Status::io_error("remove " + leftover.string(), error.value());
+    }
+    return sync_directory(settings_.directory);
   }
 
   Status reopen(bool create) {

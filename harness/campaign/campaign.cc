@@ -47,7 +47,7 @@ constexpr std::size_t kViolationsKept = 20;
 
 // Why a cycle without a violation failed.
 std::string abnormal_detail(const CycleEvent& event) {
-  const report::Death& death = event.recrashes.empty() ? event.crash : event.recrashes.back();
+  const report::Death& death = event.last_death();
   return fmt::format("{}: {}", nlohmann::json(death.outcome).get<std::string>(), death.detail);
 }
 
@@ -82,10 +82,7 @@ class EngineRun {
     std::set<std::string> steps;
     for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
       const wire::Protocol protocol = lane_protocol(config.protocol, lane);
-      const std::string name(wire::to_string(protocol));
-      if (std::find(section_.protocols.begin(), section_.protocols.end(), name) == section_.protocols.end()) {
-        section_.protocols.push_back(name);
-      }
+      report::add_once(&section_.protocols, wire::to_string(protocol));
       if (config.key.plan.step) {
         for (const Step step : crash::load_steps(protocol)) {
           steps.emplace(to_string(step));
@@ -600,25 +597,10 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
                          seed_text(config.key.seed), report.plan_checksum, fmt::join(config.engines, "+"),
                          work_text(config)));
   report::EventLog events(output.directory / "events.jsonl");
+  GroupResult group;
   try {
     if (config.replicas > 0) {
-      GroupResult group;
-      const auto take = [&] {
-        report.engines = std::move(group.sections);
-        report.group = std::move(group.tally);
-        report.inconclusive = std::move(group.inconclusive);
-        report.command = group.command;
-        for (const EngineSection& section : report.engines) {
-          report.libraries.emplace_back(section.engine, section.version);
-        }
-      };
-      try {
-        run_group(config, hello, work.path(), stop, output, events, &group);
-      } catch (...) {
-        take();
-        throw;
-      }
-      take();
+      run_group(config, hello, work.path(), stop, output, events, &group);
     }
     for (const std::string& name : config.replicas > 0 ? std::vector<std::string>() : config.engines) {
       if (stop.requested()) {
@@ -647,6 +629,15 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
     }
   } catch (const std::exception& error) {
     report.harness_fault = error.what();
+  }
+  if (config.replicas > 0) {
+    report.engines = std::move(group.sections);
+    report.group = std::move(group.tally);
+    report.inconclusive = std::move(group.inconclusive);
+    report.command = group.command;
+    for (const EngineSection& section : report.engines) {
+      report.libraries.emplace_back(section.engine, section.version);
+    }
   }
   report.interrupted = stop.requested();
   report.terminated = stop.signal() == SIGTERM;

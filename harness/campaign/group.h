@@ -30,8 +30,8 @@ struct GroupOptions {
   std::uint64_t group = 0;          // of a campaign that runs several, each with plans of its own
   std::filesystem::path directory;  // made by the group, must not exist; removed with it
   bool keep_images = true;
-  bool record =
-      false;  // what the replicas do, for power cuts; cycles are shorter then, and nothing is synced
+  // What the replicas do, for power cuts. Cycles are shorter then, and nothing is synced.
+  bool record = false;
 };
 
 class Group {

@@ -26,6 +26,10 @@ namespace {
 // Fewer kills for each replica need not have met every danger of a snapshot.
 constexpr std::uint64_t kKillsForStrength = 100;
 
+wire::Protocol member_protocol(const CampaignConfig& config, std::uint64_t member, std::uint64_t group) {
+  return lane_protocol(config.protocol, member + group);
+}
+
 class GroupRun {
  public:
   GroupRun(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
@@ -54,6 +58,9 @@ class GroupRun {
         report::PowerTally& power = at->power ? *at->power : at->power.emplace();
         power.profile = disk::to_string(config.profile);
         power.wanted += config.images;
+      }
+      for (std::uint64_t group = 0; group < config.lanes; ++group) {
+        report::add_once(&at->protocols, wire::to_string(member_protocol(config, of_member_.size(), group)));
       }
       of_member_.push_back(static_cast<std::size_t>(at - result_.sections.begin()));
     }
@@ -184,7 +191,6 @@ class GroupRun {
     for (std::size_t i = 0; i < power.size(); ++i) {
       EngineSection& section = result_.sections[of_member_[i]];
       section.power->add(power.explorer(i).tally());
-      note_protocol(&section, std::string(wire::to_string(options.members[i].protocol)));
     }
     result_.tally.add(power.group().tally());
     sent_under_power_ += power.sent_snapshots_judged();
@@ -253,7 +259,6 @@ class GroupRun {
     const std::uint64_t before = section.tally.kills;
     section.tally.add(event);
     events_.write(event);
-    note_protocol(&section, event.protocol);
     const std::string where = fmt::format("replica {} cycle {}", event.lane, event.cycle);
     for (const report::ViolationEvent& violation : event.violations) {
       ++section.violation_count;
@@ -267,13 +272,6 @@ class GroupRun {
       }
     }
     return section.tally.kills - before;
-  }
-
-  static void note_protocol(EngineSection* section, const std::string& name) {
-    std::vector<std::string>& all = section->protocols;
-    if (std::find(all.begin(), all.end(), name) == all.end()) {
-      all.push_back(name);
-    }
   }
 
   static std::vector<const report::Death*> deaths_of(const CycleEvent& event) {
@@ -396,8 +394,7 @@ std::vector<LaneTarget> group_members(const CampaignConfig& config, const wire::
   std::vector<LaneTarget> members;
   for (std::size_t i = 0; i < config.engines.size(); ++i) {
     members.push_back(lane_target(config, require_engine(hello, config.engines[i]),
-                                  lane_protocol(config.protocol, i + group),
-                                  group * config.engines.size() + i));
+                                  member_protocol(config, i, group), group * config.engines.size() + i));
   }
   return members;
 }

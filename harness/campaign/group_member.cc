@@ -162,9 +162,7 @@ PowerRecording GroupMember::end_recording(const crash::CyclePlan& plan) {
   recording.trace = modelled(take_trace());
   recording.base = recorded_.image;
   recording.indexes = recorded_.indexes;
-  std::unique_ptr<oracle::Oracle> belief;
-  const Status status = oracle::Oracle::load(recorded_.belief, generator_, &belief);
-  CHECK(status.ok(), "a belief that was just saved: {}", status.to_string());
+  const std::unique_ptr<oracle::Oracle> belief = belief_of(recorded_);
   leader_.teach(leader_.last(), belief.get());
   belief->mark();
   belief->save(&recording.belief);

@@ -19,9 +19,7 @@ constexpr std::uint64_t kOthersPart = 4;
 }  // namespace
 
 GroupPower::GroupPower(const GroupPowerOptions& options, StopSignal* stop)
-    : options_(options),
-      stop_(stop),
-      rng_(Rng(options.members.at(0).key.seed).fork("group-power").fork(options.group)) {
+    : options_(options), rng_(Rng(options.members.at(0).key.seed).fork("group-power").fork(options.group)) {
   make_directory(options_.directory);
   GroupOptions group;
   group.group = options_.group;
@@ -84,11 +82,11 @@ bool GroupPower::run_cycle(std::uint64_t images) {
   std::vector<std::pair<std::size_t, KeptState>> continuations;
   for (std::size_t i = 0; i < explorers_.size() && !enough(); ++i) {
     PowerExplorer& explorer = *explorers_[i];
-    const PowerRecording recording = group_->end_recording(i);
     report::PowerTally& tally = explorer.tally();
     if (tally.judged >= images) {
       continue;
     }
+    const PowerRecording recording = group_->end_recording(i);
     const std::uint64_t before = tally.judged;
     ++tally.loads;
     tally.calls += recording.trace.records.size();

@@ -57,7 +57,6 @@ class GroupPower {
   bool enough() const;
 
   GroupPowerOptions options_;
-  StopSignal* stop_;
   Rng rng_;
   std::unique_ptr<Group> group_;
   std::vector<std::unique_ptr<PowerExplorer>> explorers_;

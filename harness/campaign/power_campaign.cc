@@ -143,7 +143,7 @@ class PowerRun {
         mine.violations.emplace_back(where, violation);
       }
       if (event.violations.empty()) {
-        const report::Death& death = event.recrashes.empty() ? event.crash : event.recrashes.back();
+        const report::Death& death = event.last_death();
         mine.violations.emplace_back(
             where, report::ViolationEvent{"abnormal death", death.detail, death.detail + "\n", "", ""});
       }

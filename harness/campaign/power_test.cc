@@ -270,7 +270,8 @@ TEST_CASE("a campaign of power cuts has a verdict, and says when there are no mo
   CHECK(report.engines.front().power->exhausted);
   CHECK(report.engines.front().power->judged > 100);
   CHECK(std::any_of(log.begin(), log.end(), [](const std::string& line) {
-    return line.find("100000 images were asked for; there are ") != std::string::npos;
+    return line.find("100000 images were asked for; there are ") != std::string::npos &&
+           line.find(", from 2 loads") != std::string::npos;
   }));
 
   config.key.fault = "segment-never-synced";

@@ -39,7 +39,7 @@ std::string finding(const report::CycleEvent& event) {
     return fmt::format("cycle {}: {}: {}", event.cycle, event.violations.front().invariant,
                        event.violations.front().explanation);
   }
-  const report::Death& death = event.recrashes.empty() ? event.crash : event.recrashes.back();
+  const report::Death& death = event.last_death();
   return fmt::format("cycle {}: {}", event.cycle, death.detail);
 }
 

@@ -159,10 +159,16 @@ void Subject::put_back(const KeptState& state) {
   begin_directory();
   fs::remove(data_);
   copy_tree(state.image, data_);
-  const Status status = oracle::Oracle::load(state.belief, generator_, &oracle_);
-  CHECK(status.ok(), "a belief that was just saved: {}", status.to_string());
+  oracle_ = belief_of(state);
   indexes_ = state.indexes;
   records_.clear();
+}
+
+std::unique_ptr<oracle::Oracle> Subject::belief_of(const KeptState& state) const {
+  std::unique_ptr<oracle::Oracle> belief;
+  const Status status = oracle::Oracle::load(state.belief, generator_, &belief);
+  CHECK(status.ok(), "a belief that was just saved: {}", status.to_string());
+  return belief;
 }
 
 tap::Trace Subject::take_trace() {
@@ -270,9 +276,7 @@ bool Subject::attempt(const wire::WorkerOrder& order, const crash::Recrash* recr
     event->cut_entries += judge.cut_entries();
     event->live_keys = std::max(event->live_keys, judge.live_keys());
     for (const std::string& name : judge.checked()) {
-      if (std::find(event->checked.begin(), event->checked.end(), name) == event->checked.end()) {
-        event->checked.push_back(name);
-      }
+      report::add_once(&event->checked, name);
     }
     if (recrash != nullptr || outcome != Outcome::killed) {
       death.detail = driven.detail.empty() ? judge.abnormal() : driven.detail;

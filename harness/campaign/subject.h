@@ -80,6 +80,8 @@ class Subject {
   KeptState copy_state(const std::filesystem::path& image) const;
   // Begins a data directory that is a copy of that one, and forgets what the tap saw.
   void put_back(const KeptState& state);
+  // The belief of a state that was kept, which save() made.
+  std::unique_ptr<oracle::Oracle> belief_of(const KeptState& state) const;
   // What the tap saw since the last call, and what was there at the begin of the data directory, or of what
   // was watched of it. REQUIRES: options.keep_records
   tap::Trace take_trace();

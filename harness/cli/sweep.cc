@@ -38,7 +38,7 @@ std::string first_failure(const report::CycleEvent& event) {
   if (!event.violations.empty()) {
     return event.violations.front().detail;
   }
-  const report::Death& death = event.recrashes.empty() ? event.crash : event.recrashes.back();
+  const report::Death& death = event.last_death();
   return nlohmann::json(death.outcome).get<std::string>() + ": " + death.detail + "\n";
 }
 

@@ -225,17 +225,17 @@ TEST_CASE("300 images of a trace of 1200 records come from every strategy and fr
   const Order order(*workload.history, named_profile("ext4-writeback"));
   Explorer explorer(order, workload.imager.get(), Rng(3));
   using Expected = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>;
-  std::set<Expected> images;
+  std::set<Expected> expected;
   std::array<int, 4> quarters = {};
   for (int i = 0; i < 300; ++i) {
     const std::optional<Candidate> candidate = explorer.next();
     REQUIRE(candidate);
     REQUIRE(order.check(candidate->spec).ok());
     const tap::TraceIndexes& known = workload.history->indexes_at(candidate->spec.cut);
-    images.insert({candidate->hash, known.synced, known.flushed});
+    expected.insert({candidate->hash, known.synced, known.flushed});
     ++quarters[std::min<std::size_t>(3, candidate->spec.cut / 300)];
   }
-  CHECK(images.size() == 300);
+  CHECK(expected.size() == 300);
   for (std::size_t i = 0; i < kStrategyCount; ++i) {
     INFO(to_string(static_cast<Strategy>(i)));
     CHECK(explorer.counts(static_cast<Strategy>(i)).yielded >= 3);
@@ -243,7 +243,7 @@ TEST_CASE("300 images of a trace of 1200 records come from every strategy and fr
   for (const int images : quarters) {
     CHECK(images > 30);
   }
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 8; ++i) {
     REQUIRE(explorer.next());
   }
   CHECK(explorer.counts(Strategy::tear).grouped > 0);

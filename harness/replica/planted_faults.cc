@@ -71,6 +71,7 @@ struct PowerFault {
   Protocol protocol;
   std::string_view profile;
   PlantedFault switches;
+  bool needs_compaction = false;  // the engine's
 };
 
 const std::vector<PowerFault>& power_faults() {
@@ -106,7 +107,8 @@ const std::vector<PowerFault>& power_faults() {
        "lmdb",
        Protocol::in_batch,
        "btrfs",
-       {.forgotten_syncs = "/engine"}},
+       {.forgotten_syncs = "/engine"},
+       true},
       {"unlink-before-durable",
        "engine",
        "old files are removed before the name of the new one is durable",
@@ -114,7 +116,8 @@ const std::vector<PowerFault>& power_faults() {
        "rocksdb",
        Protocol::in_batch,
        "ext4-ordered",
-       {.forgotten_syncs = "/engine"}},
+       {.forgotten_syncs = "/engine"},
+       true},
       {"current-before-manifest",
        "engine",
        "the new manifest is not synced before CURRENT points to it",
@@ -154,7 +157,8 @@ const std::vector<PowerFault>& power_faults() {
        "lmdb",
        Protocol::in_batch,
        "xfs",
-       {.forgotten_syncs = "/engine/data.mdb.compact", .empty_main_deletes_log = true}},
+       {.forgotten_syncs = "/engine/data.mdb.compact", .empty_main_deletes_log = true},
+       true},
       {"sidecar-never-synced",
        "protocol",
        "the sidecar index is renamed into place before its content is synced",
@@ -217,13 +221,12 @@ const std::vector<FaultDescription>& planted_faults() {
                       std::string(engine_for(fault.name)),
                       Protocol::in_batch,
                       fault.needs_io_error,
-                      false,
                       {}});
     }
     for (const auto& fault : log::log_faults()) {
       list.push_back({std::string(fault.name), "log", std::string(fault.mechanism),
                       std::string(fault.published_as), fault.power_profile.empty() ? "rocksdb" : "lmdb",
-                      Protocol::in_batch, fault.needs_io_error, false,
+                      Protocol::in_batch, fault.needs_io_error,
                       profiles_to_try("lmdb", fault.power_profile)});
     }
     for (const ProtocolFault& fault : protocol_faults()) {
@@ -233,7 +236,6 @@ const std::vector<FaultDescription>& planted_faults() {
                       std::string(fault.published_as),
                       std::string(fault.engine),
                       fault.protocol,
-                      false,
                       false,
                       {}});
     }
@@ -246,9 +248,7 @@ const std::vector<FaultDescription>& planted_faults() {
       description.engine = fault.engine;
       description.protocol = fault.protocol;
       description.power_profiles = profiles_to_try(fault.engine, fault.profile);
-      // What its mechanism is about.
-      description.needs_compaction =
-          fault.switches.forgotten_syncs == "/engine" || fault.switches.forgotten_syncs.ends_with(".compact");
+      description.needs_compaction = fault.needs_compaction;
     }
     for (const snapshot::SnapshotFaultInfo& fault : snapshot::snapshot_faults()) {
       FaultDescription& description = list.emplace_back();

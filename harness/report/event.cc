@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/base/error.h"
 #include "harness/report/campaign_report.h"
 #include "harness/report/facts.h"
@@ -20,6 +22,12 @@ Outcome parse_outcome(const nlohmann::json& text) {
 }
 
 }  // namespace
+
+void add_once(std::vector<std::string>* list, std::string_view name) {
+  if (std::find(list->begin(), list->end(), name) == list->end()) {
+    list->emplace_back(name);
+  }
+}
 
 void to_json(nlohmann::json& json, const Death& death) {
   json = {{"kind", death.kind},

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace chaosgate::report {
@@ -110,8 +111,12 @@ struct CycleEvent {
   std::vector<ViolationEvent> violations;
   Timings timings;
 
+  const Death& last_death() const { return recrashes.empty() ? crash : recrashes.back(); }
   bool operator==(const CycleEvent&) const = default;
 };
+
+// Appends a name that is not in the list.
+void add_once(std::vector<std::string>* list, std::string_view name);
 
 void to_json(nlohmann::json& json, const Death& death);
 void from_json(const nlohmann::json& json, Death& death);

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
+#include "harness/report/event.h"
 
 namespace chaosgate::report {
 namespace {
@@ -28,9 +28,7 @@ std::string counts_text(const std::map<std::string, std::uint64_t>& counts) {
 
 void GroupTally::add(const GroupTally& other) {
   for (const std::string& replica : other.replicas) {  // that were killed, and cut off from power
-    if (std::find(replicas.begin(), replicas.end(), replica) == replicas.end()) {
-      replicas.push_back(replica);
-    }
+    add_once(&replicas, replica);
   }
   cycles += other.cycles;
   entries += other.entries;

@@ -26,7 +26,7 @@ struct SnapshotFaultInfo {
   std::string_view mechanism;
   std::string_view published_as;
   SnapshotFaults faults;
-  std::string_view power_profile;  // the weakest under which a power cut shows it; empty: a kill does
+  std::string_view power_profile = {};  // the weakest under which a power cut shows it; empty: a kill does
 };
 
 const std::vector<SnapshotFaultInfo>& snapshot_faults();

@@ -157,17 +157,18 @@ struct FaultDescription {
   std::string published_as;
   std::string engine;  // the configuration that shows it
   Protocol protocol = Protocol::in_batch;
-  bool needs_io_error = false;    // kills alone do not show it
-  bool needs_compaction = false;  // the engine's, in a load that is cut off from power
+  bool needs_io_error = false;  // kills alone do not show it
   // Shown by power cuts only: the profiles to look under; the last of them is the weakest that shows it.
   std::vector<std::string> power_profiles;
   // Shown by a replica group only: the engines of its replicas.
   std::vector<std::string> replicas;
   // Shown by a migration only, to `engine`: the engine of its source.
   std::string migrates_from;
+  // Needs compactions of the engine in a load that is cut off from power.
+  bool needs_compaction = false;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol,
-                                   needs_io_error, needs_compaction, power_profiles, replicas, migrates_from)
+                                   needs_io_error, power_profiles, replicas, migrates_from, needs_compaction)
 
 struct Hello {
   std::string version;
