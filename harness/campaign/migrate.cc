@@ -1,12 +1,15 @@
 #include "harness/campaign/migrate.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "harness/base/error.h"
+#include "harness/base/unique_fd.h"
 #include "harness/campaign/drive.h"
 
 namespace chaosgate::campaign {
@@ -63,6 +66,16 @@ const char* label_of(MigrationStage stage) {
       return "verifying the target";
   }
   return "";
+}
+
+// The copy of the source that an exporter made before it died. One that another migration works with is
+// locked.
+void remove_scratch(const fs::path& scratch) {
+  const UniqueFd lock(::open(scratch.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
+    std::error_code ignored;
+    fs::remove_all(scratch, ignored);
+  }
 }
 
 }  // namespace
@@ -188,10 +201,7 @@ MigrationRun Migrator::run(const MigrationRequest& request, const MigrationDeath
     }
   }
   collect(death, &run);
-  if (!request.scratch.empty()) {
-    std::error_code ignored;
-    fs::remove_all(request.scratch, ignored);  // of an exporter that died
-  }
+  remove_scratch(request.scratch);
   return run;
 }
 

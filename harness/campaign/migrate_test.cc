@@ -1,5 +1,8 @@
 #include "harness/campaign/migrate.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -7,6 +10,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/test.h"
+#include "harness/base/unique_fd.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/migrate_gate.h"
@@ -126,6 +130,24 @@ TEST_CASE("there and back between two workers, and the source stays as it was") 
   CHECK(again.message().find("it is not empty") != std::string::npos);
 }
 
+TEST_CASE(
+    "the copy of a source that a killed exporter left is removed, unless another migration works with it") {
+  Fixture fixture;
+  const MigrationReport places = fixture.migrator.inspect(fixture.replica, fixture.request.target, {});
+  REQUIRE(places.scratch == fixture.request.target.string() + ".migrating-source");
+  fixture.request.scratch = places.scratch;
+  fs::create_directory(places.scratch);
+  replace_file(fs::path(places.scratch) / "CURRENT", "left");
+  UniqueFd other(::open(places.scratch.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  REQUIRE(::flock(other.get(), LOCK_EX) == 0);
+  fixture.request.dry_run = true;
+  CHECK(fixture.migrator.run(fixture.request).done());
+  CHECK(fs::exists(fs::path(places.scratch) / "CURRENT"));
+  other.reset();
+  CHECK(fixture.migrator.run(fixture.request).done());
+  CHECK_FALSE(fs::exists(places.scratch));
+}
+
 TEST_CASE("a death of either side is told from a failure, and the migration goes on") {
   Fixture fixture;
   MigrationDeath death;
@@ -210,6 +232,19 @@ TEST_CASE("a resumption behind what was written instead of what was durable is f
   CHECK(finding.death == "kill");
   CHECK(finding.detail.find("keys instead of") != std::string::npos);  // the importer's own verification
   CHECK(fs::exists(fs::path(finding.kept) / "target.migrating" / "progress"));
+}
+
+TEST_CASE("a kill that forces a migration to begin anew is found") {
+  const TempDir directory = migrate_directory();
+  MigrationGateOptions options = gate_options("lmdb", "rocksdb", directory);
+  options.fault = "resume-begins-anew";
+  options.kills = 50;
+  options.images = 0;
+  options.findings_max = 1;
+  const MigrationTally tally = run_gate(options);
+  REQUIRE(tally.findings.size() == 1);
+  CHECK(tally.findings.front().death == "kill");
+  CHECK(tally.findings.front().detail.find("thrown away") != std::string::npos);
 }
 
 TEST_CASE("the same is found by the oracle when the importer does not verify") {

@@ -194,7 +194,9 @@ Status Importer::answer() {
 // Opens the store that is to be filled further. One that a power cut has cost is no loss but of time: the
 // source is still there.
 void Importer::resume(MigrationReport* report) {
-  const Status opened = engines::open_unfinished_engine(filler_, places_.store, options(), &engine_);
+  const Status opened = faults_.thrown_away
+                            ? Status::corruption("planted fault: thrown away")
+                            : engines::open_unfinished_engine(filler_, places_.store, options(), &engine_);
   if (!opened.ok()) {
     plan_ = Plan::begin;
     report->begun_anew = opened.message();

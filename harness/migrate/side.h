@@ -33,6 +33,7 @@ inline constexpr std::uint64_t kFlushBytes = 64 << 20;
 // Deliberately broken importers, chosen by name in the worker order's `fault`.
 struct ImportFaults {
   bool record_written = false;  // the record says what was written, not what is durable
+  bool thrown_away = false;     // what a killed importer left is not used
   bool unverified = false;      // the finished target is not read again
   bool unsynced = false;  // nothing more than `config` itself does is synced before the target has its name
 };

@@ -58,7 +58,7 @@ struct Description {
   std::vector<wire::EngineDescription> engines;
   std::string error;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Description, name, engines, error)
+JSON_FIELDS(Description, name, engines, error)
 
 // The child: loads the plugin and writes its description.
 [[noreturn]] void describe_and_exit(const std::string& path, int out) {

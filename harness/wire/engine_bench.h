@@ -6,7 +6,8 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+
+#include "harness/base/json_fields.h"
 
 namespace chaosgate::wire {
 
@@ -27,8 +28,8 @@ struct LoadMeasured {
   std::uint64_t log_written_bytes = 0;     // by the replica: log, and durable-index file
   std::uint64_t resident_kib = 0;          // of the process, at the end
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LoadMeasured, entries, operations, batch_bytes, total_us, engine_us,
-                                   cpu_us, engine_written_bytes, log_written_bytes, resident_kib)
+JSON_FIELDS(LoadMeasured, entries, operations, batch_bytes, total_us, engine_us, cpu_us, engine_written_bytes,
+            log_written_bytes, resident_kib)
 
 // After the recovery from the kill, and a flush.
 struct RecoveryMeasured {
@@ -38,7 +39,6 @@ struct RecoveryMeasured {
   std::uint64_t compact_us = 0;       // nothing else can happen meanwhile
   std::uint64_t compacted_bytes = 0;  // in files afterwards
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RecoveryMeasured, open_us, disk_bytes, used_bytes, compact_us,
-                                   compacted_bytes)
+JSON_FIELDS(RecoveryMeasured, open_us, disk_bytes, used_bytes, compact_us, compacted_bytes)
 
 }  // namespace chaosgate::wire

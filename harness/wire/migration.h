@@ -6,9 +6,10 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include "harness/base/json_fields.h"
 
 namespace chaosgate::wire {
 
@@ -37,8 +38,8 @@ struct MigrationOrder {
 
   bool operator==(const MigrationOrder&) const = default;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MigrationOrder, role, source, target, keyspaces, source_engine, dry_run,
-                                   batch_bytes, flush_bytes, chunk_bytes, die_after_pieces)
+JSON_FIELDS(MigrationOrder, role, source, target, keyspaces, source_engine, dry_run, batch_bytes, flush_bytes,
+            chunk_bytes, die_after_pieces)
 
 enum class MigrationOutcome : std::uint8_t {
   unknown,  // the worker died before it could say
@@ -61,7 +62,7 @@ struct MigratedKeyspace {
 
   bool operator==(const MigratedKeyspace&) const = default;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MigratedKeyspace, name, keys, bytes, hash)
+JSON_FIELDS(MigratedKeyspace, name, keys, bytes, hash)
 
 struct MigrationReport {
   MigrationOutcome outcome = MigrationOutcome::unknown;
@@ -81,9 +82,9 @@ struct MigrationReport {
   std::uint64_t bytes_needed = 0;  // importer: on the target's file system, estimated
   std::uint64_t bytes_free = 0;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MigrationReport, outcome, message, peer_gone, source, family, keyspaces,
-                                   source_bytes, target, found, has_applied_index, applied_index,
-                                   keys_resumed, bytes_needed, bytes_free)
+JSON_FIELDS(MigrationReport, outcome, message, peer_gone, source, family, keyspaces, source_bytes, target,
+            scratch, found, has_applied_index, applied_index, keys_resumed, begun_anew, bytes_needed,
+            bytes_free)
 
 // What a worker is at, for progress; published in the flight recorder.
 enum class MigrationStage : std::uint32_t {

@@ -4,12 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/base/crash_point.h"
+#include "harness/base/json_fields.h"
 #include "harness/wire/migration.h"
 
 namespace chaosgate::wire {
@@ -58,8 +58,8 @@ struct Schedule {
 
   bool operator==(const Schedule&) const = default;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Schedule, sync_group_max, apply_group_max, flush_one_in, truncate_one_in,
-                                   compact_one_in, checkpoint_one_in, forced, forced_every, entries_max)
+JSON_FIELDS(Schedule, sync_group_max, apply_group_max, flush_one_in, truncate_one_in, compact_one_in,
+            checkpoint_one_in, forced, forced_every, entries_max)
 
 // One worker's life.
 struct WorkerOrder {
@@ -110,13 +110,11 @@ struct WorkerOrder {
   MigrationOrder migration;
 };
 // Orders in bundles of earlier builds lack what came later.
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(WorkerOrder, directory, plugin, engine, fault, workload, seed,
-                                                protocol, free_running, stock_tuning, tap, term,
-                                                segment_bytes, create, known_synced, cut_suffix_from,
-                                                recovery_crash, load_crash, flush_after_replay, check_reopen,
-                                                check_backward, check_integrity, reads, load, follow,
-                                                schedule, floor_cycles, floor_entries, engine_bench,
-                                                conformance_check, migration)
+JSON_FIELDS_WITH_DEFAULTS(WorkerOrder, directory, plugin, engine, fault, workload, seed, protocol,
+                          free_running, stock_tuning, tap, term, segment_bytes, create, known_synced,
+                          cut_suffix_from, recovery_crash, load_crash, flush_after_replay, check_reopen,
+                          check_backward, check_integrity, reads, load, follow, schedule, floor_cycles,
+                          floor_entries, engine_bench, conformance_check, migration)
 
 // Names a class of an engine's files; see engines::FileClass.
 struct FileClassDescription {
@@ -126,7 +124,7 @@ struct FileClassDescription {
   bool informational = false;
   bool immutable = false;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileClassDescription, name, pattern, bytes_end, informational, immutable)
+JSON_FIELDS(FileClassDescription, name, pattern, bytes_end, informational, immutable)
 
 // What the worker program was built with. The driver knows nothing of engines but this.
 struct EngineDescription {
@@ -145,10 +143,9 @@ struct EngineDescription {
   std::vector<std::string> volatile_files;  // relative to the engine's directory
   std::vector<FileClassDescription> file_classes;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EngineDescription, plugin, name, family, summary, version, commit_survives,
-                                   flush_survives, commit_survives_kill, commit_survives_power_cut,
-                                   flush_survives_power_cut, opens_after_power_cut, checksums, volatile_files,
-                                   file_classes)
+JSON_FIELDS(EngineDescription, plugin, name, family, summary, version, commit_survives, flush_survives,
+            commit_survives_kill, commit_survives_power_cut, flush_survives_power_cut, opens_after_power_cut,
+            checksums, volatile_files, file_classes)
 
 struct FaultDescription {
   std::string name;
@@ -167,8 +164,8 @@ struct FaultDescription {
   // Needs compactions of the engine in a load that is cut off from power.
   bool needs_compaction = false;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultDescription, name, layer, mechanism, published_as, engine, protocol,
-                                   needs_io_error, power_profiles, replicas, migrates_from, needs_compaction)
+JSON_FIELDS(FaultDescription, name, layer, mechanism, published_as, engine, protocol, needs_io_error,
+            power_profiles, replicas, migrates_from, needs_compaction)
 
 struct Hello {
   std::string version;
@@ -178,8 +175,7 @@ struct Hello {
   std::vector<std::string> conformance_checks;  // by name, in the order of the suite
   std::string error;  // why a plugin cannot be used, one line; the rest is then empty
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Hello, version, tap_unavailable, engines, faults, conformance_checks,
-                                   error)
+JSON_FIELDS(Hello, version, tap_unavailable, engines, faults, conformance_checks, error)
 
 // Null when the worker program does not have it.
 const EngineDescription* find_engine(const Hello& hello, std::string_view name);

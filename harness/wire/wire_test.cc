@@ -2,8 +2,10 @@
 #include <unistd.h>
 
 #include "harness/base/error.h"
+#include "harness/base/fill_fields_for_test.h"
 #include "harness/base/test.h"
 #include "harness/wire/channel.h"
+#include "harness/wire/engine_bench.h"
 #include "harness/wire/flight_recorder.h"
 #include "harness/wire/message.h"
 #include "harness/wire/order.h"
@@ -11,25 +13,49 @@
 using namespace chaosgate;
 using namespace chaosgate::wire;
 
-TEST_CASE("an order survives the wire unchanged") {
-  WorkerOrder order;
-  order.directory = "/tmp/lane";
-  order.engine = "lmdb";
-  order.seed = UINT64_MAX;
-  order.protocol = Protocol::sidecar;
-  order.load_crash = "during-flush#1+250us";
-  order.schedule.forced = Chore::compact;
-  order.schedule.forced_every = 77;
-  order.migration.role = MigrationRole::importer;
-  order.migration.keyspaces = {"first", "meta"};
-  order.migration.flush_bytes = 4096;
-  const auto back = nlohmann::json::parse(nlohmann::json(order).dump()).get<WorkerOrder>();
-  CHECK(back.directory == order.directory);
-  CHECK(back.seed == order.seed);
-  CHECK(back.protocol == order.protocol);
-  CHECK(back.load_crash == order.load_crash);
-  CHECK(back.schedule == order.schedule);
-  CHECK(back.migration == order.migration);
+namespace {
+
+// Every field set, to JSON, and back.
+template <typename T>
+void check_round_trip() {
+  const T sent = with_all_fields_set<T>();
+  INFO(nlohmann::json(sent).dump());
+  CHECK_FALSE(same_fields(sent, T{}));
+  CHECK(same_fields(nlohmann::json::parse(nlohmann::json(sent).dump()).get<T>(), sent));
+}
+
+}  // namespace
+
+TEST_CASE("what travels between driver and worker arrives with every field") {
+  check_round_trip<Schedule>();
+  check_round_trip<WorkerOrder>();
+  check_round_trip<FileClassDescription>();
+  check_round_trip<EngineDescription>();
+  check_round_trip<FaultDescription>();
+  check_round_trip<Hello>();
+  check_round_trip<MigrationOrder>();
+  check_round_trip<MigratedKeyspace>();
+  check_round_trip<MigrationReport>();
+  check_round_trip<LoadMeasured>();
+  check_round_trip<RecoveryMeasured>();
+}
+
+TEST_CASE("a list of fields that is too short, too long or repeats a name is noticed") {
+  static_assert(count_names("a") == 1);
+  static_assert(count_names("a, b,c") == 3);
+  static_assert(!repeats_a_name("a, b, ab"));
+  static_assert(repeats_a_name("a, b, a"));
+  static_assert(repeats_a_name("a,b,b"));
+  static_assert(repeats_a_name("scratch, found, keys, scratch"));
+  // A field that does not come back is seen.
+  MigrationReport report = with_all_fields_set<MigrationReport>();
+  nlohmann::json json = report;
+  for (const auto& [name, value] : json.items()) {
+    INFO(name);
+    nlohmann::json cut = json;
+    cut[name] = nlohmann::json(MigrationReport{})[name];
+    CHECK_FALSE(same_fields(cut.get<MigrationReport>(), report));
+  }
 }
 
 TEST_CASE("an order of an earlier build lacks what came later and means the default") {
