@@ -41,7 +41,7 @@ class NoSteps final : public StepSink {
   void at(Step) override {}
   void begin(Step) override {}
   void end(Step) override {}
-  std::size_t bytes_before_crash(Step, std::size_t size) override { return size; }
+  std::size_t bytes_before_crash(Step, std::uint64_t, std::size_t size) override { return size; }
   void die() override { std::abort(); }  // bytes_before_crash never asks for it
 };
 

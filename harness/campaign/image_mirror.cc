@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "harness/base/error.h"
+#include "harness/base/page.h"
 #include "harness/base/unique_fd.h"
 
 namespace chaosgate::campaign {
@@ -19,7 +20,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kChunkBytes = 256 << 10;
 // File times come from a clock that ticks every 1 to 10 ms.
 constexpr std::int64_t kRacyNs = 20'000'000;

@@ -121,7 +121,6 @@ MigrationDeath Gate::draw_death(Rng& rng, std::string* text) const {
   if (fault.action == FaultAction::kill_inside) {
     fault.site.call = tap::StorageCall::write;
     fault.site.occurrence = 1 + rng.below(std::max<std::uint64_t>(extent.writes, 1));
-    fault.unit_bytes = tap::kSectorBytes;
   }
   *text = "importer " + to_string(fault);
   death.importer_faults.push_back(std::move(fault));

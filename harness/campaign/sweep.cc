@@ -58,37 +58,19 @@ StorageFault kill(FaultAction action, std::uint64_t nth) {
 // A place behind all others: the load comes to its end.
 StorageFault never() { return kill(FaultAction::kill_before, 1'000'000'000); }
 
-// Counts, among the calls so far, the writes that a unit splits: an occurrence of kill-inside.
-class Splits {
- public:
-  // The kill inside this write; nullopt when neither unit splits it.
-  std::optional<StorageFault> next(const TraceRecord& record) {
-    std::optional<StorageFault> fault;
-    for (const std::uint32_t unit : {tap::kSectorBytes, tap::kPageBytes}) {
-      if (tap::prefix_in_units(record, 1, unit) != 0) {
-        fault = kill(FaultAction::kill_inside, ++count_[unit]);
-        fault->unit_bytes = unit;
-        fault->site.call = tap::StorageCall::write;
-      }
-    }
-    return fault;  // by pages where there are some
-  }
-
- private:
-  std::map<std::uint32_t, std::uint64_t> count_;
-};
-
 // All points of a sequence of calls.
 void add_points(const std::vector<TraceRecord>& records, bool in_recovery, std::vector<Point>* points) {
   std::uint64_t nth = 0;
-  Splits splits;
+  std::uint64_t nth_split = 0;
   for (const TraceRecord& record : records) {
     const std::string call = record.file_class + "." + std::string(tap::to_string(record.call));
     ++nth;
     points->push_back({in_recovery, kill(FaultAction::kill_before, nth), call, record.phase});
     points->push_back({in_recovery, kill(FaultAction::kill_after, nth), call, record.phase});
-    if (const std::optional<StorageFault> inside = splits.next(record)) {
-      points->push_back({in_recovery, *inside, call, record.phase});
+    if (tap::bytes_of_pages(record, 1) != 0) {
+      StorageFault inside = kill(FaultAction::kill_inside, ++nth_split);
+      inside.site.call = tap::StorageCall::write;
+      points->push_back({in_recovery, std::move(inside), call, record.phase});
     }
   }
 }

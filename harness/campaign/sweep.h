@@ -1,5 +1,5 @@
-// A sweep leaves nothing to chance: for a small load it dies once before, once after and, for writes that can
-// tear, once inside *every* storage call, and judges each recovery in full.
+// A sweep leaves nothing to chance: for a small load it dies once before, once after and, for writes that a
+// kill can cut, once inside *every* storage call, and judges each recovery in full.
 //
 // Two parts. "load": every call from the word to load up to the load's end; after each death the data
 // directory is recovered and judged. "recovery": the load dies at one place that leaves a lot to do; every

@@ -35,38 +35,26 @@ Cell cell_of(tap::FaultAction action, const tap::TraceRecord& record) {
 }
 
 void Coverage::saw(const std::vector<tap::TraceRecord>& records) {
-  std::map<Cell, std::pair<std::uint64_t, std::uint32_t>> counts;
+  std::map<Cell, std::uint64_t> counts;
   for (const tap::TraceRecord& record : records) {
     if (record.call == tap::StorageCall::refused || record.informational) {
       continue;
     }
     Cell cell{Place::before, record.file_class, record.call, record.phase};
-    ++counts[cell].first;
+    ++counts[cell];
     cell.place = Place::after;
-    ++counts[cell].first;
-    cell.place = Place::inside;
-    if (tap::prefix_in_units(record, 1, tap::kSectorBytes) != 0) {
-      auto& [count, unit] = counts[cell];
-      const bool pages = tap::prefix_in_units(record, 1, tap::kPageBytes) != 0;
-      // Only the writes that the larger unit splits count, once there is one.
-      if (pages && unit != tap::kPageBytes) {
-        unit = tap::kPageBytes;
-        count = 0;
-      }
-      count += pages || unit != tap::kPageBytes ? 1 : 0;
+    ++counts[cell];
+    if (tap::bytes_of_pages(record, 1) != 0) {
+      cell.place = Place::inside;
+      ++counts[cell];
     }
   }
   for (const auto& [cell, count] : counts) {
-    know(cell, count.first, count.second);
-  }
-}
-
-void Coverage::know(const Cell& cell, std::uint64_t count, std::uint32_t unit_bytes) {
-  const auto [at, added] = cells_.emplace(cell, Known{});
-  at->second.calls = count;
-  at->second.unit_bytes = unit_bytes == tap::kPageBytes ? tap::kPageBytes : tap::kSectorBytes;
-  if (added) {
-    new_.push_back(to_string(cell));
+    const auto [at, added] = cells_.emplace(cell, Known{});
+    at->second.calls = count;
+    if (added) {
+      new_.push_back(to_string(cell));
+    }
   }
 }
 
@@ -102,7 +90,6 @@ std::optional<tap::StorageFault> Coverage::choose(std::uint64_t steer, bool reco
   fault.action = cell.place == Place::before  ? tap::FaultAction::kill_before
                  : cell.place == Place::after ? tap::FaultAction::kill_after
                                               : tap::FaultAction::kill_inside;
-  fault.unit_bytes = cell.place == Place::inside ? known.unit_bytes : tap::kPageBytes;
   fault.site = {cell.file_class, cell.call, cell.phase,
                 stream.fork("occurrence").between(1, std::max<std::uint64_t>(known.calls, 1)), 1};
   return fault;

@@ -61,11 +61,8 @@ class Coverage {
  private:
   struct Known {
     std::uint64_t hits = 0;
-    std::uint64_t calls = 0;                       // of the last worker that made any
-    std::uint32_t unit_bytes = tap::kSectorBytes;  // inside: the largest unit that splits such a write
+    std::uint64_t calls = 0;  // of the last worker that made any
   };
-
-  void know(const Cell& cell, std::uint64_t count, std::uint32_t unit_bytes);
 
   std::map<Cell, Known> cells_;
   std::vector<std::string> new_;

@@ -61,7 +61,7 @@ TEST_CASE("the same knowledge and number choose the same place") {
   Coverage coverage;
   for (const char* phase : {"flush", "apply", "log-sync"}) {
     coverage.saw(
-        {record(StorageCall::write, "sst", phase, 600), record(StorageCall::write, "sst", phase, 600)});
+        {record(StorageCall::write, "sst", phase, 6000), record(StorageCall::write, "sst", phase, 6000)});
   }
   std::set<std::string> chosen;
   for (std::uint64_t i = 1; i < 200; ++i) {
@@ -71,7 +71,7 @@ TEST_CASE("the same knowledge and number choose the same place") {
     chosen.insert(to_string(*Coverage(coverage).choose(i, false)));
   }
   CHECK(chosen.size() == 3 * 3 * 2);  // place, phase, occurrence
-  CHECK(chosen.contains("kill-inside~1s@sst.write/apply#2"));
+  CHECK(chosen.contains("kill-inside~1p@sst.write/apply#2"));
 }
 
 TEST_CASE("an error planned for any file is placed where such a call was seen, each place as likely") {

@@ -141,7 +141,6 @@ tap::StorageFault draw_call(const Rng& stream, std::uint64_t calls_max) {
     default:
       fault.action = tap::FaultAction::kill_inside;
       fault.site.call = tap::StorageCall::write;
-      fault.unit_bytes = stream.fork("unit").chance(1, 2) ? tap::kPageBytes : tap::kSectorBytes;
       fault.site.occurrence = 1 + occurrence.below(8);  // few writes are large
       break;
   }
@@ -211,22 +210,21 @@ tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
     FaultAction action;
     std::optional<StorageCall> call;
     int error;
-    bool may_last;  // a call that is repeated for ever after EINTR would hang, rightly
   };
   static const std::vector<Kind> kinds = {
-      {FaultAction::error, StorageCall::write, EIO, true},
-      {FaultAction::error, StorageCall::write, ENOSPC, true},
-      {FaultAction::error, StorageCall::write, EINTR, false},
-      {FaultAction::error, StorageCall::datasync, EIO, true},
-      {FaultAction::error, StorageCall::sync, EIO, true},
-      {FaultAction::error, StorageCall::create, ENOSPC, true},
-      {FaultAction::error, StorageCall::rename, EIO, true},
-      {FaultAction::error, StorageCall::unlink, EIO, true},
-      {FaultAction::short_count, StorageCall::write, 0, false},
-      {FaultAction::lost_sync, StorageCall::datasync, 0, false},
-      {FaultAction::lost_sync, StorageCall::datasync, 0, false},
-      {FaultAction::lost_sync, std::nullopt, 0, false},
-      {FaultAction::full, std::nullopt, 0, true},
+      {FaultAction::error, StorageCall::write, EIO},
+      {FaultAction::error, StorageCall::write, ENOSPC},
+      {FaultAction::error, StorageCall::rename, ENOSPC},
+      {FaultAction::error, StorageCall::datasync, EIO},
+      {FaultAction::error, StorageCall::sync, EIO},
+      {FaultAction::error, StorageCall::create, ENOSPC},
+      {FaultAction::error, StorageCall::rename, EIO},
+      {FaultAction::error, StorageCall::unlink, EIO},
+      {FaultAction::short_count, StorageCall::write, 0},
+      {FaultAction::lost_sync, StorageCall::datasync, 0},
+      {FaultAction::lost_sync, StorageCall::datasync, 0},
+      {FaultAction::lost_sync, std::nullopt, 0},
+      {FaultAction::full, std::nullopt, 0},
   };
   const Kind& kind = kinds.at(stream.fork("kind").below(kinds.size()));
   tap::StorageFault fault;
@@ -240,15 +238,12 @@ tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
   if (fault.action == FaultAction::short_count) {
     fault.permille = static_cast<std::uint32_t>(stream.fork("permille").below(1000));
   }
-  if (fault.action == FaultAction::short_count || !kind.may_last) {
-    fault.site.times = stream.fork("times").between(1, 3);
-  } else {
-    Rng times = stream.fork("times");
+  Rng times = stream.fork("times");
+  if (fault.action == FaultAction::short_count) {
+    fault.site.times = times.between(1, 3);
+  } else if (fault.action == FaultAction::error) {
     const std::size_t length = times.weighted({5, 2, 2});
     fault.site.times = length == 0 ? 1 : length == 1 ? times.between(2, 8) : UINT64_MAX;
-  }
-  if (fault.action == FaultAction::lost_sync) {
-    fault.site.times = 1;
   }
   if (fault.action == FaultAction::full) {
     fault.site = {};

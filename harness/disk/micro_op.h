@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/base/page.h"
 #include "harness/base/status.h"
 #include "harness/tap/trace.h"
 
@@ -33,7 +34,6 @@ using tap::InodeId;
 using tap::TraceRecord;
 using OpId = std::uint32_t;  // position in History::ops()
 
-inline constexpr std::uint64_t kPageBytes = 4096;
 inline constexpr std::uint64_t kSectorBytes = 512;
 
 constexpr std::uint64_t round_down(std::uint64_t value, std::uint64_t unit) { return value / unit * unit; }

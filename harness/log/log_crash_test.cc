@@ -67,7 +67,7 @@ class KillAt final : public StepSink {
   }
   void begin(Step) override {}
   void end(Step) override {}
-  std::size_t bytes_before_crash(Step step, std::size_t size) override {
+  std::size_t bytes_before_crash(Step step, std::uint64_t, std::size_t size) override {
     if (++count_ != n_) {
       return size;
     }
@@ -278,7 +278,7 @@ TEST_CASE("steps come once per append and per sync, and once per group of bytes"
     void at(Step step) override { ++counts[static_cast<std::size_t>(step)]; }
     void begin(Step) override {}
     void end(Step) override {}
-    std::size_t bytes_before_crash(Step step, std::size_t size) override {
+    std::size_t bytes_before_crash(Step step, std::uint64_t, std::size_t size) override {
       at(step);
       bytes += size;
       return size;

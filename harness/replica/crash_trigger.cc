@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "harness/base/check.h"
+#include "harness/base/page.h"
 
 namespace chaosgate::replica {
 
@@ -66,9 +67,9 @@ void CrashTrigger::end(Step) {
   }
 }
 
-std::size_t CrashTrigger::bytes_before_crash(Step step, std::size_t size) {
+std::size_t CrashTrigger::bytes_before_crash(Step step, std::uint64_t offset, std::size_t size) {
   const CrashPoint* point = reached(step);
-  return point == nullptr ? size : size * point->permille / 1000;
+  return point == nullptr ? size : bytes_to_page_border(offset, size * point->permille / 1000);
 }
 
 void CrashTrigger::die() {

@@ -26,7 +26,7 @@ class CrashTrigger final : public StepSink {
   void at(Step step) override;
   void begin(Step step) override;
   void end(Step step) override;
-  std::size_t bytes_before_crash(Step step, std::size_t size) override;
+  std::size_t bytes_before_crash(Step step, std::uint64_t offset, std::size_t size) override;
   [[noreturn]] void die() override;
 
  private:

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "harness/base/page.h"
 #include "harness/base/error.h"
 
 #include "harness/base/test.h"
@@ -124,7 +125,7 @@ TEST_CASE("without an order every step passes and is counted") {
         trigger.at(step);
       }
     }
-    shared.value = trigger.bytes_before_crash(Step::inside_log_append, 1000);
+    shared.value = trigger.bytes_before_crash(Step::inside_log_append, 0, 1000);
   }));
   for (const Step step : all_steps()) {
     INFO(to_string(step));
@@ -222,28 +223,32 @@ TEST_CASE("a point of recovery fires in recovery") {
   CHECK(page->progress == 2);
 }
 
-TEST_CASE("a torn append carries out its share of the bytes and then dies") {
-  for (const std::uint32_t permille : {0, 417, 999}) {
+TEST_CASE("a torn append carries out what is before the last border of pages in its share, and then dies") {
+  // 100 bytes up to the end of a page of the file, and four pages more.
+  constexpr std::uint64_t kOffset = 7 * kPageBytes - 100;
+  constexpr std::size_t kSize = 100 + 4 * kPageBytes;
+  for (const auto& [permille, written] :
+       {std::pair{0U, 0UL}, {4U, 0UL}, {10U, 100UL}, {417U, 100 + kPageBytes}, {999U, 100 + 3 * kPageBytes}}) {
     SharedPage page;
     CHECK(dies(page, std::nullopt, CrashPoint{Step::inside_log_append, 2, permille},
-               [](CrashTrigger& trigger, Page& shared) {
+               [&](CrashTrigger& trigger, Page& shared) {
                  trigger.enter_load();
-                 if (trigger.bytes_before_crash(Step::inside_log_append, 2000) != 2000) {
+                 if (trigger.bytes_before_crash(Step::inside_log_append, 0, kSize) != kSize) {
                    ::_exit(1);
                  }
-                 shared.value = trigger.bytes_before_crash(Step::inside_log_append, 2000);
+                 shared.value = trigger.bytes_before_crash(Step::inside_log_append, kOffset, kSize);
                  trigger.die();
                }));
-    CHECK(page->value == permille * 2);
+    CHECK(page->value == written);
   }
 }
 
-TEST_CASE("even one byte is torn: nothing of it is carried out") {
+TEST_CASE("an append within one page is not torn: nothing of it is carried out") {
   SharedPage page;
   CHECK(dies(page, std::nullopt, CrashPoint{Step::inside_log_append, 1, 999},
              [](CrashTrigger& trigger, Page& shared) {
                trigger.enter_load();
-               shared.value = trigger.bytes_before_crash(Step::inside_log_append, 1) + 100;
+               shared.value = trigger.bytes_before_crash(Step::inside_log_append, 50, 1000) + 100;
                trigger.die();
              }));
   CHECK(page->value == 100);

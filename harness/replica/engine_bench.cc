@@ -44,8 +44,8 @@ class Meter final : public StepSink {
     at_last_span_ = thread_.read();
     next_.end(step);
   }
-  std::size_t bytes_before_crash(Step step, std::size_t size) override {
-    return next_.bytes_before_crash(step, size);
+  std::size_t bytes_before_crash(Step step, std::uint64_t offset, std::size_t size) override {
+    return next_.bytes_before_crash(step, offset, size);
   }
   [[noreturn]] void die() override {
     next_.die();

@@ -29,7 +29,7 @@ class KillAt final : public StepSink {
   }
   void begin(Step) override {}
   void end(Step) override {}
-  std::size_t bytes_before_crash(Step, std::size_t size) override { return size; }
+  std::size_t bytes_before_crash(Step, std::uint64_t, std::size_t size) override { return size; }
   [[noreturn]] void die() override {
     ::kill(::getpid(), SIGKILL);
     ::_exit(1);

@@ -340,7 +340,7 @@ class Reading {
     record.write_through = (file_flags & O_DSYNC) != 0 || (flags & (RWF_DSYNC | RWF_SYNC)) != 0;
     call_.position = position;
     call_.write_flags = flags;
-    call_.unaligned_fails = (file_flags & O_DIRECT) != 0;
+    record.direct = (file_flags & O_DIRECT) != 0;
     is_storage(StorageCall::write);
   }
 
@@ -535,7 +535,7 @@ std::int64_t write_bytes(Call* call, std::uint64_t bytes) {
   const std::string& payload = call->record.payload;
   const void* from = payload.data();
   std::unique_ptr<void, decltype(&std::free)> aligned(nullptr, std::free);
-  if (call->unaligned_fails) {
+  if (call->record.direct) {
     const std::size_t room = (bytes + kDirectAlignment - 1) / kDirectAlignment * kDirectAlignment;
     aligned.reset(std::aligned_alloc(kDirectAlignment, room));
     CHECK(aligned != nullptr);

@@ -47,8 +47,7 @@ struct Call {
   std::uint64_t open_flags = 0;
   std::uint64_t open_mode = 0;
   std::int64_t position = 0;     // of a write; -1: at the file's own position
-  int write_flags = 0;           // RWF_...
-  bool unaligned_fails = false;  // O_DIRECT
+  int write_flags = 0;        // RWF_...
   unsigned int rename_flags = 0;
   unsigned int range_flags = 0;
   UniqueFd opened;  // by carry_out(): for the worker

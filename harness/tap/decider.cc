@@ -7,19 +7,29 @@
 namespace chaosgate::tap {
 namespace {
 
+// How many bytes a short write counts; what goes past the page cache counts blocks. 0: it cannot be short.
 std::uint64_t short_count(const TraceRecord& record, std::uint32_t permille) {
-  return std::max<std::uint64_t>(record.requested * permille / 1000, 1);
+  if (record.call != StorageCall::write || record.requested <= 1) {
+    return 0;
+  }
+  const std::uint64_t bytes = std::max<std::uint64_t>(record.requested * permille / 1000, 1);
+  return record.direct ? bytes_to_page_border(record.offset, bytes) : bytes;
 }
+
+// What a file of this size takes of a disk that gives blocks.
+std::uint64_t room_of(std::uint64_t size) { return (size + kPageBytes - 1) / kPageBytes * kPageBytes; }
 
 // Can this fault happen to this call at all? Only such calls count as occurrences.
 bool can_happen(const StorageFault& fault, const TraceRecord& record) {
   switch (fault.action) {
     case FaultAction::kill_inside:
-      return prefix_in_units(record, fault.units, fault.unit_bytes) != 0;
+      return bytes_of_pages(record, fault.pages) != 0;
     case FaultAction::short_count:
-      return record.call == StorageCall::write && record.requested > 1;
+      return short_count(record, fault.permille) != 0;
     case FaultAction::lost_sync:
       return record.call == StorageCall::sync || record.call == StorageCall::datasync;
+    case FaultAction::error:
+      return can_return(record.call, fault.error, record.system_call);
     default:
       return record.call != StorageCall::refused;
   }
@@ -34,11 +44,11 @@ bool matches(const CallSite& site, const TraceRecord& record) {
 
 }  // namespace
 
-std::uint64_t prefix_in_units(const TraceRecord& record, std::uint64_t units, std::uint64_t unit_bytes) {
-  if (record.call != StorageCall::write) {
+std::uint64_t bytes_of_pages(const TraceRecord& record, std::uint64_t pages) {
+  if (record.call != StorageCall::write || record.direct) {
     return 0;
   }
-  const std::uint64_t border = (record.offset / unit_bytes + units) * unit_bytes;
+  const std::uint64_t border = (record.offset / kPageBytes + pages) * kPageBytes;
   return border < record.offset + record.requested ? border - record.offset : 0;
 }
 
@@ -81,7 +91,7 @@ Decision Decider::apply(std::size_t index, const TraceRecord& record) {
       break;
     case FaultAction::kill_inside:
       decision.act = Decision::Act::kill_after;
-      decision.bytes = prefix_in_units(record, fault.units, fault.unit_bytes);
+      decision.bytes = bytes_of_pages(record, fault.pages);
       break;
     case FaultAction::short_count:
       decision.act = Decision::Act::cut_short;
@@ -111,8 +121,8 @@ std::optional<Decision> Decider::out_of_room(std::size_t index, const TraceRecor
   }
   const std::uint64_t end =
       record.call == StorageCall::write ? record.offset + record.requested : record.size_after;
-  const std::int64_t growth =
-      end > record.size_before ? static_cast<std::int64_t>(end - record.size_before) : 0;
+  const std::uint64_t owned = room_of(record.size_before);
+  const std::int64_t growth = end > owned ? static_cast<std::int64_t>(room_of(end) - owned) : 0;
   const std::int64_t room = static_cast<std::int64_t>(fault.bytes) - grown_;
   const bool names = record.call == StorageCall::create || record.call == StorageCall::mkdir;
   if (names ? room > 0 : growth <= room) {
@@ -120,12 +130,12 @@ std::optional<Decision> Decider::out_of_room(std::size_t index, const TraceRecor
   }
   Decision decision;
   decision.fault = index;
-  // As a file system does: what fits is written and counted, the next call is refused.
-  const std::int64_t fits =
-      static_cast<std::int64_t>(record.requested) - (growth - std::max<std::int64_t>(room, 0));
-  if (record.call == StorageCall::write && room > 0 && fits > 0) {
+  // As a file system does: what the blocks take that are left is written and counted, the next call is refused.
+  const std::uint64_t blocks = static_cast<std::uint64_t>(std::max<std::int64_t>(room, 0)) / kPageBytes;
+  const std::uint64_t end_max = owned + blocks * kPageBytes;
+  if (record.call == StorageCall::write && end_max > record.offset) {
     decision.act = Decision::Act::cut_short;
-    decision.bytes = static_cast<std::uint64_t>(fits);
+    decision.bytes = end_max - record.offset;
     return decision;
   }
   ++seen_[index];
@@ -136,7 +146,8 @@ std::optional<Decision> Decider::out_of_room(std::size_t index, const TraceRecor
 
 void Decider::happened(const TraceRecord& record) {
   if (record.error == 0) {
-    grown_ += static_cast<std::int64_t>(record.size_after) - static_cast<std::int64_t>(record.size_before);
+    grown_ += static_cast<std::int64_t>(room_of(record.size_after)) -
+              static_cast<std::int64_t>(room_of(record.size_before));
   }
 }
 

@@ -105,12 +105,14 @@ Status parse_site(std::string_view text, CallSite* site) {
 Status parse_argument(std::string_view argument, StorageFault* fault) {
   switch (fault->action) {
     case FaultAction::kill_inside: {
-      const char unit = argument.empty() ? ' ' : argument.back();
-      if ((unit != 'p' && unit != 's') ||
-          !parse_number(argument.substr(0, argument.size() - 1), &fault->units) || fault->units == 0) {
-        return wrong("kill-inside", argument, "a number of pages (2p) or sectors (3s)");
+      const bool pages = argument.ends_with('p');
+      if (!pages || !parse_number(argument.substr(0, argument.size() - 1), &fault->pages) ||
+          fault->pages == 0 || fault->pages > kOccurrenceMax) {
+        return wrong("kill-inside", argument,
+                     argument.ends_with('s') ? "a number of pages (2p): a SIGKILL leaves whole pages of a "
+                                               "write; sectors (3s) tear only when the power fails"
+                                             : "a number of pages (2p)");
       }
-      fault->unit_bytes = unit == 'p' ? kPageBytes : kSectorBytes;
       return {};
     }
     case FaultAction::error: {
@@ -151,7 +153,7 @@ Status parse_argument(std::string_view argument, StorageFault* fault) {
 std::string argument_text(const StorageFault& fault) {
   switch (fault.action) {
     case FaultAction::kill_inside:
-      return fmt::format("~{}{}", fault.units, fault.unit_bytes == kPageBytes ? 'p' : 's');
+      return fmt::format("~{}p", fault.pages);
     case FaultAction::error:
       return "~" + errno_name(fault.error);
     case FaultAction::short_count:
@@ -164,6 +166,22 @@ std::string argument_text(const StorageFault& fault) {
   }
 }
 
+// An errno that the call cannot return would be a state that no machine leaves.
+Status check_errno(const StorageFault& fault) {
+  std::string names;
+  for (const auto& [name, number] : kErrors) {
+    const auto error = static_cast<std::uint32_t>(number);
+    const bool possible = fault.site.call ? can_return(*fault.site.call, error) : error != EAGAIN;
+    if (possible && error == fault.error) {
+      return {};
+    }
+    names += possible ? (names.empty() ? "" : ", ") + std::string(name) : "";
+  }
+  return wrong(fmt::format("errno of call {}:", fault.site.call ? to_string(*fault.site.call) : kAnyClass),
+               errno_name(fault.error),
+               names.empty() ? "another call: this one does not fail" : "one that it can return: " + names);
+}
+
 // Which calls an action can happen to.
 Status check_call(const StorageFault& fault) {
   const std::optional<StorageCall>& call = fault.site.call;
@@ -174,6 +192,9 @@ Status check_call(const StorageFault& fault) {
   const bool of_syncs = fault.action == FaultAction::lost_sync;
   if (of_syncs && call && *call != StorageCall::sync && *call != StorageCall::datasync) {
     return wrong("lost-sync of call", to_string(*call), "sync or datasync");
+  }
+  if (fault.action == FaultAction::error) {
+    return check_errno(fault);
   }
   return {};
 }
@@ -239,6 +260,37 @@ Status parse_fault(std::string_view text, StorageFault* fault) {
   }
   *fault = std::move(parsed);
   return {};
+}
+
+bool can_return(StorageCall call, std::uint32_t error, std::string_view system_call) {
+  const bool of_disk = error == EIO || error == ENOMEM;
+  const bool of_room = error == ENOSPC || error == EDQUOT;
+  switch (call) {
+    case StorageCall::create:
+    case StorageCall::rename:
+    case StorageCall::link:
+    case StorageCall::mkdir:
+      return of_disk || of_room || error == EROFS;
+    case StorageCall::write:
+      return of_disk || of_room || error == EROFS || error == EFBIG;
+    case StorageCall::allocate:
+      return of_disk || of_room || error == EROFS || error == EFBIG || error == EINTR;
+    case StorageCall::truncate:
+      return of_disk || of_room || error == EROFS || error == EFBIG;
+    case StorageCall::sync:
+    case StorageCall::datasync:
+      return error == EIO || of_room || error == EROFS;
+    case StorageCall::range_sync:
+      return of_disk || error == ENOSPC;
+    case StorageCall::sync_all:
+      return system_call != "sync" && (error == EIO || of_room);
+    case StorageCall::unlink:
+    case StorageCall::rmdir:
+      return of_disk || error == ENOSPC || error == EROFS;
+    case StorageCall::refused:
+      break;
+  }
+  return false;
 }
 
 std::optional<std::uint32_t> parse_errno(std::string_view name) {

@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, kStorageCallCount> kNames = {
     "create",   "write",  "truncate", "allocate", "sync",  "datasync", "range-sync",
     "sync-all", "rename", "link",     "unlink",   "mkdir", "rmdir",    "refused"};
 
-enum Flag : std::uint8_t { kInjected = 1, kDirectory = 2, kWriteThrough = 4, kInformational = 8 };
+enum Flag : std::uint8_t { kInjected = 1, kDirectory = 2, kWriteThrough = 4, kInformational = 8, kDirect = 16 };
 
 void put_indexes(const TraceIndexes& indexes, std::string* out) {
   for (const std::uint64_t index :
@@ -49,7 +49,8 @@ void put_record(const TraceRecord& record, std::string* out) {
   put_u8(out, static_cast<std::uint8_t>(record.call));
   put_u8(out, static_cast<std::uint8_t>(
                   (record.injected ? kInjected : 0) | (record.is_directory ? kDirectory : 0) |
-                  (record.write_through ? kWriteThrough : 0) | (record.informational ? kInformational : 0)));
+                  (record.write_through ? kWriteThrough : 0) | (record.informational ? kInformational : 0) |
+                  (record.direct ? kDirect : 0)));
   put_u32(out, record.error);
   for (const std::uint64_t number :
        {record.inode, record.dir, record.from_dir, record.replaced, record.offset, record.length,
@@ -77,6 +78,7 @@ bool take_record(Reader* reader, TraceRecord* record) {
   record->is_directory = (flags & kDirectory) != 0;
   record->write_through = (flags & kWriteThrough) != 0;
   record->informational = (flags & kInformational) != 0;
+  record->direct = (flags & kDirect) != 0;
   for (std::uint64_t* number :
        {&record->inode, &record->dir, &record->from_dir, &record->replaced, &record->offset, &record->length,
         &record->requested, &record->size_before, &record->size_after, &record->payload_hash}) {

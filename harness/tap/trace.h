@@ -92,6 +92,7 @@ struct TraceRecord {
   bool is_directory = false;   // `inode` is a directory
   bool informational = false;  // of a file for people: not counted by crash points, not in signatures
   bool write_through = false;  // O_SYNC, O_DSYNC, RWF_SYNC or RWF_DSYNC: durable when it returned
+  bool direct = false;         // write: O_DIRECT, past the page cache
   InodeId inode = 0;           // what the call is about: the file, or the directory that is synced or made
   InodeId dir = 0;             // create, rename, link, unlink, mkdir, rmdir: the directory of `name`
   std::string name;

@@ -22,6 +22,7 @@ Trace sample() {
   record.is_directory = true;
   record.write_through = true;
   record.informational = true;
+  record.direct = true;
   record.inode = 9;
   record.dir = 1;
   record.name = std::string("n\0x", 3);

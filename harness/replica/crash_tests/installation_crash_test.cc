@@ -32,7 +32,7 @@ Scene rocksdb_files(Protocol protocol) { return {"rocksdb", "rocksdb", protocol}
 Scene rocksdb_keys(Protocol protocol) { return {"lmdb", "rocksdb-wal", protocol}; }
 
 void check_kills_inside(const Scene& scene) {
-  const Tally tally = kill_everywhere(scene, "kill-inside~1s", "any.write");
+  const Tally tally = kill_everywhere(scene, "kill-inside~1p", "any.write");
   CHECK(tally.failures == std::vector<std::string>());
   CHECK(tally.old_state > 1);
 }
