@@ -62,8 +62,8 @@ class StepSink {
   // A span begins and ends. Every begin has an end on the same thread; spans do not nest.
   virtual void begin(Step step) = 0;
   virtual void end(Step step) = 0;
-  // Asks, before a write of `size` bytes (> 0) at `offset` of a file, how many of them to carry out. Less than
-  // `size` means: write those and call die().
+  // Asks, before a write of `size` bytes (> 0) at `offset` of a file, how many of them to carry out. Less
+  // than `size` means: write those and call die().
   virtual std::size_t bytes_before_crash(Step step, std::uint64_t offset, std::size_t size) = 0;
   // Dies as ordered. REQUIRES: bytes_before_crash() just returned less than it was asked for.
   [[noreturn]] virtual void die() = 0;

@@ -77,7 +77,8 @@ Status SegmentedLog::write_buffer() {
     return {};
   }
   const std::string name = segments_.back().name();
-  const std::size_t size = steps_.bytes_before_crash(Step::inside_log_append, written_offset_, buffer_.size());
+  const std::size_t size =
+      steps_.bytes_before_crash(Step::inside_log_append, written_offset_, buffer_.size());
   if (size < buffer_.size()) {
     (void)write_all(file_.get(), std::string_view(buffer_).substr(0, size), name);
     steps_.die();

@@ -55,6 +55,7 @@ class SharedDiary {
 };
 
 // Kills this process at its n-th step; a write that is a step is carried out up to `permille` of its bytes.
+// No SIGKILL cuts at any byte, but the log must read whatever tail it finds.
 class KillAt final : public StepSink {
  public:
   KillAt(std::uint64_t n, std::uint64_t permille, Diary* diary) : n_(n), permille_(permille), diary_(diary) {}

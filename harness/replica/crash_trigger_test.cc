@@ -12,8 +12,8 @@
 #include <optional>
 #include <string>
 
-#include "harness/base/page.h"
 #include "harness/base/error.h"
+#include "harness/base/page.h"
 
 #include "harness/base/test.h"
 
@@ -227,8 +227,11 @@ TEST_CASE("a torn append carries out what is before the last border of pages in 
   // 100 bytes up to the end of a page of the file, and four pages more.
   constexpr std::uint64_t kOffset = 7 * kPageBytes - 100;
   constexpr std::size_t kSize = 100 + 4 * kPageBytes;
-  for (const auto& [permille, written] :
-       {std::pair{0U, 0UL}, {4U, 0UL}, {10U, 100UL}, {417U, 100 + kPageBytes}, {999U, 100 + 3 * kPageBytes}}) {
+  for (const auto& [permille, written] : {std::pair{0U, 0UL},
+                                          {4U, 0UL},
+                                          {10U, 100UL},
+                                          {417U, 100 + kPageBytes},
+                                          {999U, 100 + 3 * kPageBytes}}) {
     SharedPage page;
     CHECK(dies(page, std::nullopt, CrashPoint{Step::inside_log_append, 2, permille},
                [&](CrashTrigger& trigger, Page& shared) {

@@ -46,7 +46,7 @@ struct Call {
   Place from;
   std::uint64_t open_flags = 0;
   std::uint64_t open_mode = 0;
-  std::int64_t position = 0;     // of a write; -1: at the file's own position
+  std::int64_t position = 0;  // of a write; -1: at the file's own position
   int write_flags = 0;        // RWF_...
   unsigned int rename_flags = 0;
   unsigned int range_flags = 0;

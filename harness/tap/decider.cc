@@ -130,7 +130,8 @@ std::optional<Decision> Decider::out_of_room(std::size_t index, const TraceRecor
   }
   Decision decision;
   decision.fault = index;
-  // As a file system does: what the blocks take that are left is written and counted, the next call is refused.
+  // As a file system does: what the blocks take that are left is written and counted, the next call is
+  // refused.
   const std::uint64_t blocks = static_cast<std::uint64_t>(std::max<std::int64_t>(room, 0)) / kPageBytes;
   const std::uint64_t end_max = owned + blocks * kPageBytes;
   if (record.call == StorageCall::write && end_max > record.offset) {

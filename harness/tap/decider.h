@@ -11,8 +11,8 @@
 namespace chaosgate::tap {
 
 // How much of a write is carried out by a kill inside it: up to the first border of pages behind its offset,
-// for pages == 1, or to a later one. 0 when the write does not reach beyond that, goes past the page cache, or
-// the call is no write: then no kill can happen inside it.
+// for pages == 1, or to a later one. 0 when the write does not reach beyond that, goes past the page cache,
+// or the call is no write: then no kill can happen inside it.
 std::uint64_t bytes_of_pages(const TraceRecord& record, std::uint64_t pages);
 
 struct Decision {

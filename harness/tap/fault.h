@@ -24,7 +24,8 @@
 //   error       what this call may return for a regular file or a directory of a local file system: see
 //               can_return(). A signal interrupts no write, sync or rename of those, only fallocate.
 //   short       a limit of the file's size (RLIMIT_FSIZE) that is lifted again: it cuts at any byte.
-//   full        a file system that gives blocks of 4 KiB: a write that finds no block for all of its bytes ends
+//   full        a file system that gives blocks of 4 KiB: a write that finds no block for all of its bytes
+//   ends
 //               at a border of blocks, and what stays within the file's last block needs none.
 //   lost-sync   a failed fsync, after which the kernel takes the pages for clean, and memory pressure that
 //               takes them out of the cache before the next worker reads. A kill alone loses nothing.
@@ -66,7 +67,7 @@ enum class FaultAction : std::uint8_t {
 
 struct StorageFault {
   FaultAction action = FaultAction::kill_before;
-  CallSite site;            // not for full
+  CallSite site;                        // not for full
   std::uint64_t pages = 1;              // kill_inside: so many borders of pages are passed
   std::uint32_t error = 0;              // error: errno
   std::uint32_t permille = 500;         // short_count: share of the bytes

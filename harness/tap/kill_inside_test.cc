@@ -90,7 +90,9 @@ Tears kill_once(const fs::path& file, const Shape& shape, std::uint64_t delay_us
   return tears_of(content, static_cast<std::uint64_t>(shape.offset));
 }
 
-std::vector<fs::path> file_systems() { return {"/dev/shm", fs::read_symlink("/proc/self/exe").parent_path()}; }
+std::vector<fs::path> file_systems() {
+  return {"/dev/shm", fs::read_symlink("/proc/self/exe").parent_path()};
+}
 
 // Runs in a child, where limits and signals are its own; what it returns is its exit status.
 template <typename Body>
@@ -152,10 +154,10 @@ TEST_CASE("a signal whose handler does not restart calls interrupts no write, sy
       const std::string bytes(256 << 10, 'x');
       for (int i = 0; i < 100; ++i) {
         const int fd = ::open(a.c_str(), O_CREAT | O_WRONLY, 0600);
-        const bool whole = fd >= 0 &&
-                           ::pwrite(fd, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()) &&
-                           (i % 10 != 0 || ::fdatasync(fd) == 0) && ::ftruncate(fd, 100) == 0 &&
-                           ::rename(a.c_str(), b.c_str()) == 0;
+        const bool whole =
+            fd >= 0 && ::pwrite(fd, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()) &&
+            (i % 10 != 0 || ::fdatasync(fd) == 0) && ::ftruncate(fd, 100) == 0 &&
+            ::rename(a.c_str(), b.c_str()) == 0;
         if (!whole) {
           return errno == 0 ? 1 : errno;
         }
@@ -184,7 +186,8 @@ TEST_CASE("a limit of a file's size cuts a write at any byte, and the next one g
       if (::write(fd, bytes.data(), bytes.size()) != -1 || errno != EFBIG) {
         return 2;
       }
-      return ::setrlimit(RLIMIT_FSIZE, &lifted) == 0 && ::write(fd, bytes.data(), bytes.size()) == 3000 ? 0 : 3;
+      return ::setrlimit(RLIMIT_FSIZE, &lifted) == 0 && ::write(fd, bytes.data(), bytes.size()) == 3000 ? 0
+                                                                                                        : 3;
     });
     CAPTURE(place);
     CHECK(status == 0);

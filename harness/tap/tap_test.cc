@@ -280,7 +280,7 @@ TEST_CASE("a kill lands before, after or inside exactly the ordered call") {
   CHECK(file_after("kill-inside~1p@any.write#1") ==
         page_of('1') + page_of('2') + page_of('3') + page_of('4'));
   CHECK(file_after("kill-inside~3p@any.write#1", false).size() == 6 * kPageBytes);  // no write is that long
-  CHECK(file_after("kill-before@data.write#1") == page_of('1') + page_of('2'));  // class by offset
+  CHECK(file_after("kill-before@data.write#1") == page_of('1') + page_of('2'));     // class by offset
   CHECK(file_after("kill-before@any.write#9", false).size() == 6 * kPageBytes);
 }
 
@@ -361,16 +361,16 @@ TEST_CASE("after a lost sync a later one succeeds and the pages are gone, but fo
 
 TEST_CASE("what was written through is on the disk, whatever sync fails later") {
   const TempDir directory = make_directory();
-  const TappedRun run = run_tapped(
-      options_for(directory), {fault("lost-sync@any.datasync#1"), fault("kill-before@any.mkdir#1")}, [] {
-        const int through = ::open("a.dat", O_CREAT | O_WRONLY | O_DSYNC, 0600);
-        const int fd = ::open("a.dat", O_WRONLY);
-        MUST(::pwrite(through, page_of('1').data(), kPageBytes, 0) == kPage);
-        MUST(::pwrite(fd, page_of('2').data(), kPageBytes, kPageBytes) == kPage);
-        MUST(::fdatasync(fd) == -1 && errno == EIO);
-        ::mkdir("die", 0700);
-        return 0;
-      });
+  const TappedRun run = run_tapped(options_for(directory),
+                                   {fault("lost-sync@any.datasync#1"), fault("kill-before@any.mkdir#1")}, [] {
+                                     const int through = ::open("a.dat", O_CREAT | O_WRONLY | O_DSYNC, 0600);
+                                     const int fd = ::open("a.dat", O_WRONLY);
+                                     MUST(::pwrite(through, page_of('1').data(), kPageBytes, 0) == kPage);
+                                     MUST(::pwrite(fd, page_of('2').data(), kPageBytes, kPageBytes) == kPage);
+                                     MUST(::fdatasync(fd) == -1 && errno == EIO);
+                                     ::mkdir("die", 0700);
+                                     return 0;
+                                   });
   CHECK(run.killed());
   CHECK(content(directory.path() / "a.dat") == page_of('1') + std::string(kPageBytes, '\0'));
 }

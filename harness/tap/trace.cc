@@ -18,7 +18,13 @@ constexpr std::array<std::string_view, kStorageCallCount> kNames = {
     "create",   "write",  "truncate", "allocate", "sync",  "datasync", "range-sync",
     "sync-all", "rename", "link",     "unlink",   "mkdir", "rmdir",    "refused"};
 
-enum Flag : std::uint8_t { kInjected = 1, kDirectory = 2, kWriteThrough = 4, kInformational = 8, kDirect = 16 };
+enum Flag : std::uint8_t {
+  kInjected = 1,
+  kDirectory = 2,
+  kWriteThrough = 4,
+  kInformational = 8,
+  kDirect = 16
+};
 
 void put_indexes(const TraceIndexes& indexes, std::string* out) {
   for (const std::uint64_t index :
