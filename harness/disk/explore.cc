@@ -18,26 +18,33 @@ constexpr std::array<std::string_view, kStrategyCount> kNames = {
 enum Split : std::uint32_t { kDropClass, kKeepClass, kDropOlder };
 
 // Tear variants: a part of the write, times a fill.
-constexpr std::array<std::string_view, 6> kParts = {"the first half",  "the first third",  "the first sector",
-                                                    "the last sector", "every other page", "nothing"};
-enum Part : std::uint32_t { kHalf, kThird, kFirstSector, kLastSector, kOtherPages, kNothing };
+constexpr std::array<std::string_view, 6> kParts = {"the first half", "the first third",  "the first",
+                                                    "the last",       "every other page", "nothing"};
+enum Part : std::uint32_t { kHalf, kThird, kFirstUnit, kLastUnit, kOtherPages, kNothing };
 
-// The bytes that the part keeps of one micro-op of a write of [begin, end).
-ByteRange kept_by(std::uint32_t part, std::uint64_t begin, std::uint64_t end, const MicroOp& op) {
+// The smallest unit that a write may tear in, sectors or bytes. Where it may not tear at all, a part in sectors
+// is refused as illegal.
+std::uint64_t unit_of_parts(const Profile& profile) {
+  return profile.tearing == Tearing::byte ? 1 : kSectorBytes;
+}
+
+// The bytes that the part keeps of one micro-op of a write of [begin, end), when it tears in `unit` bytes.
+ByteRange kept_by(std::uint32_t part, std::uint64_t begin, std::uint64_t end, std::uint64_t unit,
+                  const MicroOp& op) {
   const std::uint64_t page = op.begin / kPageBytes;
   ByteRange kept{begin, begin};
   switch (part) {
     case kHalf:
-      kept.end = round_up(begin + (end - begin) / 2, kSectorBytes);
+      kept.end = round_up(begin + (end - begin) / 2, unit);
       break;
     case kThird:
-      kept.end = round_up(begin + (end - begin) / 3, kSectorBytes);
+      kept.end = round_up(begin + (end - begin) / 3, unit);
       break;
-    case kFirstSector:
-      kept.end = round_up(begin + 1, kSectorBytes);
+    case kFirstUnit:
+      kept.end = round_up(begin + 1, unit);
       break;
-    case kLastSector:
-      kept = {round_down(end - 1, kSectorBytes), end};
+    case kLastUnit:
+      kept = {round_down(end - 1, unit), end};
       break;
     case kOtherPages:
       kept.end = (page - begin / kPageBytes) % 2 == 0 ? end : begin;
@@ -330,13 +337,14 @@ ImageSpec Explorer::build_tear(const Place& place) const {
   ImageSpec spec{.cut = place.cut};
   spec.fill = place.variant >= kParts.size() ? Fill::garbage : Fill::zero;
   const TraceRecord& call = history_.records()[place.record];
+  const std::uint64_t unit = unit_of_parts(order_.profile());
   for (const OpId id : pending_of(place.record, place.cut)) {
     const MicroOp& op = history_.ops()[id];
     if (op.kind != OpKind::write) {
       continue;
     }
     const auto part = static_cast<std::uint32_t>(place.variant % kParts.size());
-    const ByteRange kept = kept_by(part, call.offset, call.offset + call.length, op);
+    const ByteRange kept = kept_by(part, call.offset, call.offset + call.length, unit, op);
     if (kept.begin >= kept.end) {
       spec.dropped.push_back(id);
     } else if (kept.begin != op.begin || kept.end != op.end) {
@@ -393,9 +401,13 @@ std::string Explorer::describe_place(Strategy strategy, const Place& place) cons
                                                          "everything but the older file of class"};
       return fmt::format("{} {}, {}", kWhat[place.variant], place.file_class, after);
     }
-    case Strategy::tear:
-      return fmt::format("{} of {} is there, the rest {}", kParts[place.variant % kParts.size()],
+    case Strategy::tear: {
+      const std::uint32_t part = place.variant % kParts.size();
+      const bool unit = part == kFirstUnit || part == kLastUnit;
+      const std::string_view name = unit_of_parts(order_.profile()) == 1 ? " byte" : " sector";
+      return fmt::format("{}{} of {} is there, the rest {}", kParts[part], unit ? name : "",
                          call(place.record), place.variant >= kParts.size() ? "garbage" : "old or zero");
+    }
     case Strategy::random:
       return fmt::format("a random legal set, {}", after);
   }

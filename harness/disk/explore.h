@@ -9,7 +9,8 @@
 //   keep-one     nothing pending but one call and what that needs, at the same horizons
 //   class-split  one file class dropped, or kept alone; of two successive files of a class, the older one
 //                dropped
-//   tear         a part of one write: half, third, first or last sector, every other page, nothing; the rest
+//   tear         a part of one write: half, third, first or last sector (byte, where the profile tears in
+//                bytes), every other page, nothing; the rest
 //                zeroes or garbage where the file grew. Headers and log tails first
 //   random       random legal sets, until a run of them brings nothing new
 // A set that the profile's order forbids is closed by dropping (keep-one: by keeping) what it needs. Crashes

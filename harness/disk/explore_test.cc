@@ -322,6 +322,30 @@ TEST_CASE("a novel image brings its neighbours forward") {
   CHECK(near(false) == 0);
 }
 
+TEST_CASE("a slot within one sector tears under a profile that tears in bytes, and under no other") {
+  const auto tears = [](const char* name) {
+    TraceBuilder t;
+    t.base_file("db", kPage).write("db", 1000, std::string(16, 'n')).fsync("db");
+    Profile profile;
+    REQUIRE(parse_profile(name, &profile).ok());
+    const Workload workload(t);
+    const Order order(*workload.history, profile);
+    Explorer explorer(order, workload.imager.get(), Rng(1));
+    std::set<std::string> slots;
+    while (const std::optional<Candidate> candidate = explorer.next()) {
+      REQUIRE(order.check(candidate->spec).ok());
+      slots.insert(workload.imager->files(candidate->spec).at("db").substr(1000, 16));
+    }
+    return slots;
+  };
+  CHECK(tears("strict").size() == 2);  // old and new
+  // Besides these: half, third, first and last byte.
+  const std::set<std::string> torn = tears("strict+tearing=byte");
+  CHECK(torn.size() == 6);
+  CHECK(torn.contains(std::string(8, 'n') + kPage.substr(0, 8)));
+  CHECK(torn.contains(kPage.substr(0, 15) + "n"));
+}
+
 TEST_CASE("a profile that forbids tears counts them as illegal") {
   const Workload workload(torn_page().trace);
   const Order order(*workload.history, named_profile("btrfs"));
