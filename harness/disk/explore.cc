@@ -22,8 +22,8 @@ constexpr std::array<std::string_view, 6> kParts = {"the first half", "the first
                                                     "the last",       "every other page", "nothing"};
 enum Part : std::uint32_t { kHalf, kThird, kFirstUnit, kLastUnit, kOtherPages, kNothing };
 
-// The smallest unit that a write may tear in, sectors or bytes. Where it may not tear at all, a part in sectors
-// is refused as illegal.
+// The smallest unit that a write may tear in, sectors or bytes. Where it may not tear at all, a part in
+// sectors is refused as illegal.
 std::uint64_t unit_of_parts(const Profile& profile) {
   return profile.tearing == Tearing::byte ? 1 : kSectorBytes;
 }
