@@ -61,6 +61,8 @@ Oracle::~Oracle() = default;
 Oracle::Oracle(Oracle&&) noexcept = default;
 Oracle& Oracle::operator=(Oracle&&) noexcept = default;
 
+std::uint64_t Oracle::newest_term() const { return state_->newest_term; }
+
 void Oracle::begin_term(std::uint64_t term) {
   CHECK(term > state_->newest_term, "term {} begins after term {}", term, state_->newest_term);
   if (state_->newest_term > 0) {

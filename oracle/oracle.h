@@ -58,6 +58,9 @@ class Oracle {
   // REQUIRES: term is higher than any before.
   void begin_term(std::uint64_t term);
 
+  // The highest term that began; 0 before the first.
+  std::uint64_t newest_term() const;
+
   // For a replica that is sent its entries: those up to `last` that are not known yet were proposed by
   // `term`, which is nobody's of the above. What check_log() cut off has to be told again. REQUIRES: term is
   // not lower than that of the last known entry.

@@ -12,6 +12,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/base/json.h"
 #include "harness/campaign/digest.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/versions.h"
@@ -214,7 +215,7 @@ Bundle parse(const fs::path& path, Members& members) {
     throw UsageError(fmt::format("{} is not a bundle: its first member is not bundle.json", path.string()));
   }
   try {
-    json head = json::parse(members.front().second);
+    json head = parse_json(members.front().second);
     const int version = head.at("format_version");
     if (version != kBundleFormatVersion) {
       throw UsageError(fmt::format("{} has bundle format version {}, this build reads version {}",
@@ -242,7 +243,7 @@ Bundle parse(const fs::path& path, Members& members) {
       if (name == "belief") {
         bundle.recovery.belief = std::move(content);
       } else if (name == "events.jsonl") {
-        bundle.event = json::parse(content).get<report::CycleEvent>();
+        bundle.event = parse_json(content).get<report::CycleEvent>();
       } else if (name == kTrace) {
         bundle.power.emplace();
         if (const Status status = tap::load_trace(content, &bundle.power->trace); !status.ok()) {

@@ -204,6 +204,9 @@ class Certification {
     if (!report.harness_fault.empty()) {
       throw EnvironmentError(fmt::format("level {}: {}", level->name, report.harness_fault));
     }
+    if (report.engines.empty()) {
+      return;  // stopped before the engine's turn
+    }
     const report::EngineSection& section = report.engines.front();
     const report::EngineTally& tally = section.tally;
     level->not_tested = report.not_tested;

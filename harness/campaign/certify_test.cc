@@ -1,5 +1,10 @@
 #include "harness/campaign/certify.h"
 
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/test.h"
@@ -100,4 +105,24 @@ TEST_CASE("a certificate is of one known engine and level, and is never overwrit
   fs::create_directory(directory.path() / "a");
   replace_file(directory.path() / "a/certificate.json", "{}");
   CHECK_THROWS_AS(certify_in(directory, "a", options_for("lmdb")), UsageError);
+}
+
+TEST_CASE("a certificate that is interrupted where a level begins says that the level was not run") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
+  StopSignal stop;
+  CertifyOptions options = options_for("lmdb");
+  options.directory = directory.path() / "certificate";
+  CampaignOutput output;
+  output.log = [&](const std::string& line) {
+    if (line.find("level kill") != std::string::npos) {
+      ::kill(::getpid(), SIGINT);
+      while (!stop.requested()) {
+        std::this_thread::yield();
+      }
+    }
+  };
+  const report::Certificate certificate = certify(options, stop, output);
+  CHECK(certificate.levels[0].verdict == "pass");
+  CHECK(certificate.levels[1].verdict == "not run");
+  CHECK(certificate.levels[1].tried.empty());
 }

@@ -47,6 +47,29 @@ void from_json(const nlohmann::json& json, PlanKey& key) {
   json.at("free_running").get_to(key.plan.free_running);
   json.at("scheduled").get_to(key.plan.scheduled);
   json.at("timer_us_max").get_to(key.plan.timer_us_max);
+  if (const std::string wrong = wrong_with(key); !wrong.empty()) {
+    throw nlohmann::json::other_error::create(501, wrong, nullptr);
+  }
+}
+
+std::string wrong_with(const PlanKey& key) {
+  const crash::PlanOptions& plan = key.plan;
+  const auto outside = [](std::string_view what, std::uint64_t value, std::uint64_t min, std::uint64_t max) {
+    return value >= min && value <= max
+               ? std::string()
+               : fmt::format("{} {}: must be between {} and {}", what, value, min, max);
+  };
+  if (!plan.timer && !plan.step && !plan.call) {
+    return "no kind of kill is planned: timer, step or call";
+  }
+  if (!plan.free_running && !plan.scheduled) {
+    return "no kind of maintenance is planned: free-running or scheduled";
+  }
+  if (std::string wrong = outside("timer_us_max", plan.timer_us_max, kTimerUsMin, kTimerUsMax);
+      !wrong.empty()) {
+    return wrong;
+  }
+  return outside("segment_bytes", key.segment_bytes, kSegmentBytesMin, kSegmentBytesMax);
 }
 
 wire::WorkerOrder worker_order(const LaneTarget& target, const crash::CyclePlan& plan,

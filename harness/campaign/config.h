@@ -25,7 +25,16 @@ struct PlanKey {
   std::uint64_t segment_bytes = 24 << 10;  // of the log: small, so that cuts and truncations are frequent
 };
 
+inline constexpr std::uint32_t kTimerUsMin = 1;
+inline constexpr std::uint32_t kTimerUsMax = 60'000'000;
+inline constexpr std::uint64_t kSegmentBytesMin = 4096;
+inline constexpr std::uint64_t kSegmentBytesMax = 1U << 30;
+
+// What of a key cannot be planned from, in one line; empty: nothing.
+std::string wrong_with(const PlanKey& key);
+
 void to_json(nlohmann::json& json, const PlanKey& key);
+// Throws nlohmann::json::exception also for a key that is wrong_with().
 void from_json(const nlohmann::json& json, PlanKey& key);
 
 // What everything that runs a lane is told of it.

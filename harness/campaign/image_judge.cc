@@ -1,5 +1,7 @@
 #include "harness/campaign/image_judge.h"
 
+#include <fmt/format.h>
+
 #include "harness/base/error.h"
 
 namespace chaosgate::campaign {
@@ -10,6 +12,10 @@ ImageJudge::Verdict ImageJudge::judge(const RecoveryCase& recovery, const std::f
   if (const Status status = oracle::Oracle::load(recovery.belief, generator_, &verdict.oracle);
       !status.ok()) {
     throw UsageError("the bundle's belief cannot be read: " + status.to_string());
+  }
+  if (recovery.order.term <= verdict.oracle->newest_term()) {
+    throw UsageError(fmt::format("the bundle's worker has term {}, but term {} had begun before it",
+                                 recovery.order.term, verdict.oracle->newest_term()));
   }
   wire::WorkerOrder order = recovery.order;
   order.directory = data.string();

@@ -8,6 +8,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/base/json.h"
 
 namespace chaosgate::campaign {
 
@@ -33,7 +34,7 @@ std::vector<Regression> read_all(const fs::path& path, const std::string& engine
       continue;
     }
     try {
-      const json entry = json::parse(line);
+      const json entry = parse_json(line);
       const auto protocol = wire::parse_protocol(entry.at("protocol").get<std::string>());
       if (!protocol) {
         throw UsageError(fmt::format("{}:{}: unknown protocol", path.string(), number));

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/base/error.h"
+#include "harness/base/json.h"
 
 namespace chaosgate::campaign {
 
@@ -87,7 +88,7 @@ void check_ours(const fs::path& directory, const fs::path& named, const std::vec
   }
   std::vector<std::string> owner;
   try {
-    nlohmann::json::parse(text).at("engines").get_to(owner);
+    parse_json(text).at("engines").get_to(owner);
   } catch (const nlohmann::json::exception&) {
     throw UsageError(
         fmt::format("--dir {}: its {} is damaged; nothing was touched", named.string(), kMarker));

@@ -97,6 +97,10 @@ bad 2 "unknown key 'kils'" run --config unknown.toml
 echo 'kills = [' >broken.toml
 bad 2 'broken.toml:1' run --config broken.toml
 bad 2 'none.toml' run --config none.toml
+for form in '%s = 1' '[%s]' 'x = {%s = 1}'; do
+  printf "$form\n" "$(printf 'a.%.0s' {1..40000})a" >deep.toml
+  bad 2 'deep.toml:1: a key of more than 16 parts' run --config deep.toml
+done
 echo 'not a bundle' >text.tar.zst
 bad 2 'not a bundle' replay text.tar.zst
 CHAOSGATE_KILLS=x bad 2 'CHAOSGATE_KILLS' run

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/campaign/campaign.h"
 
 namespace chaosgate::cli {
@@ -246,12 +247,13 @@ const std::vector<Setting>& declared() {
                                                                 : "free-running");
        }},
       number(
-          "timer-us-max", "US", "longest delay of a timer kill, in microseconds", 1, 60'000'000,
+          "timer-us-max", "US", "longest delay of a timer kill, in microseconds", campaign::kTimerUsMin,
+          campaign::kTimerUsMax,
           [](CampaignConfig& c, std::uint64_t v) { c.key.plan.timer_us_max = static_cast<std::uint32_t>(v); },
           [](const CampaignConfig& c) { return c.key.plan.timer_us_max; }),
       number(
-          "segment-bytes", "BYTES", "size at which a log segment is cut", 4096, 1U << 30,
-          [](CampaignConfig& c, std::uint64_t v) { c.key.segment_bytes = v; },
+          "segment-bytes", "BYTES", "size at which a log segment is cut", campaign::kSegmentBytesMin,
+          campaign::kSegmentBytesMax, [](CampaignConfig& c, std::uint64_t v) { c.key.segment_bytes = v; },
           [](const CampaignConfig& c) { return c.key.segment_bytes; }),
       {"fault", "NAME", "plant this fault; see 'chaosgate list faults'",
        [](CampaignConfig& config, const std::string& text) { config.key.fault = text; },
@@ -323,10 +325,46 @@ std::string node_text(const std::string& file, const std::string& key, const tom
   throw UsageError(fmt::format("{}: key '{}': expected a string, a number, a boolean or a list", file, key));
 }
 
+// TOML allows a key of as many parts as its line is long, and the library takes one call deeper for each. No
+// key here has more than one part; a few more get the parser's message.
+constexpr std::size_t kKeyPartsMax = 16;
+
+// Throws UsageError for a line with more dots outside of strings and comments than any key, number or list of
+// numbers needs before its first sign of equality or in one inline table.
+void check_keys(const std::string& file, std::string_view text) {
+  std::size_t line = 1;
+  std::size_t parts = 1;
+  char quote = '\0';
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\n') {
+      ++line;
+      parts = 1;
+      quote = '\0';
+    } else if (quote != '\0') {
+      i += quote == '"' && c == '\\' ? 1 : 0;
+      quote = c == quote ? '\0' : quote;
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else if (c == '#') {
+      i = std::min(text.find('\n', i), text.size()) - 1;
+    } else if (c == '=' || c == ',') {
+      parts = 1;
+    } else if (c == '.' && ++parts > kKeyPartsMax) {
+      throw UsageError(fmt::format("{}:{}: a key of more than {} parts", file, line, kKeyPartsMax));
+    }
+  }
+}
+
 std::map<std::string, std::string> read_toml(const std::string& file, const std::vector<std::string>& keys) {
   std::map<std::string, std::string> values;
   try {
-    const toml::table table = toml::parse_file(file);
+    std::string text;
+    if (const Status status = read_file(file, &text); !status.ok()) {
+      throw UsageError(fmt::format("{}: {}", file, status.message()));
+    }
+    check_keys(file, text);
+    const toml::table table = toml::parse(text, file);
     for (const auto& [name, node] : table) {
       const std::string key(name.str());
       if (std::find(keys.begin(), keys.end(), key) == keys.end()) {

@@ -19,6 +19,7 @@
 #include "engines/registry.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/base/json.h"
 #include "harness/base/unique_fd.h"
 #include "harness/replica/planted_faults.h"
 #include "harness/tap/filter.h"
@@ -138,7 +139,7 @@ Description ask_child(const std::string& path) {
     }
   }
   if (whole) {
-    return nlohmann::json::parse(line).get<Description>();
+    return parse_json(line).get<Description>();
   }
   Description failed;
   failed.error =

@@ -8,6 +8,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/base/json.h"
 #include "harness/report/facts.h"
 #include "harness/report/writers.h"
 
@@ -185,7 +186,7 @@ std::vector<CycleEvent> read_events(const fs::path& path, std::string* note) {
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(torn ? rest.size() : end + 1);
     try {
-      events.push_back(nlohmann::json::parse(line).get<CycleEvent>());
+      events.push_back(parse_json(line).get<CycleEvent>());
       if (torn) {
         said = fmt::format("{}:{}: the last line has no newline, but is whole; kept", path.string(), number);
       }
