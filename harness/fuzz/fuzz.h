@@ -1,0 +1,71 @@
+// A fuzz target is one reader of bytes that come from outside, and what must hold for any bytes at all.
+//
+// Each <name>_fuzz.cc defines target(). Two programs are made of it:
+//
+//   build/fuzz/<name>_fuzz   libFuzzer looks for inputs; made by `scripts/build fuzz`, run by `scripts/fuzz`
+//   build/asan/<name>_fuzz   tries the seeds, every file of harness/fuzz/corpus/<name>/ (inputs that once
+//                            failed) and some mutants, the same ones each time; a test of `scripts/test`
+//
+// What must hold is checked with CHECK, which aborts: both programs call that a failure, as they do what
+// AddressSanitizer and UndefinedBehaviorSanitizer find, and memory that the input's size does not explain.
+// A reader is not reached by bytes whose checksum is wrong, so a target repairs most mutants. Both programs
+// count how many inputs got past the checksum, and print it.
+//
+// Not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/base/rng.h"
+
+namespace chaosgate::fuzz {
+
+// How far an input came.
+enum class Reach : std::uint8_t {
+  refused,   // as no such thing: magic, length, checksum
+  verified,  // past the checksum, where there is one; then refused for what it says
+  accepted,  // read, and what must hold then was checked
+};
+
+struct Target {
+  std::string_view name;
+  // What the writers really write. Each must be accepted.
+  std::vector<std::string> (*seeds)() = nullptr;
+  // Makes magic, lengths and checksums fit, as far as the bytes resemble the format; draws from `rng` what to
+  // leave alone. Null: the format has nothing of the kind.
+  void (*repair)(Rng& rng, std::string* bytes) = nullptr;
+  // Reads the input. A CHECK that fails is a finding.
+  Reach (*run)(std::string_view bytes) = nullptr;
+  // So much may be allocated at once: base + per_byte for each byte of the input. The factors are generous:
+  // what they forbid is memory that a length inside the input asks for.
+  std::size_t memory_base = 1 << 20;
+  std::size_t memory_per_byte = 64;
+};
+
+Target target();
+
+// Runs the input and checks what it allocated. Aborts for a finding.
+Reach try_input(const Target& target, std::string_view bytes);
+
+// A mutant of `bytes`, without repair. `other` is what may be spliced in.
+std::string mutate(Rng& rng, std::string bytes, std::string_view other);
+
+// Repairs most mutants of a target that can; leaves some as they are.
+void repair_most(const Target& target, Rng& rng, std::string* bytes);
+
+struct Count {
+  std::uint64_t tried = 0;
+  std::uint64_t verified = 0;  // those that were accepted, too
+  std::uint64_t accepted = 0;
+
+  void add(Reach reach);
+};
+
+// "log_segment: 1000 inputs tried, 700 past the checksum, 300 accepted".
+std::string to_string(const Target& target, const Count& count);
+
+}  // namespace chaosgate::fuzz
