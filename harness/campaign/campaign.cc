@@ -413,14 +413,15 @@ std::vector<std::string> not_tested(const CampaignConfig& config, const std::str
 // for.
 CampaignConfig without_tap(CampaignConfig config, const std::string& reason) {
   crash::PlanOptions& plan = config.key.plan;
-  const bool needed = config.tap == TapUse::always || (!plan.timer && !plan.step) || !config.plans.empty() ||
-                      (config.power && !config.kill);
-  if (needed) {
+  // What was asked for is done or refused. Kills at storage calls alone are a choice of ours.
+  const std::string asked = config.power ? "power" : plan.io ? "io" : "";
+  if (!asked.empty()) {
+    throw UsageError(fmt::format("--faults {}: storage calls cannot be seen here: {}", asked, reason));
+  }
+  if (config.tap == TapUse::always || (!plan.timer && !plan.step) || !config.plans.empty()) {
     throw UsageError("storage calls cannot be seen here: " + reason);
   }
   plan.call = false;
-  plan.io = false;
-  config.power = false;
   return config;
 }
 

@@ -117,6 +117,9 @@ TEST_CASE("what cannot be run is refused before anything is written") {
   refused([](CampaignConfig& c) { c.engines = {"lmdb", "lmdb"}; });
   refused([](CampaignConfig& c) { c.engines.clear(); });
   refused([](CampaignConfig& c) { c.kills = 0; });
+  // Nothing that was asked for is left out silently.
+  refused([](CampaignConfig& c) { c.tap = TapUse::off, c.power = true; });
+  refused([](CampaignConfig& c) { c.tap = TapUse::off, c.key.plan.io = true; });
   refused([](CampaignConfig& c) { c.lanes = 0; });
   refused([](CampaignConfig& c) { c.key.workload = "nosuch"; });
   refused([](CampaignConfig& c) { c.key.fault = "nosuch"; });

@@ -55,6 +55,8 @@ bad 2 'at least one disk image' run --faults power --images 0
 bad 2 "nosuch" run --faults power --profile nosuch
 bad 2 "nosuch" run --faults power --profile xfs+nosuch
 bad 2 'nosuch' run --faults kill,nosuch
+bad 2 '--faults power: storage calls cannot be seen here' run --engine lmdb --faults kill,io,power --tap off
+bad 2 '--faults io: storage calls cannot be seen here' run --engine lmdb --faults kill,io --tap off
 bad 2 '--cycles does not go with --engines' bench --engines lmdb --cycles 3
 bad 2 '--engine does not go with --engines' bench --engines lmdb --engine lmdb
 bad 2 '--rounds needs --engines' bench --rounds 3

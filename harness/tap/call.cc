@@ -1,6 +1,7 @@
 #include "harness/tap/call.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <fnmatch.h>
 #include <linux/falloc.h>
 #include <linux/openat2.h>
@@ -25,6 +26,7 @@
 #include <utility>
 
 #include "harness/base/check.h"
+#include "harness/base/error.h"
 #include "harness/base/hash.h"
 
 namespace chaosgate::tap {
@@ -624,7 +626,12 @@ std::optional<Call> read_call(const seccomp_notif& waiting, const RemoteProcess&
   if (!process.alive()) {
     return std::nullopt;
   }
-  return Reading(waiting, process, files, volatile_files, mappings).read();
+  try {
+    return Reading(waiting, process, files, volatile_files, mappings).read();
+  } catch (const EnvironmentError& error) {
+    throw EnvironmentError(fmt::format("storage call {} cannot be seen: {}",
+                                       name_of_system_call(waiting.data.nr), error.what()));
+  }
 }
 
 std::int64_t carry_out(Call* call, std::uint64_t bytes, bool sync_disk, FileTable* files) {

@@ -89,6 +89,38 @@ bool Listener::answer_with_fd(std::uint64_t id, int fd, bool close_on_exec) cons
   return true;
 }
 
+namespace {
+
+// How reading a process fails when there is nothing wrong with the machine: it is gone, or has no such
+// address, descriptor or file.
+bool is_of_the_caller(int error) {
+  return error == ESRCH || error == EFAULT || error == EBADF || error == ENOENT || error == EINTR;
+}
+
+UniqueFd duplicate(const UniqueFd& pidfd, int number) {
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), number, 0)));
+}
+
+ssize_t read_memory(pid_t pid, std::uint64_t address, void* to, std::size_t size) {
+  const iovec local{to, size};
+  const iovec remote{reinterpret_cast<void*>(address), size};  // NOLINT(performance-no-int-to-ptr)
+  return ::process_vm_readv(pid, &local, 1, &remote, 1, 0);
+}
+
+}  // namespace
+
+std::string RemoteProcess::why_unreadable() const {
+  // Whether the process may be read is checked before whether the address is good.
+  char byte = 0;
+  if (read_memory(pid_, 0, &byte, 1) < 0 && !is_of_the_caller(errno)) {
+    return std::string("process_vm_readv of a worker: ") + std::strerror(errno);
+  }
+  if (!duplicate(pidfd_, STDERR_FILENO) && !is_of_the_caller(errno)) {
+    return std::string("pidfd_getfd of a worker: ") + std::strerror(errno);
+  }
+  return "";
+}
+
 RemoteProcess RemoteProcess::of_thread(pid_t thread) {
   // "Tgid:\t123" in /proc/<thread>/status.
   std::ifstream status("/proc/" + std::to_string(thread) + "/status");
@@ -100,25 +132,40 @@ RemoteProcess RemoteProcess::of_thread(pid_t thread) {
       break;
     }
   }
+  if (group <= 0 && (::kill(thread, 0) == 0 || errno == EPERM)) {
+    throw EnvironmentError("/proc/" + std::to_string(thread) + "/status of a worker cannot be read");
+  }
   const long fd = group > 0 ? ::syscall(SYS_pidfd_open, group, 0) : -1;
+  if (group > 0 && fd < 0 && !is_of_the_caller(errno)) {
+    throw_errno("pidfd_open of a worker");
+  }
   return {group, UniqueFd(static_cast<int>(fd))};
 }
 
 UniqueFd RemoteProcess::descriptor(int number) const {
-  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd_.get(), number, 0)));
+  UniqueFd fd = duplicate(pidfd_, number);
+  if (!fd && !is_of_the_caller(errno)) {
+    throw_errno("pidfd_getfd of a worker");
+  }
+  return fd;
 }
 
 UniqueFd RemoteProcess::current_directory() const {
   const std::string link = "/proc/" + std::to_string(pid_) + "/cwd";
-  return UniqueFd(::open(link.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd fd(::open(link.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd && !is_of_the_caller(errno)) {
+    throw_errno("open " + link + " of a worker");
+  }
+  return fd;
 }
 
 bool RemoteProcess::read(std::uint64_t address, void* to, std::size_t size) const {
   char* at = static_cast<char*>(to);
   while (size > 0) {
-    const iovec local{at, size};
-    const iovec remote{reinterpret_cast<void*>(address), size};  // NOLINT(performance-no-int-to-ptr)
-    const ssize_t count = ::process_vm_readv(pid_, &local, 1, &remote, 1, 0);
+    const ssize_t count = read_memory(pid_, address, at, size);
+    if (count < 0 && !is_of_the_caller(errno)) {
+      throw_errno("process_vm_readv of a worker");
+    }
     if (count <= 0) {
       return false;
     }

@@ -2,7 +2,8 @@
 // them. RemoteProcess is what the driver may do with a process that waits in one.
 //
 // Errors: a process that dies while its call waits is no error; what was meant for it is dropped and the
-// function says so. Anything else throws EnvironmentError. Used by one thread.
+// function says so. Anything else throws EnvironmentError, above all a process that may not be looked into:
+// its calls must not go on unseen. Used by one thread.
 //
 // Source: seccomp_unotify(2), pidfd_getfd(2), process_vm_readv(2).
 #pragma once
@@ -46,6 +47,8 @@ class RemoteProcess {
 
   pid_t pid() const { return pid_; }
   bool alive() const { return static_cast<bool>(pidfd_); }
+  // Why its memory and descriptors cannot be read, by trying both; empty when they can. Throws nothing.
+  std::string why_unreadable() const;
   // A duplicate of its descriptor; empty when it has none of this number, or is gone.
   UniqueFd descriptor(int number) const;
   // Its current directory, as a path-only descriptor; empty when it is gone.

@@ -4,23 +4,30 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/filter.h>
 #include <linux/openat2.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <map>
 #include <set>
 #include <thread>
 
+#include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/test.h"
 #include "harness/tap/filter.h"
+#include "harness/tap/listener.h"
 #include "harness/tap/tapped_process_for_test.h"
 
 using namespace chaosgate;
@@ -72,6 +79,62 @@ std::string page_of(char c) { return std::string(kPageBytes, c); }
 }  // namespace
 
 TEST_CASE("the tap works on this machine") { CHECK(why_unavailable().empty()); }
+
+// Runs in a child in which a system call is forbidden, as a container does it, and exits with what `body`
+// gives.
+template <typename Body>
+int where_forbidden(int system_call, const Body& body) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(system_call), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog filter{4, program};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) {
+      ::_exit(99);
+    }
+    ::_exit(body());
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 100;
+}
+
+TEST_CASE("a worker that may not be looked into is never answered unseen: the run ends and names the call") {
+  for (const auto& [number, name] :
+       {std::pair{SYS_process_vm_readv, "process_vm_readv"}, std::pair{SYS_pidfd_getfd, "pidfd_getfd"}}) {
+    const TempDir directory = make_directory();
+    CAPTURE(name);
+    CHECK(where_forbidden(static_cast<int>(number), [&, name = name] {
+            // At the start, on trial.
+            const RemoteProcess self(::getpid(),
+                                     UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))));
+            const std::string why = self.why_unreadable();
+            if (why != std::string(name) + " of a worker: Operation not permitted") {
+              return 1;
+            }
+            // And at any call.
+            try {
+              run_tapped(options_for(directory), {}, [] {
+                const int fd = ::open("a.dat", O_CREAT | O_RDWR, 0600);
+                return ::write(fd, "unseen", 6) == 6 ? 0 : 1;
+              });
+              return 2;
+            } catch (const EnvironmentError& error) {
+              const std::string text = error.what();
+              return text.find("storage call ") == 0 && text.find(why) != std::string::npos ? 0 : 3;
+            }
+          }) == 0);
+    CHECK((!fs::exists(directory.path() / "a.dat") || content(directory.path() / "a.dat").empty()));
+  }
+  const RemoteProcess self(::getpid(), UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))));
+  CHECK(self.why_unreadable().empty());
+}
 
 TEST_CASE("every way of writing is seen with its place and its bytes") {
   const TempDir directory = make_directory();
