@@ -134,6 +134,7 @@ void replace_file(const fs::path& path, std::string_view bytes) {
     status = rename_file(temporary, path);
   }
   if (!status.ok()) {
+    ::unlink(temporary.c_str());
     throw EnvironmentError(status.message());
   }
 }

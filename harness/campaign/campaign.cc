@@ -25,6 +25,7 @@
 #include "harness/campaign/tap_setup.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
+#include "harness/report/journal.h"
 #include "harness/wire/message.h"
 #include "workloads/generator.h"
 
@@ -42,8 +43,6 @@ namespace {
 // not make the campaign inconclusive; the report names it all the same.
 constexpr std::uint64_t kKillsPerStep = 30;
 constexpr std::uint64_t kKillsPerClass = 60;
-constexpr std::size_t kAbnormalKept = 10;
-constexpr std::size_t kViolationsKept = 20;
 
 // Why a cycle without a violation failed.
 std::string abnormal_detail(const CycleEvent& event) {
@@ -71,18 +70,18 @@ std::vector<std::string> kinds_expected(const crash::PlanOptions& plan) {
 class EngineRun {
  public:
   EngineRun(const CampaignConfig& config, const wire::EngineDescription& engine, const fs::path& work,
-            StopSignal& stop, CampaignOutput& output, report::EventLog& events)
-      : config_(config), engine_(engine), work_(work), stop_(stop), output_(output), events_(events) {
-    section_.engine = engine.name;
-    section_.version = engine.version;
-    section_.commit_survives = engine.commit_survives;
-    section_.flush_survives = engine.flush_survives;
-    section_.kills_wanted = config.kill ? config.kills : 0;
-    section_.tally.engine = engine.name;
+            StopSignal& stop, CampaignOutput& output, report::Journal& journal)
+      : config_(config), engine_(engine), work_(work), stop_(stop), output_(output), journal_(journal) {
+    report::EngineBegin begin;
+    begin.engine = engine.name;
+    begin.version = engine.version;
+    begin.commit_survives = engine.commit_survives;
+    begin.flush_survives = engine.flush_survives;
+    begin.kills_wanted = config.kill ? config.kills : 0;
     std::set<std::string> steps;
     for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
       const wire::Protocol protocol = lane_protocol(config.protocol, lane);
-      report::add_once(&section_.protocols, wire::to_string(protocol));
+      report::add_once(&begin.protocols, wire::to_string(protocol));
       if (config.key.plan.step) {
         for (const Step step : crash::load_steps(protocol)) {
           steps.emplace(to_string(step));
@@ -94,13 +93,18 @@ class EngineRun {
         steps.emplace(to_string(step));
       }
     }
-    section_.steps_expected.assign(steps.begin(), steps.end());
+    begin.steps_expected.assign(steps.begin(), steps.end());
     classes_ = file_classes(engine).size();
-    section_.kinds_expected = kinds_expected(config.key.plan);
+    begin.kinds_expected = kinds_expected(config.key.plan);
+    if (config.power) {
+      begin.profile = disk::to_string(config.profile);
+      begin.images_wanted = config.images;
+    }
+    journal_.write(begin);
   }
 
   // Throws what a lane threw.
-  EngineSection run() {
+  void run() {
     const auto begin = std::chrono::steady_clock::now();
     if (config_.kill && config_.replay_regressions && config_.key.fault.empty()) {
       in_thread([this] { replay_regressions(); });
@@ -108,12 +112,14 @@ class EngineRun {
     if (config_.kill) {
       kill_lanes();
     }
+    report::EngineEnd end;
     if (config_.power && !ended()) {
-      take_power(run_power(config_, engine_, work_, stop_, output_));
+      end = run_power(config_, engine_, work_, stop_, output_, journal_);
     }
-    section_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     judge_strength();
-    return section_;
+    end.engine = engine_.name;
+    end.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    journal_.write(end);
   }
 
  private:
@@ -134,19 +140,6 @@ class EngineRun {
     if (error_) {
       std::rethrow_exception(error_);
     }
-  }
-
-  void take_power(PowerResult result) {
-    section_.power = std::move(result.tally);
-    for (auto& [where, violation] : result.violations) {
-      if (first_command_.empty()) {
-        first_command_ = violation.command;
-      }
-      section_.violations.emplace_back(std::move(where), std::move(violation));
-    }
-    section_.violation_count +=
-        std::max<std::uint64_t>(section_.power->violations(), result.violations.size());
-    section_.inconclusive = std::move(result.inconclusive);
   }
 
   LaneOptions lane_options(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane) const {
@@ -203,39 +196,24 @@ class EngineRun {
     const std::lock_guard lock(mutex_);
     if (lane.evidence()) {
       ++failures_;
-      keep_failure(options, lane, event);
-    }
-    const std::uint64_t before = section_.tally.kills;
-    section_.tally.add(event);
-    events_.write(event);
-    const std::string where = fmt::format("lane {} cycle {}", event.lane, event.cycle);
-    for (const report::ViolationEvent& violation : event.violations) {
-      ++section_.violation_count;
-      if (section_.violations.size() < kViolationsKept) {
-        section_.violations.emplace_back(where, violation);
+      try {
+        keep_failure(options, lane, event);
+      } catch (...) {
+        journal_.write(event);  // what was found outlives a bundle that cannot be written
+        throw;
       }
     }
-    note_abnormal(where, event.crash);
-    for (const report::Death& death : event.recrashes) {
-      note_abnormal(where, death);
-    }
+    journal_.write(event);
     if (failures_ >= config_.failures_max) {
       ended_ = true;
     }
     if (output_.progress != nullptr) {
-      output_.progress->update({engine_.name, section_.tally.kills, config_.kills, section_.violation_count});
+      const report::Totals totals = journal_.totals(engine_.name);
+      output_.progress->update({engine_.name, totals.kills, config_.kills, "kill", totals.violations});
     }
-    return section_.tally.kills - before;
-  }
-
-  void note_abnormal(const std::string& where, const report::Death& death) {
-    // A worker that reported an error in recovery broke an invariant, which says it already.
-    if (report::is_abnormal(death.outcome) && !death.detail.empty() &&
-        section_.abnormal.size() < kAbnormalKept) {
-      section_.abnormal.push_back(fmt::format("{}: {} while {} ({})", where,
-                                              nlohmann::json(death.outcome).get<std::string>(), death.phase,
-                                              death.detail));
-    }
+    report::EngineTally one;
+    one.add(event);
+    return one.kills;
   }
 
   void keep_failure(const LaneOptions& options, const Lane& lane, CycleEvent& event) {
@@ -259,9 +237,7 @@ class EngineRun {
       violation.bundle = file;
       violation.command = command;
     }
-    if (first_command_.empty()) {
-      first_command_ = command;
-    }
+    event.command = command;
     append_regression(
         config_.results,
         {options.key, engine_.name, options.protocol, event.lane, event.cycle, lane.evidence()->plan,
@@ -273,7 +249,7 @@ class EngineRun {
   }
 
   void replay_regressions() {
-    const RegressionList list = read_regressions(config_.results, engine_.name);
+    const RegressionList list = read_regressions(config_.results, engine_.name, RegressionOf::kill);
     if (!list.note.empty()) {
       output_.log(list.note);
     }
@@ -292,45 +268,45 @@ class EngineRun {
 
   // What makes a run without findings prove too little.
   void judge_strength() {
-    const report::EngineTally& tally = section_.tally;
     if (stop_.requested() || failures_ >= config_.failures_max || !config_.kill) {
       return;
     }
+    const EngineSection section = journal_.section(engine_.name);
+    const report::EngineTally& tally = section.tally;
+    const auto doubt = [this](std::string reason) {
+      journal_.write(report::DoubtEvent{engine_.name, std::move(reason)});
+    };
     if (tally.kills < config_.kills) {
-      section_.inconclusive.push_back(fmt::format("{} of {} kills landed", tally.kills, config_.kills));
+      doubt(fmt::format("{} of {} kills landed", tally.kills, config_.kills));
     }
     if (tally.cycles > 0 && tally.at_risk_cycles * 100 < tally.cycles * config_.at_risk_percent_min) {
-      section_.inconclusive.push_back(
+      doubt(
           fmt::format("acknowledged entries were at risk in {} of {} cycles, fewer than {} %",
                       tally.at_risk_cycles, tally.cycles, config_.at_risk_percent_min));
     }
-    if (config_.kills >= kKillsPerStep * section_.steps_expected.size()) {
-      for (const std::string& step : section_.steps_expected) {
+    if (config_.kills >= kKillsPerStep * section.steps_expected.size()) {
+      for (const std::string& step : section.steps_expected) {
         if (!tally.kills_by_step.contains(step)) {
-          section_.inconclusive.push_back(fmt::format("no kill landed at step {}", step));
+          doubt(fmt::format("no kill landed at step {}", step));
         }
       }
     }
-    if (config_.kills >= kKillsPerClass * section_.kinds_expected.size() && config_.plans.empty()) {
-      for (const std::string& kind : section_.kinds_expected) {
+    if (config_.kills >= kKillsPerClass * section.kinds_expected.size() && config_.plans.empty()) {
+      for (const std::string& kind : section.kinds_expected) {
         if (!tally.kills_by_kind.contains(kind)) {
-          section_.inconclusive.push_back(fmt::format("no {} kill landed", kind));
+          doubt(fmt::format("no {} kill landed", kind));
         }
       }
     }
     if (config_.key.plan.call) {
       for (const std::string& file_class : tally.zero_classes()) {
         if (config_.kills >= kKillsPerClass * classes_) {
-          section_.inconclusive.push_back(
+          doubt(
               fmt::format("no kill landed at a storage call of class {}", file_class));
         }
       }
     }
   }
-
- public:
-  const std::string& first_command() const { return first_command_; }
-  const EngineSection& section() const { return section_; }
 
  private:
   const CampaignConfig& config_;
@@ -338,11 +314,9 @@ class EngineRun {
   fs::path work_;
   StopSignal& stop_;
   CampaignOutput& output_;
-  report::EventLog& events_;
+  report::Journal& journal_;
   std::uint64_t classes_ = 0;  // of the engine's files, and of ours
   std::mutex mutex_;           // guards what follows
-  EngineSection section_;
-  std::string first_command_;
   std::uint64_t failures_ = 0;
   std::uint64_t lanes_made_ = 0;
   bool ended_ = false;
@@ -569,82 +543,91 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
   }
 }
 
+namespace {
+
+// What a campaign consists of.
+void run_parts(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
+               CampaignOutput& output, report::Journal& journal) {
+  if (config.replicas > 0) {
+    run_group(config, hello, work, stop, output, journal);
+  } else {
+    for (const std::string& name : config.engines) {
+      if (stop.requested()) {
+        break;
+      }
+      EngineRun(config, require_engine(hello, name), work, stop, output, journal).run();
+    }
+  }
+  if (config.self_test && !stop.requested()) {
+    SelfTestOptions options;
+    options.seeds = {config.key.seed};
+    options.worker = config.worker;
+    options.hang_ms = config.hang_ms;
+    options.on_fault = [&](std::size_t number, const report::FaultResult& result) {
+      journal.write(report::FaultEvent{number, result});
+    };
+    run_self_test(options, hello, work, stop, output.progress);
+  }
+}
+
+// An end that could not be written is no end.
+CampaignReport with_fault(CampaignReport report, const std::string& fault) {
+  report.complete = false;
+  report.harness_fault = report.harness_fault.empty() ? fault : report.harness_fault;
+  return report;
+}
+
+}  // namespace
+
 CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, CampaignOutput& output) {
   CampaignConfig resolved = given;
   const wire::Hello hello = resolve_engines(given.worker, &resolved.engines);
   validate(resolved, hello);
-  CampaignReport report;
   const std::string no_tap = given.tap == TapUse::off ? "--tap off" : hello.tap_unavailable;
   const CampaignConfig config = no_tap.empty() ? resolved : without_tap(resolved, no_tap);
   const WorkDirectory work(config.directory, config.engines, &stop);
   if (output.directory.empty()) {
     output.directory = make_result_directory(config);
+    try {
+      report::point_latest(output.directory);  // from the begin, so that it leads to no other's report
+    } catch (const EnvironmentError& error) {
+      output.log(error.what());
+    }
   }
   const auto begin = std::chrono::steady_clock::now();
-
-  report.version = chaosgate_version();
-  report.libraries = library_versions();
-  report.seed = config.key.seed;
-  report.plan_checksum = campaign_checksum(config);
-  report.started = utc_now("%Y-%m-%dT%H:%M:%SZ");
-  report.work_directory_kind = work.kind();
-  for (std::string& line : not_tested(config, work.kind(), no_tap)) {
-    report.not_tested.push_back(std::move(line));
-  }
+  report::CampaignBegin frame;
+  frame.version = chaosgate_version();
+  frame.libraries = library_versions();
+  frame.seed = seed_text(config.key.seed);
+  frame.plan_checksum = campaign_checksum(config);
+  frame.settings = output.settings;
+  frame.started = utc_now("%Y-%m-%dT%H:%M:%SZ");
+  frame.work_directory_kind = work.kind();
+  frame.not_tested = not_tested(config, work.kind(), no_tap);
+  frame.command = output.command;
   set_check_context(
-      fmt::format("seed {} engines {}", seed_text(config.key.seed), fmt::join(config.engines, "+")));
-
+      fmt::format("seed {} engines {}", frame.seed, fmt::join(config.engines, "+")));
   output.log(fmt::format("seed {}, plan {}, engines {}, {} each; the same seed repeats operations and plans",
-                         seed_text(config.key.seed), report.plan_checksum, fmt::join(config.engines, "+"),
-                         work_text(config)));
-  report::EventLog events(output.directory / "events.jsonl");
-  GroupResult group;
+                         frame.seed, frame.plan_checksum, fmt::join(config.engines, "+"), work_text(config)));
+  report::Journal journal(output.directory / "events.jsonl");
+  report::CampaignEnd end;
   try {
-    if (config.replicas > 0) {
-      run_group(config, hello, work.path(), stop, output, events, &group);
-    }
-    for (const std::string& name : config.replicas > 0 ? std::vector<std::string>() : config.engines) {
-      if (stop.requested()) {
-        break;
-      }
-      const wire::EngineDescription& engine = require_engine(hello, name);
-      report.libraries.emplace_back(engine.name, engine.version);
-      EngineRun run(config, engine, work.path(), stop, output, events);
-      try {
-        run.run();
-      } catch (...) {
-        report.engines.push_back(run.section());
-        throw;
-      }
-      report.engines.push_back(run.section());
-      if (report.command.empty()) {
-        report.command = run.first_command();
-      }
-    }
-    if (config.self_test && !stop.requested()) {
-      SelfTestOptions options;
-      options.seeds = {config.key.seed};
-      options.worker = config.worker;
-      options.hang_ms = config.hang_ms;
-      report.self_test = run_self_test(options, hello, work.path(), stop, output.progress).faults;
-    }
+    journal.write(frame);
+    run_parts(config, hello, work.path(), stop, output, journal);
   } catch (const std::exception& error) {
-    report.harness_fault = error.what();
+    end.harness_fault = error.what();
   }
-  if (config.replicas > 0) {
-    report.engines = std::move(group.sections);
-    report.group = std::move(group.tally);
-    report.inconclusive = std::move(group.inconclusive);
-    report.command = group.command;
-    for (const EngineSection& section : report.engines) {
-      report.libraries.emplace_back(section.engine, section.version);
-    }
+  end.interrupted = stop.requested();
+  end.terminated = stop.signal() == SIGTERM;
+  end.complete = !end.interrupted && end.harness_fault.empty();
+  end.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  try {
+    journal.write(end);
+  } catch (const EnvironmentError& error) {  // the report has it
+    output.log(error.what());
+    return with_fault(journal.report(), error.what());
   }
-  report.interrupted = stop.requested();
-  report.terminated = stop.signal() == SIGTERM;
-  report.complete = !report.interrupted && report.harness_fault.empty();
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  return report;
+  return journal.report();
 }
 
 }  // namespace chaosgate::campaign

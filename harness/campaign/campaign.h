@@ -1,8 +1,10 @@
 // A campaign runs cycles on one or more engines until each has had its kills, and says what was found.
 //
-// The lanes of an engine run in parallel, the engines one after the other. Every cycle becomes a line of
-// events.jsonl as it happens; every failure becomes a bundle, a line in <results>/regressions/<engine>.jsonl,
-// and a command that replays it. Failures of earlier campaigns on the same engine are replayed first.
+// The lanes of an engine run in parallel, the engines one after the other. Every cycle, every disk image that
+// fails, and every count becomes a line of events.jsonl as it happens, and the report is made of these lines
+// alone (harness/report/journal.h). Every failure becomes a bundle, a line in
+// <results>/regressions/<engine>.jsonl, and a command that replays it. Failures of earlier campaigns on the
+// same engine are replayed first.
 //
 // Pass: every engine had its kills, each kill was confirmed, every invariant held. Violation: one did not, or
 // a worker died or hung without an order. Inconclusive: nothing was found, but the campaign proves too
@@ -13,6 +15,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "harness/campaign/config.h"
 #include "harness/campaign/stop.h"
@@ -24,6 +27,9 @@ namespace chaosgate::campaign {
 struct CampaignOutput {
   // The result directory. Empty: run_campaign makes one in config.results, by time, engines and seed.
   std::filesystem::path directory;
+  // For the report.
+  std::vector<report::SettingLine> settings;
+  std::string command;  // repeats the campaign
   report::Progress* progress = nullptr;
   std::function<void(const std::string&)> log;  // one line for stderr; never null
 };

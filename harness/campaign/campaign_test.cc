@@ -1,13 +1,17 @@
 #include "harness/campaign/campaign.h"
 
 #include <algorithm>
+#include <csignal>
+#include <utility>
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/test.h"
 #include "harness/campaign/bundle.h"
 #include "harness/campaign/engines.h"
+#include "harness/campaign/regressions.h"
 #include "harness/campaign/self_test.h"
+#include "harness/report/journal.h"
 
 using namespace chaosgate;
 using namespace chaosgate::campaign;
@@ -26,7 +30,15 @@ struct CampaignRig {
     output.log = [this](const std::string& line) { log.push_back(line); };
   }
 
-  report::CampaignReport run() { return run_campaign(config, stop, output); }
+  // Whatever it did, its events make the same report.
+  report::CampaignReport run() {
+    output.settings = {{"kills", "30", "flag"}};
+    output.command = "chaosgate run";
+    const report::CampaignReport report = run_campaign(config, stop, output);
+    CHECK(report::render_json(report::read_report(output.directory / "events.jsonl")) ==
+          report::render_json(report));
+    return report;
+  }
 
   TempDir directory{fs::temp_directory_path(), "chaosgate-campaign-test-"};
   StopSignal stop;
@@ -48,10 +60,10 @@ TEST_CASE("a campaign on a correct engine passes, counts its kills and writes an
   CHECK(section.tally.kills == section.tally.kills_in_load + section.tally.kills_in_recovery);
   CHECK(section.tally.at_risk_cycles > 0);
   CHECK(section.protocols == std::vector<std::string>{"in-batch", "sidecar"});
-  const std::vector<report::CycleEvent> events = report::read_events(rig.output.directory / "events.jsonl");
+  const std::vector<report::CycleEvent> events = report::read_cycles(rig.output.directory / "events.jsonl");
   CHECK(events.size() == section.tally.cycles);
   CHECK_FALSE(fs::exists(rig.config.directory));
-  report::write_results(report, rig.output.directory);
+  CHECK(report::write_results(report, rig.output.directory).empty());
   for (const char* name : {"result.json", "junit.xml", "report.html", "summary.md"}) {
     CHECK(fs::exists(rig.output.directory / name));
   }
@@ -148,4 +160,144 @@ TEST_CASE("the self-test finds planted faults of every layer and leaves correct 
     CHECK(control.kills >= 5);
   }
   CHECK(fs::is_empty(directory.path()));
+}
+
+namespace {
+
+std::vector<std::string> lines_of(const fs::path& path) {
+  std::string bytes;
+  REQUIRE(read_file(path, &bytes).ok());
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const std::size_t end = bytes.find('\n', at) + 1;
+    lines.push_back(bytes.substr(at, end - at));
+    at = end;
+  }
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("power cuts: the events make the campaign's report, and every prefix of them tells what was found",
+          "[threads]") {
+  CampaignRig rig;
+  rig.config.key.seed = 5;
+  rig.config.kill = false;
+  rig.config.power = true;
+  rig.config.images = 60;
+  rig.config.profile = disk::named_profile("strict");
+  rig.config.key.fault = "dir-never-synced";
+  const report::CampaignReport report = rig.run();
+  REQUIRE(report.verdict() == report::Verdict::violation);
+  REQUIRE(report.engines.front().power->failed > 0);
+  // As a driver leaves it that was killed after any line, or within one.
+  const std::vector<std::string> lines = lines_of(rig.output.directory / "events.jsonl");
+  std::string cut;
+  bool found = false;
+  for (const std::string& line : lines) {
+    found = found || line.find("\"type\":\"failing\"") != std::string::npos;
+    cut += line;
+    const fs::path path = rig.directory.path() / "cut.jsonl";
+    replace_file(path, cut + "{\"eng");
+    const report::CampaignReport rebuilt = report::read_report(path);
+    CHECK((rebuilt.verdict() == report::Verdict::violation) == found);
+    CHECK(rebuilt.verdict() != report::Verdict::pass);
+    CHECK(rebuilt.complete == (&line == &lines.back()));
+  }
+  CHECK(found);
+}
+
+TEST_CASE("kills, I/O errors and power cuts: the events make the campaign's report",
+          "[threads]") {
+  CampaignRig rig;
+  rig.config.key.plan.io = true;
+  rig.config.power = true;
+  rig.config.images = 60;
+  rig.config.kills = 10;
+  const report::CampaignReport report = rig.run();
+  REQUIRE(report.engines.front().power);
+  CHECK(report.engines.front().power->judged == 60);
+  CHECK(report.exit_status() ==
+        report::read_report(rig.output.directory / "events.jsonl").exit_status());
+}
+
+TEST_CASE("replicas, killed and cut off from power: the events make the campaign's report", "[threads]") {
+  CampaignRig rig;
+  rig.config.engines = {"lmdb", "lmdb"};
+  rig.config.replicas = 2;
+  rig.config.kills = 6;
+  rig.config.lanes = 2;
+  SECTION("kills alone") {}
+  SECTION("and power cuts") {
+    rig.config.power = true;
+    rig.config.images = 20;
+  }
+  const report::CampaignReport report = rig.run();
+  REQUIRE(report.group);
+  CHECK(report.group->entries > 0);
+}
+
+TEST_CASE("an interrupted campaign's events give its verdict and exit status") {
+  CampaignRig rig;
+  rig.config.engines = {"lmdb"};
+  rig.config.kills = 1'000'000;
+  rig.output.log = [raised = false](const std::string&) mutable {  // at its first line
+    if (!std::exchange(raised, true)) {
+      ::raise(SIGINT);
+    }
+  };
+  const report::CampaignReport report = rig.run();
+  CHECK(report.verdict() == report::Verdict::interrupted);
+}
+
+TEST_CASE("a failing power cut is kept as a regression, and replayed first by the next campaign",
+          "[threads]") {
+  CampaignRig rig;
+  rig.config.key.seed = 5;
+  rig.config.kill = false;
+  rig.config.power = true;
+  rig.config.images = 20;
+  rig.config.lanes = 1;
+  fs::create_directories(rig.config.results / "regressions");
+  PlanKey key = rig.config.key;
+  key.workload = "small";
+  append_regression(rig.config.results,
+                    {key, "lmdb", wire::Protocol::in_batch, 0, 1,
+                     crash::plan_cycle(key.plan, wire::Protocol::in_batch, 5, 0, 1), "log.acked",
+                     PowerRegression{"strict", 30, 15}});
+  const RegressionList kept = read_regressions(rig.config.results, "lmdb", RegressionOf::power_cut);
+  REQUIRE(kept.entries.size() == 1);
+  CHECK(kept.entries.front().power->images == 30);
+  CHECK(read_regressions(rig.config.results, "lmdb", RegressionOf::kill).entries.empty());
+  const report::CampaignReport report = rig.run();
+  CHECK(report.verdict() == report::Verdict::pass);
+  CHECK(std::any_of(rig.log.begin(), rig.log.end(), [](const std::string& line) {
+    return line.find("replaying an earlier failure first: power cut, seed 0x5 workload small lane 0 load 1") !=
+           std::string::npos;
+  }));
+  CHECK(report.engines.front().power->judged == 50);
+}
+
+TEST_CASE("what was found outlives a bundle that cannot be written", "[threads]") {
+  CampaignRig rig;
+  rig.output.directory = rig.config.results / "mine";
+  fs::create_directories(rig.output.directory);
+  replace_file(rig.output.directory / "failures", "in the way");
+  rig.config.failures_max = 1;
+  SECTION("of a kill") {
+    rig.config.key.fault = "half-batch";
+    rig.config.key.plan.timer = rig.config.key.plan.free_running = false;
+  }
+  SECTION("of a power cut") {
+    rig.config.key.fault = "dir-never-synced";
+    rig.config.key.seed = 5;
+    rig.config.kill = false;
+    rig.config.power = true;
+    rig.config.images = 60;
+    rig.config.profile = disk::named_profile("strict");
+  }
+  const report::CampaignReport report = rig.run();
+  CHECK(report.verdict() == report::Verdict::violation);
+  CHECK(report.exit_status() == report::ExitStatus::violation);
+  CHECK_FALSE(report.harness_fault.empty());
 }

@@ -198,11 +198,17 @@ class Certification {
     CampaignOutput output = output_;
     output.directory = options_.directory / level->name;
     fs::create_directories(output.directory);
-    report::CampaignReport report = run_campaign(config, stop_, output);
-    report.command = again();
-    report::write_results(report, output.directory);
+    output.command = again();
+    const report::CampaignReport report = run_campaign(config, stop_, output);
+    std::vector<std::string> complaints = report::write_results(report, output.directory);
     if (!report.harness_fault.empty()) {
-      throw EnvironmentError(fmt::format("level {}: {}", level->name, report.harness_fault));
+      complaints.insert(complaints.begin(), report.harness_fault);
+    }
+    for (const std::string& complaint : complaints) {
+      output_.log(fmt::format("level {}: {}", level->name, complaint));
+    }
+    if (!complaints.empty() && report.exit_status() != report::ExitStatus::violation) {
+      throw EnvironmentError(fmt::format("level {}: {}", level->name, complaints.front()));
     }
     if (report.engines.empty()) {
       return;  // stopped before the engine's turn

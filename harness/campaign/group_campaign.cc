@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -33,58 +34,58 @@ wire::Protocol member_protocol(const CampaignConfig& config, std::uint64_t membe
 class GroupRun {
  public:
   GroupRun(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
-           CampaignOutput& output, report::EventLog& events, GroupResult* result)
-      : config_(config),
-        hello_(hello),
-        work_(work),
-        stop_(stop),
-        output_(output),
-        events_(events),
-        result_(*result) {
-    for (const std::string& name : config.engines) {
-      const wire::EngineDescription& engine = require_engine(hello, name);
-      auto at = std::find_if(result_.sections.begin(), result_.sections.end(),
-                             [&](const EngineSection& section) { return section.engine == name; });
-      if (at == result_.sections.end()) {
-        EngineSection section;
-        section.engine = section.tally.engine = name;
-        section.version = engine.version;
-        section.commit_survives = engine.commit_survives;
-        section.flush_survives = engine.flush_survives;
-        at = result_.sections.insert(at, std::move(section));
+           CampaignOutput& output, report::Journal& journal)
+      : config_(config), hello_(hello), work_(work), stop_(stop), output_(output), journal_(journal) {
+    std::vector<report::EngineBegin> begins;  // one for each engine among the replicas
+    for (std::size_t member = 0; member < config.engines.size(); ++member) {
+      const std::string& name = config.engines[member];
+      auto begin = std::find_if(begins.begin(), begins.end(),
+                                [&](const report::EngineBegin& each) { return each.engine == name; });
+      if (begin == begins.end()) {
+        const wire::EngineDescription& engine = require_engine(hello, name);
+        begin = begins.insert(begin, report::EngineBegin());
+        begin->engine = name;
+        begin->replicas = true;
+        begin->version = engine.version;
+        begin->commit_survives = engine.commit_survives;
+        begin->flush_survives = engine.flush_survives;
+        begin->profile = config.power ? disk::to_string(config.profile) : "";
       }
-      at->kills_wanted += config.kill ? config.kills : 0;
-      if (config.power) {
-        report::PowerTally& power = at->power ? *at->power : at->power.emplace();
-        power.profile = disk::to_string(config.profile);
-        power.wanted += config.images;
-      }
+      begin->kills_wanted += config.kill ? config.kills : 0;
+      begin->images_wanted += config.power ? config.images : 0;
       for (std::uint64_t group = 0; group < config.lanes; ++group) {
-        report::add_once(&at->protocols, wire::to_string(member_protocol(config, of_member_.size(), group)));
+        report::add_once(&begin->protocols, wire::to_string(member_protocol(config, member, group)));
       }
-      of_member_.push_back(static_cast<std::size_t>(at - result_.sections.begin()));
+    }
+    for (const report::EngineBegin& begin : begins) {
+      engines_.push_back(begin.engine);
+      journal_.write(begin);
     }
   }
 
   void run() {
     const auto begin = std::chrono::steady_clock::now();
+    std::uint64_t groups = 1;
     if (config_.kill) {
       in_groups(config_.kills, [this](std::uint64_t group, std::uint64_t kills) { run_one(group, kills); });
       judge_strength();
     }
-    if (config_.power && !ended()) {
-      const std::uint64_t groups = in_groups(
-          config_.images, [this](std::uint64_t group, std::uint64_t images) { cut_power(group, images); });
-      for (EngineSection& section : result_.sections) {
-        report::PowerTally& power = *section.power;
-        power.threads = static_cast<std::uint32_t>(groups);
-        power.seconds = static_cast<double>(power.busy_us()) / 1e6 / power.threads;  // the engines took turns
-        section.violation_count += power.violations();
-      }
+    const bool cut = config_.power && !ended();
+    if (cut) {
+      groups = in_groups(config_.images,
+                         [this](std::uint64_t group, std::uint64_t images) { cut_power(group, images); });
       judge_power_strength();
     }
-    for (EngineSection& section : result_.sections) {
-      section.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    for (const std::string& engine : engines_) {
+      report::EngineEnd end;
+      end.engine = engine;
+      end.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      if (cut) {  // the engines took turns
+        end.threads = static_cast<std::uint32_t>(groups);
+        end.images_seconds =
+            static_cast<double>(journal_.section(engine).power->busy_us()) / 1e6 / end.threads;
+      }
+      journal_.write(end);
     }
   }
 
@@ -130,16 +131,22 @@ class GroupRun {
     Group group(options, &stop_);
     std::vector<std::uint64_t> done(options.members.size(), 0);
     const auto enough = [&] { return *std::min_element(done.begin(), done.end()) >= kills; };
+    report::GroupTally written;
     while (!enough() && !ended()) {
       group.run_cycle();
       take(group, "", &done);
+      write_tally(number, group, &written);
     }
     if (!ended()) {
       group.close();
       take(group, "", &done);
+      write_tally(number, group, &written);
     }
-    const std::lock_guard lock(mutex_);
-    result_.tally.add(group.tally());
+  }
+
+  void write_tally(std::uint64_t number, const Group& group, report::GroupTally* written) {
+    journal_.write(report::GroupEvent{number, group.tally().counts_since(*written)});
+    *written = group.tally();
   }
 
   // Judges `images` disk images of each replica of a group.
@@ -164,23 +171,20 @@ class GroupRun {
     options.directory = work_ / fmt::format("group-power-{}", number);
     options.keep_images = config_.keep_images;
     GroupPower power(options, &stop_);
+    std::vector<std::unique_ptr<PowerReporter>> reporters;
     for (std::size_t i = 0; i < power.size(); ++i) {
-      PowerExplorer& explorer = power.explorer(i);
-      explorer.on_failure = [&, i](const PowerFailure& failure, report::PowerFinding* finding) {
-        keep_power(power.explorer(i), failure, i, *cycle, finding);
-      };
-      explorer.on_image = [&] {
-        const std::lock_guard lock(mutex_);
-        ++judged_;
-        if (output_.progress != nullptr) {
-          output_.progress->update(
-              {"replicas' power cuts", judged_, config_.images * config_.replicas, violations()});
-        }
-      };
+      report_images(power.explorer(i), options.members[i], cycle,
+                    *reporters.emplace_back(std::make_unique<PowerReporter>(
+                        journal_, power.explorer(i), config_.engines[i], options.members[i].lane)));
     }
+    report::GroupTally written;
     bool more = true;
     for (; more && power.judged_min() < images && !ended(); ++*cycle) {
       more = power.run_cycle(images);
+      for (const std::unique_ptr<PowerReporter>& reporter : reporters) {
+        reporter->write_counts();
+      }
+      write_tally(number, power.group(), &written);
     }
     if (power.broken_by_kill()) {
       std::vector<std::uint64_t> ignored(power.size(), 0);
@@ -188,37 +192,33 @@ class GroupRun {
     }
     const std::lock_guard lock(mutex_);
     ended_ = ended_ || power.broken_by_kill();
-    for (std::size_t i = 0; i < power.size(); ++i) {
-      EngineSection& section = result_.sections[of_member_[i]];
-      section.power->add(power.explorer(i).tally());
-    }
-    result_.tally.add(power.group().tally());
     sent_under_power_ += power.sent_snapshots_judged();
   }
 
-  void keep_power(const PowerExplorer& explorer, const PowerFailure& failure, std::size_t member,
-                  std::uint64_t cycle, report::PowerFinding* finding) {
-    const std::lock_guard lock(mutex_);
-    EngineSection& section = result_.sections[of_member_[member]];
-    const std::string id = fmt::format("{}-{}-power-replica{}-cycle{}-{}", section.engine,
-                                       seed_text(config_.key.seed), failure.event.lane, cycle, kept_++);
-    if (auto violation = keep_power_failure(explorer, failure, id,
-                                            fmt::format("replica {} cycle {}", failure.event.lane, cycle),
-                                            output_, finding)) {
-      if (result_.command.empty()) {
-        result_.command = violation->second.command;
+  void report_images(PowerExplorer& explorer, const LaneTarget& member, const std::uint64_t* cycle,
+                     PowerReporter& reporter) {
+    const auto where = [&member, cycle] { return fmt::format("replica {} cycle {}", member.lane, *cycle); };
+    explorer.on_failure = [&, cycle, where](const PowerFailure& failure, report::PowerFinding* finding) {
+      const std::lock_guard lock(mutex_);
+      const std::string id = fmt::format("{}-{}-power-replica{}-cycle{}-{}", member.engine,
+                                         seed_text(config_.key.seed), member.lane, *cycle, kept_++);
+      reporter.failed(failure, id, where(), output_, finding);
+    };
+    explorer.on_failing = [&, where](const report::PowerFinding& finding) {
+      reporter.failing(where(), finding);
+    };
+    explorer.on_repeat = [&, where](const report::PowerFinding& finding) {
+      reporter.failed_again(where(), finding);
+    };
+    explorer.on_image = [&] {
+      reporter.judged();
+      const report::Totals totals = journal_.totals();
+      const std::lock_guard lock(mutex_);
+      if (output_.progress != nullptr) {
+        output_.progress->update({"replicas' power cuts", totals.images, config_.images * config_.replicas,
+                                  "disk image", totals.violations});
       }
-      ++power_violations_;
-      section.violations.push_back(std::move(*violation));
-    }
-  }
-
-  std::uint64_t violations() const {
-    std::uint64_t count = power_violations_;
-    for (const EngineSection& section : result_.sections) {
-      count += section.violation_count;
-    }
-    return count;
+    };
   }
 
   // `part`: of the campaign, for names.
@@ -234,7 +234,14 @@ class GroupRun {
         if (events.empty()) {
           events.push_back(make_event(member.options(), group.next_cycle()));
         }
-        keep_failure(group, part, member, &events.back());
+        try {
+          keep_failure(group, part, member, &events.back());
+        } catch (...) {  // what was found outlives a bundle that cannot be written
+          for (const CycleEvent& event : events) {
+            journal_.write(event);
+          }
+          throw;
+        }
       }
       for (const CycleEvent& event : events) {
         (*done)[i] += take_event(event);
@@ -243,43 +250,18 @@ class GroupRun {
     failures_ += failed ? 1 : 0;
     ended_ = ended_ || failures_ >= config_.failures_max;
     if (output_.progress != nullptr) {
-      std::uint64_t kills = 0;
-      for (const EngineSection& section : result_.sections) {
-        kills += section.tally.kills;
-      }
-      output_.progress->update({"replicas", kills, config_.kills * config_.replicas, violations()});
+      const report::Totals totals = journal_.totals();
+      output_.progress->update(
+          {"replicas", totals.kills, config_.kills * config_.replicas, "kill", totals.violations});
     }
   }
 
   // Returns its confirmed kills.
   std::uint64_t take_event(const CycleEvent& event) {
-    EngineSection& section =
-        *std::find_if(result_.sections.begin(), result_.sections.end(),
-                      [&](const EngineSection& one) { return one.engine == event.engine; });
-    const std::uint64_t before = section.tally.kills;
-    section.tally.add(event);
-    events_.write(event);
-    const std::string where = fmt::format("replica {} cycle {}", event.lane, event.cycle);
-    for (const report::ViolationEvent& violation : event.violations) {
-      ++section.violation_count;
-      section.violations.emplace_back(where, violation);
-    }
-    for (const report::Death* death : deaths_of(event)) {
-      if (report::is_abnormal(death->outcome) && !death->detail.empty()) {
-        section.abnormal.push_back(fmt::format("{}: {} while {} ({})", where,
-                                               nlohmann::json(death->outcome).get<std::string>(),
-                                               death->phase, death->detail));
-      }
-    }
-    return section.tally.kills - before;
-  }
-
-  static std::vector<const report::Death*> deaths_of(const CycleEvent& event) {
-    std::vector<const report::Death*> deaths = {&event.crash};
-    for (const report::Death& death : event.recrashes) {
-      deaths.push_back(&death);
-    }
-    return deaths;
+    journal_.write(event);
+    report::EngineTally one;
+    one.add(event);
+    return one.kills;
   }
 
   void keep_failure(const Group& group, const std::string& part, const GroupMember& member,
@@ -303,9 +285,7 @@ class GroupRun {
       violation.command = command;
       violation.detail += fmt::format("  the cycle: {}\n", crash::to_string(group.plan(event->cycle)));
     }
-    if (result_.command.empty()) {
-      result_.command = command;
-    }
+    event->command = command;
     output_.log(fmt::format("replica {} cycle {}: {}", member.name(), event->cycle,
                             event->violations.empty() ? event->crash.detail
                                                       : event->violations.front().invariant + ": " +
@@ -331,10 +311,10 @@ class GroupRun {
     if (stop_.requested() || ended_) {
       return;
     }
-    const report::GroupTally& tally = result_.tally;
+    const report::GroupTally tally = journal_.group();
     const auto need = [&](bool there, const char* what) {
       if (!there) {
-        result_.inconclusive.emplace_back(what);
+        journal_.write(report::DoubtEvent{"", what});
       }
     };
     need(tally.installed() > 0, "no replica needed a snapshot");
@@ -352,20 +332,22 @@ class GroupRun {
     if (stop_.requested() || ended_) {
       return;
     }
-    for (EngineSection& section : result_.sections) {
+    for (const std::string& engine : engines_) {
+      const EngineSection section = journal_.section(engine);
       const report::PowerTally& tally = *section.power;
       if (section.violation_count > 0) {
         continue;
       }
       if (tally.judged < tally.wanted) {
-        section.inconclusive.push_back(
-            fmt::format("{} of {} disk images were judged", tally.judged, tally.wanted));
+        journal_.write(report::DoubtEvent{
+            engine, fmt::format("{} of {} disk images were judged", tally.judged, tally.wanted)});
       }
-      const std::vector<std::string> why = power_weaknesses(tally, false);
-      section.inconclusive.insert(section.inconclusive.end(), why.begin(), why.end());
+      for (const std::string& weakness : power_weaknesses(tally, false)) {
+        journal_.write(report::DoubtEvent{engine, weakness});
+      }
     }
     if (sent_under_power_ == 0) {
-      result_.inconclusive.emplace_back("no replica that power cuts were tried on needed a snapshot");
+      journal_.write(report::DoubtEvent{"", "no replica that power cuts were tried on needed a snapshot"});
     }
   }
 
@@ -374,14 +356,11 @@ class GroupRun {
   const fs::path& work_;
   StopSignal& stop_;
   CampaignOutput& output_;
-  report::EventLog& events_;
-  std::mutex mutex_;  // guards what follows
-  GroupResult& result_;
-  std::vector<std::size_t> of_member_;  // the section of each
+  report::Journal& journal_;
+  std::vector<std::string> engines_;  // among the replicas
+  std::mutex mutex_;                  // guards what follows
   std::uint64_t failures_ = 0;
-  std::uint64_t judged_ = 0;  // disk images
-  std::uint64_t kept_ = 0;    // bundles of them
-  std::uint64_t power_violations_ = 0;
+  std::uint64_t kept_ = 0;  // bundles of disk images
   std::uint64_t sent_under_power_ = 0;
   bool ended_ = false;
   std::exception_ptr error_;
@@ -400,8 +379,8 @@ std::vector<LaneTarget> group_members(const CampaignConfig& config, const wire::
 }
 
 void run_group(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
-               CampaignOutput& output, report::EventLog& events, GroupResult* result) {
-  GroupRun(config, hello, work, stop, output, events, result).run();
+               CampaignOutput& output, report::Journal& journal) {
+  GroupRun(config, hello, work, stop, output, journal).run();
 }
 
 }  // namespace chaosgate::campaign

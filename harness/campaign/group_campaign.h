@@ -11,8 +11,7 @@
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/config.h"
 #include "harness/campaign/stop.h"
-#include "harness/report/campaign_report.h"
-#include "harness/report/writers.h"
+#include "harness/report/journal.h"
 
 namespace chaosgate::campaign {
 
@@ -21,16 +20,8 @@ namespace chaosgate::campaign {
 std::vector<LaneTarget> group_members(const CampaignConfig& config, const wire::Hello& hello,
                                       std::uint64_t group);
 
-struct GroupResult {
-  std::vector<report::EngineSection> sections;  // one for each engine among the replicas
-  report::GroupTally tally;
-  std::vector<std::string> inconclusive;
-  std::string command;  // of the first failure, or empty
-};
-
-// *result is what was found so far also when it throws. REQUIRES: config.replicas == config.engines.size()
-// and at least 2.
+// REQUIRES: config.replicas == config.engines.size() and at least 2.
 void run_group(const CampaignConfig& config, const wire::Hello& hello, const std::filesystem::path& work,
-               StopSignal& stop, CampaignOutput& output, report::EventLog& events, GroupResult* result);
+               StopSignal& stop, CampaignOutput& output, report::Journal& journal);
 
 }  // namespace chaosgate::campaign

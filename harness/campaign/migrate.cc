@@ -167,8 +167,8 @@ void Migrator::show_progress() const {
   const bool moving = stage != MigrationStage::none;
   const wire::FlightRecorder& shown = moving ? importer : exporter_.recorder();
   progress_->update({.label = label_of(shown.stage),
-                     .kills = shown.stage_keys,
-                     .kills_wanted = moving ? importer.stage_keys_all.load() : 0,
+                     .done = shown.stage_keys,
+                     .wanted = moving ? importer.stage_keys_all.load() : 0,
                      .unit = "key"});
 }
 

@@ -83,10 +83,10 @@ fs::path Gate::fresh(const std::string& name) const {
 void Gate::show_progress(const char* what, std::uint64_t done, std::uint64_t wanted) const {
   if (progress_ != nullptr) {
     progress_->update({.label = fmt::format("{} to {}:", tally_.from, tally_.to),
-                       .kills = done,
-                       .kills_wanted = wanted,
-                       .violations = tally_.findings.size(),
-                       .unit = what});
+                       .done = done,
+                       .wanted = wanted,
+                       .unit = what,
+                       .violations = tally_.findings.size()});
   }
 }
 

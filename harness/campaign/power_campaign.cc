@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <iterator>
+#include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 
+#include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/bundle.h"
+#include "harness/campaign/regressions.h"
 #include "harness/report/facts.h"
 
 namespace chaosgate::campaign {
@@ -24,28 +27,26 @@ constexpr std::uint64_t kImagesForStrength = 300;
 constexpr std::uint64_t kCallsForStrength = 40;
 // Every other load is to have an error, and some end before theirs.
 constexpr std::uint64_t kLoadsForStrength = 20;
+// A campaign that is killed loses what was counted since the last event, and no failure.
+constexpr std::uint64_t kImagesPerEvent = 50;
 
 class PowerRun {
  public:
   PowerRun(const CampaignConfig& config, const wire::EngineDescription& engine, const fs::path& work,
-           StopSignal& stop, CampaignOutput& output)
-      : config_(config), engine_(engine), work_(work), stop_(stop), output_(output) {}
+           StopSignal& stop, CampaignOutput& output, report::Journal& journal)
+      : config_(config), engine_(engine), work_(work), stop_(stop), output_(output), journal_(journal) {}
 
-  PowerResult run() {
+  report::EngineEnd run() {
     const auto begin = std::chrono::steady_clock::now();
     const std::uint64_t lanes = std::min<std::uint64_t>(config_.lanes, config_.images);
+    if (config_.replay_regressions && config_.key.fault.empty()) {
+      in_thread([this] { replay_regressions(); }).join();
+    }
     std::vector<std::thread> threads;
-    of_lanes_.resize(lanes);
     for (std::uint64_t lane = 0; lane < lanes; ++lane) {
-      threads.emplace_back([this, lane, lanes] {
-        try {
-          run_lane(lane, share(config_.images, lane, lanes), share(config_.loads_max, lane, lanes));
-        } catch (...) {
-          const std::lock_guard lock(mutex_);
-          error_ = error_ ? error_ : std::current_exception();
-          ended_ = true;
-        }
-      });
+      threads.push_back(in_thread([this, lane, lanes] {
+        run_lane(lane, share(config_.images, lane, lanes), share(config_.loads_max, lane, lanes));
+      }));
     }
     for (std::thread& thread : threads) {
       thread.join();
@@ -53,103 +54,144 @@ class PowerRun {
     if (error_) {
       std::rethrow_exception(error_);
     }
-    for (LaneResult& of_lane : of_lanes_) {  // in their order, whichever ended first
-      if (!of_lane.tally.profile.empty()) {  // it had something to do
-        result_.tally.add(of_lane.tally);
-      }
-      std::move(of_lane.violations.begin(), of_lane.violations.end(), std::back_inserter(result_.violations));
-    }
-    report::PowerTally& tally = result_.tally;
-    tally.wanted = config_.images;
-    tally.threads = static_cast<std::uint32_t>(lanes);
-    tally.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    if (!stop_.requested() && tally.judged < tally.wanted) {
-      tally.exhausted = config_.loads_max > 0;
-      if (tally.exhausted) {
-        output_.log(fmt::format("{}: {} images were asked for; there are {}, from {}", engine_.name,
-                                tally.wanted, tally.judged, report::plural(tally.loads, "load")));
-      } else if (result_.violations.empty()) {
-        result_.inconclusive.push_back(
-            fmt::format("{} of {} disk images were judged", tally.judged, tally.wanted));
-      }
-    }
-    if (result_.violations.empty()) {
-      const std::vector<std::string> why = power_weaknesses(tally, config_.key.plan.io);
-      result_.inconclusive.insert(result_.inconclusive.end(), why.begin(), why.end());
-    }
-    return std::move(result_);
+    report::EngineEnd end;
+    end.threads = static_cast<std::uint32_t>(lanes);
+    end.images_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    end.exhausted = judge_strength();
+    return end;
   }
 
  private:
-  struct LaneResult {
-    report::PowerTally tally;
-    std::vector<WhereAndWhat> violations;
-    std::uint64_t kept = 0;  // bundles
-  };
+  // What it throws is kept for run().
+  template <typename Body>
+  std::thread in_thread(Body body) {
+    return std::thread([this, body] {
+      try {
+        body();
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        error_ = error_ ? error_ : std::current_exception();
+        ended_ = true;
+      }
+    });
+  }
+
+  // Whether there were no more images.
+  bool judge_strength() {
+    const report::EngineSection section = journal_.section(engine_.name);
+    const report::PowerTally& tally = *section.power;
+    std::vector<std::string> why;
+    bool exhausted = false;
+    if (!stop_.requested() && tally.judged < tally.wanted) {
+      exhausted = config_.loads_max > 0;
+      if (exhausted) {
+        output_.log(fmt::format("{}: {} images were asked for; there are {}, from {}", engine_.name,
+                                tally.wanted, tally.judged, report::plural(tally.loads, "load")));
+      } else {
+        why.push_back(fmt::format("{} of {} disk images were judged", tally.judged, tally.wanted));
+      }
+    }
+    if (section.violation_count == 0) {
+      for (const std::string& weakness : power_weaknesses(tally, config_.key.plan.io)) {
+        why.push_back(weakness);
+      }
+      for (const std::string& reason : why) {
+        journal_.write(report::DoubtEvent{engine_.name, reason});
+      }
+    }
+    return exhausted;
+  }
 
   // An error happens once in a load, so many loads are worth more than many images of one.
   static constexpr std::uint64_t kImagesPerLoadWithErrors = 80;
 
+  // What one PowerLane does.
+  struct Work {
+    PowerOptions options;        // without its directory
+    std::uint64_t number = 0;    // of the lane in events and names
+    std::uint64_t images = 0;    // at most so many
+    std::uint64_t loads = 0;     // the same; 0: as many as it takes
+    std::uint64_t load_done = 0;  // of the lane, before; in names only
+  };
+
   // `loads`: at most so many; 0: as many as it takes.
   void run_lane(std::uint64_t number, std::uint64_t images, std::uint64_t loads) {
     const std::vector<std::string>& workloads = config_.power_workloads;
-    std::uint64_t load = 0;
+    std::uint64_t done = 0;
     bool more = true;
     for (std::size_t i = 0; i < workloads.size() && more; ++i) {
-      const std::uint64_t loads_of_it = share(loads, i, workloads.size());
-      if (config_.loads_max == 0 || loads_of_it > 0) {
-        more = run_workload(number, workloads[i], share(images, i, workloads.size()), loads_of_it, &load);
+      Work work{{lane_target(config_, engine_, lane_protocol(config_.protocol, number), number)}};
+      work.options.key.workload = workloads[i];
+      work.options.profile = config_.profile;
+      if (config_.loads_max > 0) {
+        work.options.images_per_load = UINT64_MAX;
+      } else if (config_.key.plan.io) {
+        work.options.images_per_load = kImagesPerLoadWithErrors;
+      }
+      work.number = number;
+      work.images = share(images, i, workloads.size());
+      work.loads = share(loads, i, workloads.size());
+      work.load_done = done;
+      if (config_.loads_max == 0 || work.loads > 0) {
+        done += run_work(std::move(work), &more);
       }
     }
     const std::lock_guard lock(mutex_);
     ended_ = ended_ || !more;
   }
 
-  // `load`: how many the lane has recorded. False when there is nothing to go on with.
-  bool run_workload(std::uint64_t number, const std::string& workload, std::uint64_t images,
-                    std::uint64_t loads, std::uint64_t* load) {
-    PowerOptions options{lane_target(config_, engine_, lane_protocol(config_.protocol, number), number)};
-    options.key.workload = workload;
-    options.profile = config_.profile;
-    if (config_.loads_max > 0) {
-      options.images_per_load = UINT64_MAX;
-    } else if (config_.key.plan.io) {
-      options.images_per_load = kImagesPerLoadWithErrors;
-    }
-    options.directory = work_ / fmt::format("power-{}", number);
-    PowerLane lane(options, &stop_);
+  // Returns how many loads it ran. *more: false when there is nothing to go on with.
+  std::uint64_t run_work(Work work, bool* more) {
+    work.options.directory = work_ / fmt::format("power-{}", work.number);
+    PowerLane lane(work.options, &stop_);
+    std::uint64_t load = 0;
+    const auto where = [&] {
+      return fmt::format("lane {} load {}", work.options.lane, work.load_done + load);
+    };
+    PowerReporter reporter(journal_, lane.explorer(), engine_.name, work.number);
     lane.explorer().on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
-      keep(lane.explorer(), failure, number, *load, finding);
+      keep(work, load, where(), failure, reporter, finding);
+    };
+    lane.explorer().on_failing = [&](const report::PowerFinding& finding) {
+      reporter.failing(where(), finding);
+    };
+    lane.explorer().on_repeat = [&](const report::PowerFinding& finding) {
+      reporter.failed_again(where(), finding);
     };
     lane.explorer().on_image = [&] {
-      const std::lock_guard lock(mutex_);
-      ++judged_;
+      reporter.judged();
       if (output_.progress != nullptr) {
-        output_.progress->update({engine_.name + " power cuts", judged_, config_.images, violations_});
+        show_progress();
       }
     };
-    const std::uint64_t first = *load;
-    bool more = true;
-    for (; more && (loads == 0 || *load - first < loads) && lane.tally().judged < images && !ended();
-         ++*load) {
-      more = lane.run_load(images - lane.tally().judged);
+    for (*more = true; *more && (work.loads == 0 || load < work.loads) && lane.tally().judged < work.images &&
+                       !ended();
+         ++load) {
+      *more = lane.run_load(work.images - lane.tally().judged);
+      reporter.write_counts();
     }
-    const std::lock_guard lock(mutex_);
-    LaneResult& mine = of_lanes_[number];
     if (lane.broken_by_kill()) {
-      const report::CycleEvent& event = *lane.broken_by_kill();
-      const std::string where = fmt::format("lane {} load {}, after a kill", number, *load);
-      for (const report::ViolationEvent& violation : event.violations) {
-        mine.violations.emplace_back(where, violation);
-      }
-      if (event.violations.empty()) {
-        const report::Death& death = event.last_death();
-        mine.violations.emplace_back(
-            where, report::ViolationEvent{"abnormal death", death.detail, death.detail + "\n", "", ""});
-      }
+      note_kill(*lane.broken_by_kill(), where() + ", after a kill", work.number);
     }
-    mine.tally.add(lane.tally());
-    return more;
+    return load;
+  }
+
+  void show_progress() {
+    const report::Totals totals = journal_.totals(engine_.name);
+    const std::lock_guard lock(mutex_);
+    output_.progress->update(
+        {engine_.name + " power cuts", totals.images, config_.images, "disk image", totals.violations});
+  }
+
+  void note_kill(const report::CycleEvent& event, const std::string& where, std::uint64_t number) {
+    for (const report::ViolationEvent& violation : event.violations) {
+      journal_.write(report::FindingEvent{engine_.name, number, where, violation});
+    }
+    if (event.violations.empty()) {
+      const report::Death& death = event.last_death();
+      journal_.write(report::FindingEvent{
+          engine_.name, number, where, {"abnormal death", death.detail, death.detail + "\n", "", ""}});
+    }
   }
 
   bool ended() {
@@ -157,16 +199,48 @@ class PowerRun {
     return ended_ || stop_.requested();
   }
 
-  void keep(const PowerExplorer& explorer, const PowerFailure& failure, std::uint64_t number,
-            std::uint64_t load, report::PowerFinding* finding) {
+  void keep(const Work& work, std::uint64_t load, const std::string& where, const PowerFailure& failure,
+            PowerReporter& reporter, report::PowerFinding* finding) {
     const std::lock_guard lock(mutex_);
-    LaneResult& mine = of_lanes_[number];
-    const std::string id = fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name,
-                                       seed_text(config_.key.seed), number, load, mine.kept++);
-    if (auto violation = keep_power_failure(explorer, failure, id,
-                                            fmt::format("lane {} load {}", number, load), output_, finding)) {
-      ++violations_;
-      mine.violations.push_back(std::move(*violation));
+    const std::string id =
+        fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name, seed_text(work.options.key.seed),
+                    work.number, work.load_done + load, kept_[work.number]++);
+    reporter.failed(failure, id, where, output_, finding);
+    if (finding->promised) {
+      Regression regression{work.options.key, engine_.name, work.options.protocol, work.options.lane, load,
+                            failure.plan, finding->invariant};
+      regression.power = {disk::to_string(work.options.profile), work.images, work.options.images_per_load};
+      append_regression(config_.results, regression);
+    }
+  }
+
+  // Each runs its lane up to the load with the failure, and the images of that.
+  void replay_regressions() {
+    const RegressionList list = read_regressions(config_.results, engine_.name, RegressionOf::power_cut);
+    if (!list.note.empty()) {
+      output_.log(list.note);
+    }
+    std::uint64_t number = config_.lanes;  // behind the campaign's own
+    for (const Regression& regression : list.entries) {
+      if (ended()) {
+        return;
+      }
+      output_.log(fmt::format(
+          "{}: replaying an earlier failure first: power cut, seed {} workload {} lane {} load {} ({})",
+          engine_.name, seed_text(regression.key.seed), regression.key.workload, regression.lane,
+          regression.cycle, regression.invariant));
+      Work work{{lane_target(config_, engine_, regression.protocol, regression.lane)}};
+      work.options.key = regression.key;
+      if (const Status status = disk::parse_profile(regression.power->profile, &work.options.profile);
+          !status.ok()) {
+        throw UsageError(fmt::format("regression of {}: {}", engine_.name, status.message()));
+      }
+      work.options.images_per_load = regression.power->images_per_load;
+      work.number = number++;
+      work.images = regression.power->images;
+      work.loads = regression.cycle + 1;
+      bool more = true;
+      run_work(std::move(work), &more);
     }
   }
 
@@ -175,34 +249,58 @@ class PowerRun {
   const fs::path& work_;
   StopSignal& stop_;
   CampaignOutput& output_;
-  std::mutex mutex_;  // guards what follows
-  PowerResult result_;
-  std::uint64_t judged_ = 0;
-  std::vector<LaneResult> of_lanes_;
-  std::uint64_t violations_ = 0;
+  report::Journal& journal_;
+  std::mutex mutex_;                            // guards what follows
+  std::map<std::uint64_t, std::uint64_t> kept_;  // bundles, by lane
   bool ended_ = false;
   std::exception_ptr error_;
 };
 
 }  // namespace
 
-std::optional<WhereAndWhat> keep_power_failure(const PowerExplorer& explorer, const PowerFailure& failure,
-                                               const std::string& id, const std::string& where,
-                                               CampaignOutput& output, report::PowerFinding* finding) {
+PowerReporter::PowerReporter(report::Journal& journal, PowerExplorer& explorer, std::string engine,
+                             std::uint64_t lane)
+    : journal_(journal), explorer_(explorer), engine_(std::move(engine)), lane_(lane) {}
+
+void PowerReporter::failed(const PowerFailure& failure, const std::string& id, const std::string& where,
+                           CampaignOutput& output, report::PowerFinding* finding) {
+  write_counts();  // it was judged, before it failed
   const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
-  fs::create_directories((output.directory / relative).parent_path());
-  write_bundle(explorer.bundle(failure), failure.image, {}, output.directory / relative, &failure.power);
-  finding->bundle = relative.string();
-  finding->command = fmt::format("chaosgate replay {}", (output.directory / relative).string());
+  try {
+    fs::create_directories((output.directory / relative).parent_path());
+    write_bundle(explorer_.bundle(failure), failure.image, {}, output.directory / relative, &failure.power);
+    finding->bundle = relative.string();
+    finding->command = fmt::format("chaosgate replay {}", (output.directory / relative).string());
+  } catch (...) {
+    journal_.write(report::ImageEvent{engine_, lane_, where, true, *finding});
+    throw;
+  }
+  journal_.write(report::ImageEvent{engine_, lane_, where, true, *finding});
   output.log(fmt::format("{}: power cut, {}: {}{}: {} (weakest profile {}): {}", failure.event.engine, where,
                          finding->promised ? "" : "not promised: ", finding->invariant, finding->explanation,
                          finding->profile, finding->cause));
-  if (!finding->promised) {
-    return std::nullopt;
+}
+
+void PowerReporter::failed_again(const std::string& where, const report::PowerFinding& finding) {
+  write_counts();
+  journal_.write(report::ImageEvent{engine_, lane_, where, false, finding});
+}
+
+void PowerReporter::failing(const std::string& where, const report::PowerFinding& finding) {
+  write_counts();
+  journal_.write(report::FailingEvent{engine_, lane_, where, finding});
+}
+
+void PowerReporter::judged() {
+  if (explorer_.tally().judged - written_.judged >= kImagesPerEvent) {
+    write_counts();
   }
-  return WhereAndWhat{fmt::format("power cut, {}, weakest profile {}", where, finding->profile),
-                      report::ViolationEvent{finding->invariant, finding->cause + ": " + finding->explanation,
-                                             finding->detail, finding->bundle, finding->command}};
+}
+
+void PowerReporter::write_counts() {
+  report::PowerTally counts = explorer_.tally().counts_since(written_);
+  written_ = explorer_.tally();
+  journal_.write(report::ImagesEvent{engine_, lane_, std::move(counts)});
 }
 
 std::vector<std::string> power_weaknesses(const report::PowerTally& tally, bool io) {
@@ -221,9 +319,10 @@ std::vector<std::string> power_weaknesses(const report::PowerTally& tally, bool 
   return why;
 }
 
-PowerResult run_power(const CampaignConfig& config, const wire::EngineDescription& engine,
-                      const fs::path& work, StopSignal& stop, CampaignOutput& output) {
-  return PowerRun(config, engine, work, stop, output).run();
+report::EngineEnd run_power(const CampaignConfig& config, const wire::EngineDescription& engine,
+                            const fs::path& work, StopSignal& stop, CampaignOutput& output,
+                            report::Journal& journal) {
+  return PowerRun(config, engine, work, stop, output, journal).run();
 }
 
 }  // namespace chaosgate::campaign

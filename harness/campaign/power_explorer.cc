@@ -288,7 +288,6 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
                          const std::string& description) {
   const Stopwatch watch(&tally_.explain_us);
   const History& history = orders.history();
-  ++tally_.failed;
   PowerFinding finding;
   finding.invariant = verdict.first_broken();
   finding.promised = is_promised(verdict);
@@ -299,6 +298,13 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
   std::uint32_t& explained = explained_[finding.invariant];
   if (explained < options_.explained_max) {
     ++explained;
+    if (on_failing) {
+      PowerFinding failing = finding;
+      failing.profile = orders.weakest(spec);
+      failing.cause = "not reduced to its cause, because the campaign was ended meanwhile";
+      failing.detail = fmt::format("  the image: {}\n", disk::to_string(spec));
+      on_failing(failing);
+    }
     const auto fails = [&](const ImageSpec& tried) {
       const fs::path data = fresh("explain");
       fs::create_directory(data);
@@ -315,10 +321,14 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
       report::weaker_profile(recording.weakest, finding.profile) == finding.profile) {
     finding.profile = recording.weakest;  // the image that led here was not legal under a weaker one
   }
-  ++tally_.failed_by_profile[finding.profile];
   const std::size_t before = tally_.findings.size();
   const std::size_t at = static_cast<std::size_t>(&tally_.add(finding) - tally_.findings.data());
+  ++tally_.failed;
+  ++tally_.failed_by_profile[finding.profile];
   if (tally_.findings.size() == before) {
+    if (on_repeat) {
+      on_repeat(finding);
+    }
     return;
   }
   PowerFailure failure;

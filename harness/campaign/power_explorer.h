@@ -96,8 +96,12 @@ class PowerExplorer {
   // The engine, the seed and so on of a bundle; `failure` fills in the rest.
   Bundle bundle(const PowerFailure& failure) const;
 
+  // Called when an image failed whose cause is looked for now, which takes a while.
+  std::function<void(const report::PowerFinding&)> on_failing;
   // Called with the first failure of each cause, before explore() goes on. Sets bundle and command.
   std::function<void(const PowerFailure&, report::PowerFinding*)> on_failure;
+  // Called with every other failure.
+  std::function<void(const report::PowerFinding&)> on_repeat;
   // Called after each image.
   std::function<void()> on_image;
 

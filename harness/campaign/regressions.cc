@@ -22,7 +22,8 @@ fs::path file_of(const fs::path& results, const std::string& engine) {
 }
 
 bool same_place(const Regression& a, const Regression& b) {
-  return json(a.key) == json(b.key) && a.protocol == b.protocol && a.lane == b.lane && a.cycle == b.cycle;
+  return json(a.key) == json(b.key) && a.protocol == b.protocol && a.lane == b.lane && a.cycle == b.cycle &&
+         a.power.has_value() == b.power.has_value();
 }
 
 std::vector<Regression> read_all(const fs::path& path, const std::string& engine) {
@@ -45,6 +46,10 @@ std::vector<Regression> read_all(const fs::path& path, const std::string& engine
       }
       all.push_back({entry.at("key").get<PlanKey>(), engine, *protocol, entry.at("lane"), entry.at("cycle"),
                      std::move(plan), entry.at("invariant")});
+      if (entry.contains("power")) {
+        const json& power = entry.at("power");
+        all.back().power = {power.at("profile"), power.at("images"), power.at("images_per_load")};
+      }
     } catch (const json::exception& error) {
       throw UsageError(fmt::format("{}:{}: not a regression: {}", path.string(), number, error.what()));
     }
@@ -65,23 +70,30 @@ void append_regression(const fs::path& results, const Regression& regression) {
       return;
     }
   }
-  std::ofstream file(path, std::ios::app);
-  file << json{{"key", regression.key},
+  json line = {{"key", regression.key},
                {"protocol", wire::to_string(regression.protocol)},
                {"lane", regression.lane},
                {"cycle", regression.cycle},
                {"plan", crash::to_string(regression.plan)},
-               {"invariant", regression.invariant}}
-              .dump()
-       << "\n";
+               {"invariant", regression.invariant}};
+  if (regression.power) {
+    line["power"] = {{"profile", regression.power->profile},
+                     {"images", regression.power->images},
+                     {"images_per_load", regression.power->images_per_load}};
+  }
+  std::ofstream file(path, std::ios::app);
+  file << line.dump() << "\n";
   file.flush();
   if (!file) {
     throw EnvironmentError(fmt::format("cannot append to {}", path.string()));
   }
 }
 
-RegressionList read_regressions(const fs::path& results, const std::string& engine) {
+RegressionList read_regressions(const fs::path& results, const std::string& engine, RegressionOf kind) {
   std::vector<Regression> all = read_all(file_of(results, engine), engine);
+  std::erase_if(all, [kind](const Regression& each) {
+    return each.power.has_value() != (kind == RegressionOf::power_cut);
+  });
   std::reverse(all.begin(), all.end());
   RegressionList list;
   std::size_t long_ones = 0;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,14 +12,22 @@
 
 namespace chaosgate::campaign {
 
+// Of a power cut: how its lane was explored.
+struct PowerRegression {
+  std::string profile;
+  std::uint64_t images = 0;  // for the lane and workload
+  std::uint64_t images_per_load = 0;
+};
+
 struct Regression {
   PlanKey key;
   std::string engine;
   wire::Protocol protocol = wire::Protocol::in_batch;
   std::uint64_t lane = 0;
-  std::uint64_t cycle = 0;
-  crash::CyclePlan plan;  // of that cycle, as it was carried out
-  std::string invariant;  // the first one broken, or "abnormal"
+  std::uint64_t cycle = 0;  // of a power cut: the load, counted anew for each workload
+  crash::CyclePlan plan;    // of that cycle, as it was carried out
+  std::string invariant;    // the first one broken, or "abnormal"
+  std::optional<PowerRegression> power = std::nullopt;
 };
 
 // Appends a line unless the same seed, lane and cycle are there. A planted fault is no regression and is not
@@ -33,7 +42,10 @@ struct RegressionList {
 inline constexpr std::size_t kRegressionsReplayed = 5;
 inline constexpr std::uint64_t kRegressionCyclesMax = 2000;  // a lane has to be replayed from its first cycle
 
-// Throws UsageError naming file and line when a line cannot be read.
-RegressionList read_regressions(const std::filesystem::path& results, const std::string& engine);
+enum class RegressionOf : std::uint8_t { kill, power_cut };
+
+// Those of one kind. Throws UsageError naming file and line when a line cannot be read.
+RegressionList read_regressions(const std::filesystem::path& results, const std::string& engine,
+                                RegressionOf kind);
 
 }  // namespace chaosgate::campaign

@@ -299,6 +299,13 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
   std::size_t next = 0;
   std::uint64_t unexpected = 0;
   std::exception_ptr error;
+  std::vector<bool> told(result.faults.size());
+  const auto tried = [&](std::size_t number) {  // faults are the first jobs
+    told[number] = true;
+    if (options.on_fault) {
+      options.on_fault(number, result.faults[number]);
+    }
+  };
   const auto work = [&] {
     for (;;) {
       std::size_t mine = 0;
@@ -309,7 +316,7 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
         }
         mine = next++;
         if (progress != nullptr) {
-          progress->update({"self-test", mine, jobs.size(), unexpected});
+          progress->update({"self-test", mine, jobs.size(), "trial", unexpected});
         }
       }
       try {
@@ -328,6 +335,9 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
           run_job(job, options, tappable, place, stop);
         }
         const std::lock_guard lock(mutex);
+        if (jobs[mine].found != nullptr) {
+          tried(mine);
+        }
         unexpected += jobs[mine].control != nullptr ? jobs[mine].control->findings.size() : 0;
       } catch (...) {
         const std::lock_guard lock(mutex);
@@ -344,6 +354,11 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
   }
   if (error) {
     std::rethrow_exception(error);
+  }
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    if (!told[i]) {
+      tried(i);
+    }
   }
   return result;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct SelfTestOptions {
   std::filesystem::path worker;
   std::uint32_t hang_ms = 60'000;
   std::uint32_t threads = 2;
+  // Called with the row of each planted fault when it was tried, and at the end of those that were not; by
+  // one thread at a time. May be null.
+  std::function<void(std::size_t number, const report::FaultResult&)> on_fault;
 };
 
 // A correct configuration under the same eyes.

@@ -225,23 +225,23 @@ TEST_CASE("a regression is kept once, newest first, and never for a planted faul
   }
   regression.key.fault = "half-batch";
   append_regression(directory.path(), regression);
-  const RegressionList list = read_regressions(directory.path(), "lmdb");
+  const RegressionList list = read_regressions(directory.path(), "lmdb", RegressionOf::kill);
   REQUIRE(list.entries.size() == 3);
   CHECK(list.entries[0].cycle == 5);
   CHECK(list.entries[2].cycle == 3);
   CHECK(list.note.empty());
-  CHECK(read_regressions(directory.path(), "rocksdb").entries.empty());
+  CHECK(read_regressions(directory.path(), "rocksdb", RegressionOf::kill).entries.empty());
 
   regression.key.fault.clear();
   for (std::uint64_t cycle = 10; cycle < 20; ++cycle) {
     regression.cycle = cycle;
     append_regression(directory.path(), regression);
   }
-  CHECK(read_regressions(directory.path(), "lmdb").entries.size() == kRegressionsReplayed);
-  CHECK_FALSE(read_regressions(directory.path(), "lmdb").note.empty());
+  CHECK(read_regressions(directory.path(), "lmdb", RegressionOf::kill).entries.size() == kRegressionsReplayed);
+  CHECK_FALSE(read_regressions(directory.path(), "lmdb", RegressionOf::kill).note.empty());
 
   std::ofstream(directory.path() / "regressions" / "lmdb.jsonl", std::ios::app) << "damaged\n";
-  CHECK_THROWS_WITH(read_regressions(directory.path(), "lmdb"), Catch::Matchers::Contains("lmdb.jsonl:14"));
+  CHECK_THROWS_WITH(read_regressions(directory.path(), "lmdb", RegressionOf::kill), Catch::Matchers::Contains("lmdb.jsonl:14"));
 }
 
 TEST_CASE("a plan checksum tells everything apart that changes what a seed means") {

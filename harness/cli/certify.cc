@@ -1,7 +1,6 @@
 // chaosgate certify: what an engine survives, level by level, as a document that can be filed.
 #include <fmt/format.h>
 
-#include <cstdio>
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
@@ -63,14 +62,19 @@ ExitStatus certify(CertifyArguments& options, const Globals& globals) {
                                                     ? " --seed " + campaign::seed_text(certificate.seed)
                                                     : "");
   const std::string json = report::render_certificate_json(certificate);
-  replace_file(certify.directory / "certificate.html", report::render_certificate_html(certificate));
-  replace_file(certify.directory / "certificate.json", json);
-  log_line("certificate in " + certify.directory.string());
-  std::fputs(options.json ? json.c_str() : report::render_certificate_text(certificate).c_str(), stdout);
-  if (globals.stop->requested()) {
-    return static_cast<ExitStatus>(128 + globals.stop->signal());
+  bool written = true;
+  try {
+    replace_file(certify.directory / "certificate.html", report::render_certificate_html(certificate));
+    replace_file(certify.directory / "certificate.json", json);
+    log_line("certificate in " + certify.directory.string());
+  } catch (const EnvironmentError& error) {
+    log_line(std::string("the certificate could not be written: ") + error.what());
+    written = false;
   }
-  return certificate.exit_status();
+  written = print_result(options.json ? json : report::render_certificate_text(certificate)) && written;
+  return after_writing(globals.stop->requested() ? static_cast<ExitStatus>(128 + globals.stop->signal())
+                                                 : certificate.exit_status(),
+                       written);
 }
 
 }  // namespace

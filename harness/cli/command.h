@@ -48,4 +48,13 @@ std::filesystem::path find_worker(const std::filesystem::path& given);
 // A line on stderr.
 void log_line(const std::string& line);
 
+// Makes file descriptors 0 to 2 fail when they are closed, so that no file of ours is opened as one of them;
+// and lets writing to a closed pipe, or past a limit of file size, be an error instead of the end.
+void secure_streams();
+// Puts a result on stdout; when that cannot be, says so and puts it on stderr. False then.
+bool print_result(const std::string& text);
+// The status of a command whose result could (`written`) or could not be put where it belongs: a violation
+// stays one, anything else is an internal error.
+report::ExitStatus after_writing(report::ExitStatus status, bool written);
+
 }  // namespace chaosgate::cli

@@ -92,7 +92,13 @@ int run(int argc, char* argv[]) {
   }
   for (const Command& command : commands) {
     if (command.app->parsed()) {
-      return status_of(command.run());
+      const report::ExitStatus status = command.run();
+      const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+      if (!written) {
+        log_line(fmt::format("not all of the result could be written to stdout; its exit status is {}",
+                             status_of(status)));
+      }
+      return status_of(after_writing(status, written));
     }
   }
   log_line("a command is needed; 'chaosgate --help' lists them");
@@ -104,6 +110,7 @@ int run(int argc, char* argv[]) {
 
 int main(int argc, char* argv[]) {
   try {
+    chaosgate::cli::secure_streams();
     return chaosgate::cli::run(argc, argv);
   } catch (const chaosgate::UsageError& error) {
     std::fprintf(stderr, "chaosgate: %s\n", error.what());

@@ -89,16 +89,18 @@ report::ExitStatus run(RunArguments& options, const Globals& globals) {
     progress.clear();
     log_line(line);
   };
-  report::CampaignReport result = campaign::run_campaign(config, *globals.stop, output);
+  output.settings = options.settings.lines();
+  output.command = fmt::format("{}{}", globals.command_line,
+                               options.settings.source("seed") == "default"
+                                   ? " --seed " + campaign::seed_text(config.key.seed)
+                                   : "");
+  const report::CampaignReport result = campaign::run_campaign(config, *globals.stop, output);
   progress.clear();
-  result.settings = options.settings.lines();
-  if (result.command.empty()) {
-    result.command = fmt::format("{}{}", globals.command_line,
-                                 options.settings.source("seed") == "default"
-                                     ? " --seed " + campaign::seed_text(config.key.seed)
-                                     : "");
+  bool written = true;
+  for (const std::string& complaint : report::write_results(result, output.directory)) {
+    log_line("a report could not be written: " + complaint);
+    written = false;
   }
-  report::write_results(result, output.directory);
   if (const char* actions = std::getenv("GITHUB_ACTIONS");
       actions != nullptr && std::string(actions) == "true") {
     std::fputs(report::render_github_errors(result).c_str(), stderr);
@@ -106,8 +108,8 @@ report::ExitStatus run(RunArguments& options, const Globals& globals) {
   log_line("reports in " + output.directory.string());
   const std::string text =
       options.json ? report::render_json(result) : report::render_terminal(result, use_color(globals, 1));
-  std::fputs(text.c_str(), stdout);
-  return result.exit_status();
+  written = print_result(text) && written;
+  return after_writing(result.exit_status(), written);
 }
 
 }  // namespace

@@ -139,6 +139,7 @@ void to_json(nlohmann::json& json, const CycleEvent& event) {
           {"live_keys", event.live_keys},
           {"checked", event.checked},
           {"violations", event.violations},
+          {"command", valid_utf8(event.command)},
           {"timings_us", event.timings}};
 }
 
@@ -163,6 +164,7 @@ void from_json(const nlohmann::json& json, CycleEvent& event) {
   json.at("live_keys").get_to(event.live_keys);
   json.at("checked").get_to(event.checked);
   json.at("violations").get_to(event.violations);
+  event.command = json.value("command", "");  // bundles of earlier versions have none
   json.at("timings_us").get_to(event.timings);
 }
 

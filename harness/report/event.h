@@ -109,6 +109,7 @@ struct CycleEvent {
   std::uint64_t live_keys = 0;       // compared in full before and after replay
   std::vector<std::string> checked;  // names of the invariants checked
   std::vector<ViolationEvent> violations;
+  std::string command;  // shows again what was found, also a death that nobody ordered; else empty
   Timings timings;
 
   const Death& last_death() const { return recrashes.empty() ? crash : recrashes.back(); }

@@ -26,26 +26,42 @@ std::string counts_text(const std::map<std::string, std::uint64_t>& counts) {
 
 }  // namespace
 
+namespace {
+
+// op(&mine, other's) on each count.
+template <typename Op>
+void on_counts(GroupTally* mine, const GroupTally& other, const Op& op) {
+  op(&mine->cycles, other.cycles);
+  op(&mine->entries, other.entries);
+  op(&mine->messages, other.messages);
+  op(&mine->repeated, other.repeated);
+  op(&mine->swapped, other.swapped);
+  op(&mine->late, other.late);
+  op(&mine->gaps_refused, other.gaps_refused);
+  for (const auto& [name, count] : other.snapshots_installed) {
+    op(&mine->snapshots_installed[name], count);
+  }
+  for (const auto& [name, count] : other.snapshots_damaged) {
+    op(&mine->snapshots_damaged[name], count);
+  }
+  op(&mine->senders_killed, other.senders_killed);
+  op(&mine->receivers_killed, other.receivers_killed);
+  op(&mine->states_compared, other.states_compared);
+}
+
+}  // namespace
+
 void GroupTally::add(const GroupTally& other) {
   for (const std::string& replica : other.replicas) {  // that were killed, and cut off from power
     add_once(&replicas, replica);
   }
-  cycles += other.cycles;
-  entries += other.entries;
-  messages += other.messages;
-  repeated += other.repeated;
-  swapped += other.swapped;
-  late += other.late;
-  gaps_refused += other.gaps_refused;
-  for (const auto& [name, count] : other.snapshots_installed) {
-    snapshots_installed[name] += count;
-  }
-  for (const auto& [name, count] : other.snapshots_damaged) {
-    snapshots_damaged[name] += count;
-  }
-  senders_killed += other.senders_killed;
-  receivers_killed += other.receivers_killed;
-  states_compared += other.states_compared;
+  on_counts(this, other, [](std::uint64_t* mine, std::uint64_t count) { *mine += count; });
+}
+
+GroupTally GroupTally::counts_since(const GroupTally& before) const {
+  GroupTally counts = *this;
+  on_counts(&counts, before, [](std::uint64_t* mine, std::uint64_t count) { *mine -= count; });
+  return counts;
 }
 
 std::uint64_t GroupTally::installed() const { return sum(snapshots_installed); }
@@ -67,8 +83,8 @@ std::vector<std::pair<std::string, std::string>> group_facts(const GroupTally& t
                                    tally.states_compared)}};
 }
 
-nlohmann::json to_json(const GroupTally& tally) {
-  return {{"replicas", tally.replicas},
+void to_json(nlohmann::json& json, const GroupTally& tally) {
+  json = {{"replicas", tally.replicas},
           {"cycles", tally.cycles},
           {"entries", tally.entries},
           {"messages", tally.messages},
@@ -81,6 +97,22 @@ nlohmann::json to_json(const GroupTally& tally) {
           {"senders_killed", tally.senders_killed},
           {"receivers_killed", tally.receivers_killed},
           {"states_compared", tally.states_compared}};
+}
+
+void from_json(const nlohmann::json& json, GroupTally& tally) {
+  json.at("replicas").get_to(tally.replicas);
+  json.at("cycles").get_to(tally.cycles);
+  json.at("entries").get_to(tally.entries);
+  json.at("messages").get_to(tally.messages);
+  json.at("repeated").get_to(tally.repeated);
+  json.at("swapped").get_to(tally.swapped);
+  json.at("late").get_to(tally.late);
+  json.at("gaps_refused").get_to(tally.gaps_refused);
+  json.at("snapshots_installed").get_to(tally.snapshots_installed);
+  json.at("snapshots_damaged").get_to(tally.snapshots_damaged);
+  json.at("senders_killed").get_to(tally.senders_killed);
+  json.at("receivers_killed").get_to(tally.receivers_killed);
+  json.at("states_compared").get_to(tally.states_compared);
 }
 
 }  // namespace chaosgate::report

@@ -28,6 +28,8 @@ struct GroupTally {
   std::uint64_t states_compared = 0;  // with the oracle and with each other, at the same index
 
   void add(const GroupTally& other);
+  // What was counted since the tally was `before`.
+  GroupTally counts_since(const GroupTally& before) const;
   std::uint64_t installed() const;
   std::uint64_t damaged() const;
   bool operator==(const GroupTally&) const = default;
@@ -35,6 +37,7 @@ struct GroupTally {
 
 // A label and what to say, a line each.
 std::vector<std::pair<std::string, std::string>> group_facts(const GroupTally& tally);
-nlohmann::json to_json(const GroupTally& tally);
+void to_json(nlohmann::json& json, const GroupTally& tally);
+void from_json(const nlohmann::json& json, GroupTally& tally);
 
 }  // namespace chaosgate::report

@@ -203,7 +203,7 @@ std::string render_json(const CampaignReport& report) {
     json["engines"].push_back(engine(section));
   }
   if (report.group) {
-    json["group"] = to_json(*report.group);
+    json["group"] = nlohmann::json(*report.group);
   }
   json["self_test"] = Json::array();
   for (const FaultResult& result : report.self_test) {

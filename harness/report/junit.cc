@@ -1,9 +1,12 @@
-// junit.xml. The stable test cases, one per engine, crash kind and contract, give a CI system its history; a
-// violation also gets a case of its own, so that its text is found by name. `failure`: an invariant does not
-// hold; `error`: the harness failed or a worker died unasked; `skipped`: it proves too little.
+// junit.xml. Every campaign with the same settings has the same test cases, whatever it finds and whatever its
+// seed, so that a CI system has a history of each: one per engine, crash kind and contract, one per invariant
+// that is checked, one for deaths that nobody ordered. Seed and time are properties and attributes of the
+// suites. `failure`: an invariant does not hold; `error`: the harness failed or a worker died unasked;
+// `skipped`: it proves too little. The schema is Jenkins' (junit-10.xsd of its xUnit plugin).
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <pugixml.hpp>
 #include <set>
 #include <sstream>
@@ -25,20 +28,31 @@ struct Counts {
   }
 };
 
-void write_counts(pugi::xml_node node, const Counts& counts, double seconds) {
+// The schema has no `skipped` on <testsuites>.
+void write_counts(pugi::xml_node node, const Counts& counts, double seconds, bool of_suite) {
   node.append_attribute("tests") = static_cast<unsigned long long>(counts.tests);
   node.append_attribute("failures") = static_cast<unsigned long long>(counts.failures);
   node.append_attribute("errors") = static_cast<unsigned long long>(counts.errors);
-  node.append_attribute("skipped") = static_cast<unsigned long long>(counts.skipped);
+  if (of_suite) {
+    node.append_attribute("skipped") = static_cast<unsigned long long>(counts.skipped);
+  }
   node.append_attribute("time") = fmt::format("{:.3f}", seconds).c_str();
 }
 
 // One <testsuite>, whose case names are made unique and whose counts are those of its children.
 class Suite {
  public:
-  Suite(pugi::xml_node parent, const std::string& name)
+  Suite(pugi::xml_node parent, const CampaignReport& report, const std::string& name)
       : name_(name), node_(parent.append_child("testsuite")) {
     node_.append_attribute("name") = printable_line(name).c_str();
+    if (!report.started.empty()) {  // UTC; the schema has no zone
+      node_.append_attribute("timestamp") = report.started.substr(0, report.started.find('Z')).c_str();
+    }
+    if (!report.version.empty()) {
+      pugi::xml_node properties = node_.append_child("properties");
+      add_property(properties, "seed", seed_text(report.seed));
+      add_property(properties, "chaosgate", report.version);
+    }
   }
 
   void pass(const std::string& name, double seconds = 0) { add(name, seconds); }
@@ -57,11 +71,17 @@ class Suite {
   }
 
   Counts finish(double seconds) {
-    write_counts(node_, counts_, seconds);
+    write_counts(node_, counts_, seconds, true);
     return counts_;
   }
 
  private:
+  static void add_property(pugi::xml_node properties, const char* name, const std::string& value) {
+    pugi::xml_node property = properties.append_child("property");
+    property.append_attribute("name") = name;
+    property.append_attribute("value") = printable_line(value).c_str();
+  }
+
   pugi::xml_node add(const std::string& name, double seconds) {
     ++counts_.tests;
     std::string unique = printable_line(name);
@@ -140,35 +160,74 @@ std::string violation_text(const std::string& where, const ViolationEvent& viola
   return text;
 }
 
+// A case for each invariant that was checked, or did not hold.
+void write_invariants(Suite& suite, const EngineSection& section) {
+  std::map<std::string, std::string> broken;  // invariant -> what is known of it
+  for (const auto& [invariant, count] : section.tally.checks) {
+    broken[invariant];
+  }
+  if (section.power) {
+    for (const auto& [invariant, count] : section.power->checks) {
+      broken[invariant];
+    }
+  }
+  std::map<std::string, std::string> first;
+  for (const auto& [where, violation] : section.violations) {
+    first.try_emplace(violation.invariant, violation.explanation);
+    std::string& text = broken[violation.invariant];
+    text += (text.empty() ? "" : "\n\n") + violation_text(where, violation);
+  }
+  for (const auto& [invariant, count] : section.tally.violations) {
+    if (count > 0 && broken[invariant].empty()) {
+      first[invariant] = broken[invariant] = plural(count, "violation") + "; see events.jsonl";
+    }
+  }
+  for (const auto& [invariant, text] : broken) {
+    if (text.empty()) {
+      suite.pass(invariant);
+    } else {
+      suite.fail(invariant, invariant, first[invariant], text);
+    }
+  }
+  const std::uint64_t more = section.violations_found() - section.violations.size();
+  const std::string name = "no violation but these";
+  if (more > 0) {
+    const std::string message = plural(more, "more violation") + "; see events.jsonl";
+    suite.fail(name, "violation", message, message);
+  } else {
+    suite.pass(name);
+  }
+}
+
+void write_abnormal(Suite& suite, const EngineSection& section) {
+  const std::string name = "no worker dies that nobody killed";
+  if (section.abnormal_found() == 0) {
+    suite.pass(name);
+  } else {
+    suite.error(name, "abnormal death",
+                section.abnormal.empty() ? plural(section.abnormal_found(), "worker death")
+                                         : joined(section.abnormal, "\n"));
+  }
+}
+
 Counts write_engine(pugi::xml_node root, const CampaignReport& report, const EngineSection& section) {
-  Suite suite(root, "chaosgate." + section.engine);
+  Suite suite(root, report, "chaosgate." + section.engine);
   for (const std::string_view kind : kCrashKinds) {
     write_kind(suite, section, kind);
   }
   if (section.power) {
     write_power(suite, section, *section.power);
   }
-  const std::string seed = "seed " + seed_text(report.seed);
-  for (const auto& [where, violation] : section.violations) {
-    suite.fail(fmt::format("{}, {}, {}", violation.invariant, seed, where), violation.invariant,
-               violation.explanation, violation_text(where, violation));
-  }
-  const std::uint64_t more = section.violations_found() - section.violations.size();
-  if (more > 0) {
-    const std::string message = plural(more, "more violation") + "; see events.jsonl";
-    suite.fail("more violations, " + seed, "violation", message, message);
-  }
-  for (const std::string& line : section.abnormal) {
-    suite.error(fmt::format("abnormal death, {}, {}", seed, line), "abnormal death", line);
-  }
+  write_invariants(suite, section);
+  write_abnormal(suite, section);
   return suite.finish(section.seconds);
 }
 
 Counts write_self_test(pugi::xml_node root, const CampaignReport& report) {
-  Suite suite(root, "chaosgate.self-test");
+  Suite suite(root, report, "chaosgate.self-test");
   for (const FaultResult& result : report.self_test) {
-    const std::string name = fmt::format("{} is found on {}, {}, seed {}", result.fault, result.engine,
-                                         result.protocol, seed_text(result.seed));
+    const std::string name =
+        fmt::format("{} is found on {}, {}", result.fault, result.engine, result.protocol);
     if (result.found) {
       suite.pass(name);
     } else {
@@ -179,7 +238,7 @@ Counts write_self_test(pugi::xml_node root, const CampaignReport& report) {
 }
 
 Counts write_campaign(pugi::xml_node root, const CampaignReport& report) {
-  Suite suite(root, "chaosgate.campaign");
+  Suite suite(root, report, "chaosgate.campaign");
   const std::string name = "the campaign runs to its end and proves something";
   if (!report.harness_fault.empty()) {
     suite.error(name, "harness fault", report.harness_fault);
@@ -212,7 +271,7 @@ std::string render_junit(const CampaignReport& report) {
     counts.add(write_self_test(root, report));
   }
   counts.add(write_campaign(root, report));
-  write_counts(root, counts, report.seconds);
+  write_counts(root, counts, report.seconds, false);
   std::ostringstream out;
   document.save(out, "  ", pugi::format_indent, pugi::encoding_utf8);
   return out.str();

@@ -39,42 +39,65 @@ PowerFinding& PowerTally::add(const PowerFinding& finding) {
   return *same;
 }
 
-void PowerTally::add(const PowerTally& other) {
-  CHECK(profile.empty() || profile == other.profile);
-  profile = other.profile;
-  loads += other.loads;
-  loads_with_errors += other.loads_with_errors;
-  calls += other.calls;
-  judged += other.judged;
-  in_recovery += other.in_recovery;
-  failed += other.failed;
-  recoveries_distinct += other.recoveries_distinct;
-  exhausted = exhausted || other.exhausted;
+namespace {
+
+// op(&mine, other's) on each count that is not of failing images.
+template <typename Op>
+void on_counts(PowerTally* mine, const PowerTally& other, const Op& op) {
+  op(&mine->loads, other.loads);
+  op(&mine->loads_with_errors, other.loads_with_errors);
+  op(&mine->calls, other.calls);
+  op(&mine->judged, other.judged);
+  op(&mine->in_recovery, other.in_recovery);
+  op(&mine->recoveries_distinct, other.recoveries_distinct);
   for (const auto& [name, tally] : other.strategies) {
-    StrategyTally& mine = strategies[name];
-    mine.judged += tally.judged;
-    mine.duplicate += tally.duplicate;
-    mine.grouped += tally.grouped;
-    mine.illegal += tally.illegal;
+    StrategyTally& of_name = mine->strategies[name];
+    op(&of_name.judged, tally.judged);
+    op(&of_name.duplicate, tally.duplicate);
+    op(&of_name.grouped, tally.grouped);
+    op(&of_name.illegal, tally.illegal);
   }
   for (const auto& [name, coverage] : other.cuts) {
-    cuts[name].seen += coverage.seen;
-    cuts[name].cut += coverage.cut;
-  }
-  for (const auto& [name, count] : other.failed_by_profile) {
-    failed_by_profile[name] += count;
+    op(&mine->cuts[name].seen, coverage.seen);
+    op(&mine->cuts[name].cut, coverage.cut);
   }
   for (const auto& [name, count] : other.checks) {
-    checks[name] += count;
+    op(&mine->checks[name], count);
+  }
+  op(&mine->record_us, other.record_us);
+  op(&mine->explore_us, other.explore_us);
+  op(&mine->build_us, other.build_us);
+  op(&mine->recover_us, other.recover_us);
+  op(&mine->explain_us, other.explain_us);
+}
+
+}  // namespace
+
+void PowerTally::add(const PowerTally& other) {
+  CHECK(profile.empty() || other.profile.empty() || profile == other.profile);
+  profile = profile.empty() ? other.profile : profile;
+  exhausted = exhausted || other.exhausted;
+  on_counts(this, other, [](std::uint64_t* mine, std::uint64_t count) { *mine += count; });
+  failed += other.failed;
+  for (const auto& [name, count] : other.failed_by_profile) {
+    failed_by_profile[name] += count;
   }
   for (const PowerFinding& finding : other.findings) {
     add(finding);
   }
-  record_us += other.record_us;
-  explore_us += other.explore_us;
-  build_us += other.build_us;
-  recover_us += other.recover_us;
-  explain_us += other.explain_us;
+}
+
+void PowerTally::add_failing(const PowerFinding& finding) {
+  ++failed;
+  ++failed_by_profile[finding.profile];
+  add(finding);
+}
+
+PowerTally PowerTally::counts_since(const PowerTally& before) const {
+  PowerTally counts;
+  on_counts(&counts, *this, [](std::uint64_t* mine, std::uint64_t count) { *mine += count; });
+  on_counts(&counts, before, [](std::uint64_t* mine, std::uint64_t count) { *mine -= count; });
+  return counts;
 }
 
 }  // namespace chaosgate::report

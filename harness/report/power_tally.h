@@ -82,6 +82,10 @@ struct PowerTally {
   // Of one more image with this finding: counts it under its cause. The finding that it was put to.
   PowerFinding& add(const PowerFinding& finding);
   void add(const PowerTally& other);
+  // Of one more image that failed, which is among those that were judged.
+  void add_failing(const PowerFinding& finding);
+  // What was counted since the tally was `before`; without what is known of failing images.
+  PowerTally counts_since(const PowerTally& before) const;
 
   bool operator==(const PowerTally&) const = default;
 };

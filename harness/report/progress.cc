@@ -45,7 +45,7 @@ class Progress::Impl {
     const Clock::time_point at = now();
     if (state.label != label_) {
       label_ = state.label;
-      first_kills_ = state.kills;
+      first_done_ = state.done;
       first_at_ = at;
     }
     if (!terminal_) {
@@ -74,20 +74,20 @@ class Progress::Impl {
 
   std::string line(const State& state, Clock::time_point at) const {
     std::string text = "chaosgate: " + printable_line(state.label) + " ";
-    text += state.kills_wanted == 0
-                ? plural(state.kills, state.unit)
-                : fmt::format("{}/{}", thousands(state.kills), plural(state.kills_wanted, state.unit));
-    if (state.unit == "kill") {
-      text += ", " + plural(state.violations, "violation");
+    text += state.wanted == 0
+                ? plural(state.done, state.unit)
+                : fmt::format("{}/{}", thousands(state.done), plural(state.wanted, state.unit));
+    if (state.violations) {
+      text += ", " + plural(*state.violations, "violation");
     }
     const double seconds = std::chrono::duration<double>(at - first_at_).count();
-    if (at - first_at_ < kRateAfter || state.kills <= first_kills_) {
+    if (at - first_at_ < kRateAfter || state.done <= first_done_) {
       return text;
     }
-    const double rate = static_cast<double>(state.kills - first_kills_) / seconds;
+    const double rate = static_cast<double>(state.done - first_done_) / seconds;
     text += fmt::format(", {:.1f} {}s/s", rate, state.unit);
-    if (state.kills < state.kills_wanted) {
-      text += ", " + left(static_cast<double>(state.kills_wanted - state.kills) / rate) + " left";
+    if (state.done < state.wanted) {
+      text += ", " + left(static_cast<double>(state.wanted - state.done) / rate) + " left";
     }
     return text;
   }
@@ -108,7 +108,7 @@ class Progress::Impl {
   std::string label_;
   Clock::time_point last_print_;
   Clock::time_point first_at_;
-  std::uint64_t first_kills_ = 0;
+  std::uint64_t first_done_ = 0;
   bool visible_ = false;
 };
 

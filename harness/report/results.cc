@@ -8,7 +8,6 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
-#include "harness/base/json.h"
 #include "harness/report/facts.h"
 #include "harness/report/writers.h"
 
@@ -94,6 +93,8 @@ void append_step_summary(const CampaignReport& report) {
   }
 }
 
+}  // namespace
+
 // A relative link, so that the results can be moved; made under another name and renamed, so that it always
 // leads somewhere.
 void point_latest(const fs::path& directory) {
@@ -105,33 +106,40 @@ void point_latest(const fs::path& directory) {
   const fs::path temporary = target.parent_path() / fmt::format(".latest.{}", ::getpid());
   std::error_code ignored;
   fs::remove(temporary, ignored);
+  int error = 0;
+  std::string what = "create the link " + temporary.string();
   if (::symlink(target.filename().c_str(), temporary.c_str()) != 0) {
-    throw_errno("create the link " + temporary.string());
-  }
-  if (::rename(temporary.c_str(), link.c_str()) != 0) {
-    const int error = errno;
+    error = errno;
+  } else if (::rename(temporary.c_str(), link.c_str()) != 0) {
+    error = errno;
+    what = "replace the link " + link.string();
     fs::remove(temporary, ignored);
-    throw_errno("replace the link " + link.string(), error);
   }
+  if (error == 0) {
+    return;
+  }
+  if (fs::is_symlink(link, ignored) && fs::read_symlink(link, ignored) != target.filename()) {
+    fs::remove(link, ignored);  // no link is better than one to another campaign
+  }
+  throw_errno(what, error);
 }
 
-// "[json.exception.parse_error.101] parse error at ...": the reader needs no class name.
-std::string without_tag(std::string_view message) {
-  if (message.starts_with("[json.exception")) {
-    message.remove_prefix(std::min(message.find("] ") + 2, message.size()));
-  }
-  return printable_line(message);
-}
-
-}  // namespace
-
-void write_results(const CampaignReport& report, const fs::path& directory) {
-  replace_file(directory / "result.json", render_json(report));
-  replace_file(directory / "junit.xml", render_junit(report));
-  replace_file(directory / "summary.md", render_markdown(report));
-  replace_file(directory / "report.html", render_html(report));
-  append_step_summary(report);
-  point_latest(directory);
+std::vector<std::string> write_results(const CampaignReport& report, const fs::path& directory) {
+  std::vector<std::string> complaints;
+  const auto attempt = [&complaints](const auto& body) {
+    try {
+      body();
+    } catch (const std::exception& error) {
+      complaints.emplace_back(error.what());
+    }
+  };
+  attempt([&] { point_latest(directory); });
+  attempt([&] { replace_file(directory / "result.json", render_json(report)); });
+  attempt([&] { replace_file(directory / "junit.xml", render_junit(report)); });
+  attempt([&] { replace_file(directory / "summary.md", render_markdown(report)); });
+  attempt([&] { replace_file(directory / "report.html", render_html(report)); });
+  attempt([&] { append_step_summary(report); });
+  return complaints;
 }
 
 std::string render_github_errors(const CampaignReport& report) {
@@ -149,60 +157,6 @@ std::string render_github_errors(const CampaignReport& report) {
     out += fmt::format("::error::chaosgate: {} more; see the summary and report.html\n", thousands(more));
   }
   return out;
-}
-
-EventLog::EventLog(const fs::path& path)
-    : path_(path), file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
-  if (!file_) {
-    throw_errno("create " + path.string());
-  }
-}
-
-void EventLog::write(const CycleEvent& event) {
-  const nlohmann::json json = event;
-  const std::string line = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  const Status status = write_all(file_.get(), line, path_.string());
-  if (!status.ok()) {
-    throw EnvironmentError(status.message());
-  }
-}
-
-std::vector<CycleEvent> read_events(const fs::path& path, std::string* note) {
-  std::string bytes;
-  const Status status = read_file(path, &bytes);
-  if (!status.ok()) {
-    throw UsageError(fmt::format("{}: {}, expected an events.jsonl", path.string(),
-                                 status.is_not_found() ? "no such file" : status.message()));
-  }
-  std::string unused;
-  std::string& said = note != nullptr ? *note : unused;
-  said.clear();
-  std::vector<CycleEvent> events;
-  std::size_t number = 0;
-  for (std::string_view rest = bytes; !rest.empty();) {
-    ++number;
-    const std::size_t end = rest.find('\n');
-    const bool torn = end == std::string_view::npos;
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(torn ? rest.size() : end + 1);
-    try {
-      events.push_back(parse_json(line).get<CycleEvent>());
-      if (torn) {
-        said = fmt::format("{}:{}: the last line has no newline, but is whole; kept", path.string(), number);
-      }
-    } catch (const std::exception& error) {
-      if (torn) {
-        said = fmt::format(
-            "{}:{}: the last line is torn after {} bytes, as an interrupted campaign leaves it; "
-            "left out",
-            path.string(), number, line.size());
-        break;
-      }
-      throw UsageError(fmt::format("{}:{}: expected a cycle event, found {} bytes that are none: {}",
-                                   path.string(), number, line.size(), without_tag(error.what())));
-    }
-  }
-  return events;
 }
 
 }  // namespace chaosgate::report

@@ -73,13 +73,36 @@ TEST_CASE("the results are five files and a link that follows the newest campaig
   CHECK(std::distance(fs::directory_iterator(directory.path()), {}) == 3);
 }
 
-TEST_CASE("results that cannot be written are an environment error") {
+TEST_CASE("a result that cannot be written is named, and hinders no other one") {
   const TempDir directory = temporary();
-  CHECK_THROWS_AS(write_results(sample::pass(), directory.path() / "missing"), EnvironmentError);
-  fs::create_directories(directory.path() / "result");
-  fs::create_directories(directory.path() / "latest" / "in-the-way");
-  CHECK_THROWS_AS(write_results(sample::pass(), directory.path() / "result"), EnvironmentError);
-  CHECK(fs::exists(directory.path() / "result" / "result.json"));
+  const fs::path result = directory.path() / "result";
+  fs::create_directories(result);
+  CHECK(write_results(sample::pass(), directory.path() / "missing").size() == 4);
+  SECTION("a directory in the way of the link") {
+    fs::remove(directory.path() / "latest");
+    fs::create_directories(directory.path() / "latest" / "in-the-way");
+    const std::vector<std::string> complaints = write_results(sample::pass(), result);
+    REQUIRE(complaints.size() == 1);
+    CHECK(sample::contains(complaints[0], "latest"));
+    CHECK(fs::exists(result / "report.html"));
+  }
+  SECTION("a directory in the way of the first report") {
+    fs::create_directories(result / "result.json" / "in-the-way");
+    const std::vector<std::string> complaints = write_results(sample::pass(), result);
+    REQUIRE(complaints.size() == 1);
+    CHECK(sample::contains(complaints[0], "result.json"));
+    CHECK(fs::exists(result / "junit.xml"));
+    CHECK(fs::exists(result / "report.html"));
+    CHECK_FALSE(fs::exists(result / "result.json.tmp"));
+    CHECK(fs::read_symlink(directory.path() / "latest") == "result");
+  }
+  SECTION("GitHub's summary") {
+    const Environment environment("GITHUB_STEP_SUMMARY", directory.path().string());
+    const std::vector<std::string> complaints = write_results(sample::pass(), result);
+    REQUIRE(complaints.size() == 1);
+    CHECK(sample::contains(complaints[0], "GITHUB_STEP_SUMMARY"));
+    CHECK(fs::exists(result / "result.json"));
+  }
 }
 
 TEST_CASE("the step summary of GitHub is appended to and never grows over its limit") {
@@ -104,7 +127,7 @@ TEST_CASE("progress without a terminal is one plain line every 30 seconds") {
   {
     Progress progress({.fd = file.get(), .terminal = std::nullopt, .now = [&now] { return now; }});
     for (std::uint64_t second = 0; second <= 70; ++second) {
-      progress.update({"rocksdb", second * 10, 1'000, 0});
+      progress.update({"rocksdb", second * 10, 1'000, "kill", 0});
       now += std::chrono::seconds(1);
     }
     progress.clear();
@@ -122,10 +145,10 @@ TEST_CASE("progress on a terminal rewrites one line and leaves it clean") {
   std::chrono::steady_clock::time_point now;
   {
     Progress progress({.fd = file.get(), .terminal = true, .now = [&now] { return now; }});
-    progress.update({"lmdb", 1, 100, 0});
-    progress.update({"lmdb", 2, 100, 0});  // too soon to be seen
+    progress.update({"lmdb", 1, 100, "kill", 0});
+    progress.update({"lmdb", 2, 100, "kill", 0});  // too soon to be seen
     now += std::chrono::seconds(2);
-    progress.update({"lmdb", 51, 100, 1});
+    progress.update({"lmdb", 51, 100, "kill", 1});
   }
   CHECK(content(path) ==
         "\rchaosgate: lmdb 1/100 kills, 0 violations\x1b[K"
@@ -139,17 +162,37 @@ TEST_CASE("the rate starts anew with each engine, and a campaign without a goal 
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   std::chrono::steady_clock::time_point now;
   Progress progress({.fd = file.get(), .terminal = false, .now = [&now] { return now; }});
-  progress.update({"rocksdb", 0, 0, 0});
+  progress.update({"rocksdb", 0, 0, "kill", 0});
   now += std::chrono::seconds(29);
-  progress.update({"lmdb", 500, 0, 0});
+  progress.update({"lmdb", 500, 0, "kill", 0});
   now += std::chrono::seconds(2);
-  progress.update({"lmdb", 502, 0, 0});
+  progress.update({"lmdb", 502, 0, "kill", 0});
   CHECK(content(path) == "chaosgate: lmdb 502 kills, 0 violations, 1.0 kills/s\n");
+}
+
+TEST_CASE("progress counts what it says that it counts") {
+  const TempDir directory = temporary();
+  const fs::path path = directory.path() / "stderr";
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  std::chrono::steady_clock::time_point now;
+  Progress progress({.fd = file.get(), .terminal = false, .now = [&now] { return now; }});
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    now += std::chrono::seconds(30);
+    progress.update({"lmdb power cuts", i * 300, 600, "disk image", 1});
+  }
+  progress.update({"moving", 0, 0, "key"});
+  now += std::chrono::seconds(30);
+  progress.update({"moving", 60, 0, "key"});
+  CHECK(lines(content(path)) ==
+        std::vector<std::string>{
+            "chaosgate: lmdb power cuts 0/600 disk images, 1 violation",
+            "chaosgate: lmdb power cuts 300/600 disk images, 1 violation, 10.0 disk images/s, 30 s left",
+            "chaosgate: moving 60 keys, 2.0 keys/s"});
 }
 
 TEST_CASE("progress that is not enabled does nothing") {
   Progress progress(false);
-  progress.update({"rocksdb", 1, 2, 0});
+  progress.update({"rocksdb", 1, 2, "kill", 0});
   progress.clear();
 }
 

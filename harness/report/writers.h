@@ -10,9 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/base/unique_fd.h"
 #include "harness/report/campaign_report.h"
-#include "harness/report/event.h"
 
 namespace chaosgate::report {
 
@@ -28,34 +26,16 @@ std::string render_html(const CampaignReport& report);  // report.html: one file
 std::string render_terminal(const CampaignReport& report, bool color);
 
 // Writes all of them into `directory` (which exists), each by temporary file and rename, adds the Markdown to
-// the file named by GITHUB_STEP_SUMMARY when that is set, and points `<directory>/../latest` at the
-// directory. Throws EnvironmentError; what was written before stays.
-void write_results(const CampaignReport& report, const std::filesystem::path& directory);
+// the file named by GITHUB_STEP_SUMMARY when that is set, and points `latest` at the directory. What cannot
+// be written hinders nothing else: a line for each, empty when all was.
+std::vector<std::string> write_results(const CampaignReport& report, const std::filesystem::path& directory);
+
+// Points the link `<directory>/../latest` at the directory. Throws EnvironmentError; then a link to another
+// one is gone, if it can be removed.
+void point_latest(const std::filesystem::path& directory);
 
 // "::error::" lines for GitHub Actions: at most 9 and a line that says how many more. Empty on a pass.
 std::string render_github_errors(const CampaignReport& report);
-
-// events.jsonl: a line per cycle, handed to the kernel as it happens, so that a campaign that is killed keeps
-// all but the line it was writing. Not thread-safe.
-class EventLog {
- public:
-  // Throws EnvironmentError when the file cannot be made.
-  explicit EventLog(const std::filesystem::path& path);
-  // Throws EnvironmentError when the line cannot be written whole; the log is not usable after that.
-  void write(const CycleEvent& event);
-
- private:
-  std::filesystem::path path_;
-  UniqueFd file_;
-};
-
-// Reads an events.jsonl back. A line that is not an event is a UsageError naming file and line. The last line
-// may be torn, as an interrupted campaign leaves it: it is left out, and `note` says so. `note` is empty when
-// there is nothing to say.
-std::vector<CycleEvent> read_events(const std::filesystem::path& path, std::string* note = nullptr);
-
-// A report with what events alone can tell: no contracts, no settings, and nothing of what was wanted.
-CampaignReport report_from_events(const std::vector<CycleEvent>& events);
 
 // Live progress on stderr: a line rewritten in place on a terminal, otherwise one plain line every 30 s.
 // Thread-safe.
@@ -63,9 +43,9 @@ class Progress {
  public:
   struct State {
     std::string label;  // "rocksdb"
-    std::uint64_t kills = 0, kills_wanted = 0, violations = 0;
-    // What is counted, in the singular. Violations are counted beside kills only.
-    std::string unit = "kill";
+    std::uint64_t done = 0, wanted = 0;  // wanted 0: as many as it takes
+    std::string unit;                    // what is counted, in the singular
+    std::optional<std::uint64_t> violations = std::nullopt;  // not said when there can be none
   };
 
   struct Options {
