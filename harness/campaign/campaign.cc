@@ -280,9 +280,8 @@ class EngineRun {
       doubt(fmt::format("{} of {} kills landed", tally.kills, config_.kills));
     }
     if (tally.cycles > 0 && tally.at_risk_cycles * 100 < tally.cycles * config_.at_risk_percent_min) {
-      doubt(
-          fmt::format("acknowledged entries were at risk in {} of {} cycles, fewer than {} %",
-                      tally.at_risk_cycles, tally.cycles, config_.at_risk_percent_min));
+      doubt(fmt::format("acknowledged entries were at risk in {} of {} cycles, fewer than {} %",
+                        tally.at_risk_cycles, tally.cycles, config_.at_risk_percent_min));
     }
     if (config_.kills >= kKillsPerStep * section.steps_expected.size()) {
       for (const std::string& step : section.steps_expected) {
@@ -301,8 +300,7 @@ class EngineRun {
     if (config_.key.plan.call) {
       for (const std::string& file_class : tally.zero_classes()) {
         if (config_.kills >= kKillsPerClass * classes_) {
-          doubt(
-              fmt::format("no kill landed at a storage call of class {}", file_class));
+          doubt(fmt::format("no kill landed at a storage call of class {}", file_class));
         }
       }
     }
@@ -605,8 +603,7 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   frame.work_directory_kind = work.kind();
   frame.not_tested = not_tested(config, work.kind(), no_tap);
   frame.command = output.command;
-  set_check_context(
-      fmt::format("seed {} engines {}", frame.seed, fmt::join(config.engines, "+")));
+  set_check_context(fmt::format("seed {} engines {}", frame.seed, fmt::join(config.engines, "+")));
   output.log(fmt::format("seed {}, plan {}, engines {}, {} each; the same seed repeats operations and plans",
                          frame.seed, frame.plan_checksum, fmt::join(config.engines, "+"), work_text(config)));
   report::Journal journal(output.directory / "events.jsonl");

@@ -207,8 +207,7 @@ TEST_CASE("power cuts: the events make the campaign's report, and every prefix o
   CHECK(found);
 }
 
-TEST_CASE("kills, I/O errors and power cuts: the events make the campaign's report",
-          "[threads]") {
+TEST_CASE("kills, I/O errors and power cuts: the events make the campaign's report", "[threads]") {
   CampaignRig rig;
   rig.config.key.plan.io = true;
   rig.config.power = true;
@@ -217,8 +216,7 @@ TEST_CASE("kills, I/O errors and power cuts: the events make the campaign's repo
   const report::CampaignReport report = rig.run();
   REQUIRE(report.engines.front().power);
   CHECK(report.engines.front().power->judged == 60);
-  CHECK(report.exit_status() ==
-        report::read_report(rig.output.directory / "events.jsonl").exit_status());
+  CHECK(report.exit_status() == report::read_report(rig.output.directory / "events.jsonl").exit_status());
 }
 
 TEST_CASE("replicas, killed and cut off from power: the events make the campaign's report", "[threads]") {
@@ -261,10 +259,9 @@ TEST_CASE("a failing power cut is kept as a regression, and replayed first by th
   fs::create_directories(rig.config.results / "regressions");
   PlanKey key = rig.config.key;
   key.workload = "small";
-  append_regression(rig.config.results,
-                    {key, "lmdb", wire::Protocol::in_batch, 0, 1,
-                     crash::plan_cycle(key.plan, wire::Protocol::in_batch, 5, 0, 1), "log.acked",
-                     PowerRegression{"strict", 30, 15}});
+  append_regression(rig.config.results, {key, "lmdb", wire::Protocol::in_batch, 0, 1,
+                                         crash::plan_cycle(key.plan, wire::Protocol::in_batch, 5, 0, 1),
+                                         "log.acked", PowerRegression{"strict", 30, 15}});
   const RegressionList kept = read_regressions(rig.config.results, "lmdb", RegressionOf::power_cut);
   REQUIRE(kept.entries.size() == 1);
   CHECK(kept.entries.front().power->images == 30);
@@ -272,7 +269,8 @@ TEST_CASE("a failing power cut is kept as a regression, and replayed first by th
   const report::CampaignReport report = rig.run();
   CHECK(report.verdict() == report::Verdict::pass);
   CHECK(std::any_of(rig.log.begin(), rig.log.end(), [](const std::string& line) {
-    return line.find("replaying an earlier failure first: power cut, seed 0x5 workload small lane 0 load 1") !=
+    return line.find(
+               "replaying an earlier failure first: power cut, seed 0x5 workload small lane 0 load 1") !=
            std::string::npos;
   }));
   CHECK(report.engines.front().power->judged == 50);

@@ -107,10 +107,10 @@ class PowerRun {
 
   // What one PowerLane does.
   struct Work {
-    PowerOptions options;        // without its directory
-    std::uint64_t number = 0;    // of the lane in events and names
-    std::uint64_t images = 0;    // at most so many
-    std::uint64_t loads = 0;     // the same; 0: as many as it takes
+    PowerOptions options;         // without its directory
+    std::uint64_t number = 0;     // of the lane in events and names
+    std::uint64_t images = 0;     // at most so many
+    std::uint64_t loads = 0;      // the same; 0: as many as it takes
     std::uint64_t load_done = 0;  // of the lane, before; in names only
   };
 
@@ -164,8 +164,8 @@ class PowerRun {
         show_progress();
       }
     };
-    for (*more = true; *more && (work.loads == 0 || load < work.loads) && lane.tally().judged < work.images &&
-                       !ended();
+    for (*more = true;
+         *more && (work.loads == 0 || load < work.loads) && lane.tally().judged < work.images && !ended();
          ++load) {
       *more = lane.run_load(work.images - lane.tally().judged);
       reporter.write_counts();
@@ -207,8 +207,9 @@ class PowerRun {
                     work.number, work.load_done + load, kept_[work.number]++);
     reporter.failed(failure, id, where, output_, finding);
     if (finding->promised) {
-      Regression regression{work.options.key, engine_.name, work.options.protocol, work.options.lane, load,
-                            failure.plan, finding->invariant};
+      Regression regression{work.options.key,  engine_.name, work.options.protocol,
+                            work.options.lane, load,         failure.plan,
+                            finding->invariant};
       regression.power = {disk::to_string(work.options.profile), work.images, work.options.images_per_load};
       append_regression(config_.results, regression);
     }
@@ -250,7 +251,7 @@ class PowerRun {
   StopSignal& stop_;
   CampaignOutput& output_;
   report::Journal& journal_;
-  std::mutex mutex_;                            // guards what follows
+  std::mutex mutex_;                             // guards what follows
   std::map<std::uint64_t, std::uint64_t> kept_;  // bundles, by lane
   bool ended_ = false;
   std::exception_ptr error_;

@@ -237,11 +237,13 @@ TEST_CASE("a regression is kept once, newest first, and never for a planted faul
     regression.cycle = cycle;
     append_regression(directory.path(), regression);
   }
-  CHECK(read_regressions(directory.path(), "lmdb", RegressionOf::kill).entries.size() == kRegressionsReplayed);
+  CHECK(read_regressions(directory.path(), "lmdb", RegressionOf::kill).entries.size() ==
+        kRegressionsReplayed);
   CHECK_FALSE(read_regressions(directory.path(), "lmdb", RegressionOf::kill).note.empty());
 
   std::ofstream(directory.path() / "regressions" / "lmdb.jsonl", std::ios::app) << "damaged\n";
-  CHECK_THROWS_WITH(read_regressions(directory.path(), "lmdb", RegressionOf::kill), Catch::Matchers::Contains("lmdb.jsonl:14"));
+  CHECK_THROWS_WITH(read_regressions(directory.path(), "lmdb", RegressionOf::kill),
+                    Catch::Matchers::Contains("lmdb.jsonl:14"));
 }
 
 TEST_CASE("a plan checksum tells everything apart that changes what a seed means") {

@@ -178,8 +178,8 @@ class Sweep {
           }
           mine = next_++;
           if (progress_ != nullptr) {
-            progress_->update({"sweep " + options_.engine, mine, points_.size(), "point",
-                               result_.failures.size()});
+            progress_->update(
+                {"sweep " + options_.engine, mine, points_.size(), "point", result_.failures.size()});
           }
         }
         try_point(lane, points_[mine]);

@@ -1,7 +1,6 @@
 // chaosgate certify: what an engine survives, level by level, as a document that can be filed.
 #include <fmt/format.h>
 
-
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/certify.h"

@@ -50,8 +50,8 @@ void secure_streams() {
 }
 
 bool print_result(const std::string& text) {
-  const Status status = std::fflush(stdout) == 0 ? write_all(1, text, "stdout")
-                                                 : Status::io_error("stdout", errno);
+  const Status status =
+      std::fflush(stdout) == 0 ? write_all(1, text, "stdout") : Status::io_error("stdout", errno);
   if (status.ok()) {
     return true;
   }

@@ -90,10 +90,9 @@ report::ExitStatus run(RunArguments& options, const Globals& globals) {
     log_line(line);
   };
   output.settings = options.settings.lines();
-  output.command = fmt::format("{}{}", globals.command_line,
-                               options.settings.source("seed") == "default"
-                                   ? " --seed " + campaign::seed_text(config.key.seed)
-                                   : "");
+  output.command = fmt::format(
+      "{}{}", globals.command_line,
+      options.settings.source("seed") == "default" ? " --seed " + campaign::seed_text(config.key.seed) : "");
   const report::CampaignReport result = campaign::run_campaign(config, *globals.stop, output);
   progress.clear();
   bool written = true;

@@ -17,7 +17,7 @@ fail() {
   failures=$((failures + 1))
 }
 
-violation=(run --engine lmdb --fault half-batch --crash step --maintenance scheduled --kills 30 --seed 3 --failures-max 1
+violation=(run --engine lmdb --fault half-batch --crash step,call --maintenance scheduled --kills 300 --seed 3 --failures-max 1
   --quiet --results results)
 pass=(run --engine lmdb --kills 8 --seed 3 --lanes 1 --quiet --results results)
 

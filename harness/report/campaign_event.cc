@@ -17,12 +17,12 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultResult, fault, layer, engine, protocol, 
                                    invariant, kills_until_found, kills, by_power_cut, profile,
                                    profile_expected)
 
-#define CHAOSGATE_EVENT_FIELDS(type, ...)                                     \
-  void to_json(nlohmann::json& nlohmann_json_j, const type& nlohmann_json_t) { \
-    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))  \
-  }                                                                           \
+#define CHAOSGATE_EVENT_FIELDS(type, ...)                                        \
+  void to_json(nlohmann::json& nlohmann_json_j, const type& nlohmann_json_t) {   \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))     \
+  }                                                                              \
   void from_json(const nlohmann::json& nlohmann_json_j, type& nlohmann_json_t) { \
-    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__)) \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))   \
   }
 CHAOSGATE_EVENT_FIELDS(CampaignBegin, version, libraries, seed, plan_checksum, settings, started,
                        work_directory_kind, not_tested, command)

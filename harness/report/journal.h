@@ -56,10 +56,10 @@ class ReportBuilder {
     bool begun = false;
     EngineBegin begin;
     EngineEnd end;
-    std::uint64_t found_by_kill = 0;         // violations
+    std::uint64_t found_by_kill = 0;  // violations
     std::uint64_t images_judged = 0;
-    std::uint64_t images_broken = 0;         // that broke a promise
-    std::string command;                     // of the first cycle with a failure
+    std::uint64_t images_broken = 0;  // that broke a promise
+    std::string command;              // of the first cycle with a failure
     std::map<std::uint64_t, PowerPart> lanes;
   };
 

@@ -1,7 +1,7 @@
-// junit.xml. Every campaign with the same settings has the same test cases, whatever it finds and whatever its
-// seed, so that a CI system has a history of each: one per engine, crash kind and contract, one per invariant
-// that is checked, one for deaths that nobody ordered. Seed and time are properties and attributes of the
-// suites. `failure`: an invariant does not hold; `error`: the harness failed or a worker died unasked;
+// junit.xml. Every campaign with the same settings has the same test cases, whatever it finds and whatever
+// its seed, so that a CI system has a history of each: one per engine, crash kind and contract, one per
+// invariant that is checked, one for deaths that nobody ordered. Seed and time are properties and attributes
+// of the suites. `failure`: an invariant does not hold; `error`: the harness failed or a worker died unasked;
 // `skipped`: it proves too little. The schema is Jenkins' (junit-10.xsd of its xUnit plugin).
 #include <fmt/format.h>
 

@@ -74,9 +74,8 @@ class Progress::Impl {
 
   std::string line(const State& state, Clock::time_point at) const {
     std::string text = "chaosgate: " + printable_line(state.label) + " ";
-    text += state.wanted == 0
-                ? plural(state.done, state.unit)
-                : fmt::format("{}/{}", thousands(state.done), plural(state.wanted, state.unit));
+    text += state.wanted == 0 ? plural(state.done, state.unit)
+                              : fmt::format("{}/{}", thousands(state.done), plural(state.wanted, state.unit));
     if (state.violations) {
       text += ", " + plural(*state.violations, "violation");
     }

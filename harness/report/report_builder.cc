@@ -65,10 +65,11 @@ void ReportBuilder::add(const nlohmann::json& event) {
     add_cycle(event.get<CycleEvent>());
     return;
   }
-  add_if<CampaignBegin>(type, event) || add_if<EngineBegin>(type, event) || add_if<ImagesEvent>(type, event) ||
-      add_if<ImageEvent>(type, event) || add_if<FailingEvent>(type, event) ||
-      add_if<FindingEvent>(type, event) || add_if<GroupEvent>(type, event) || add_if<FaultEvent>(type, event) ||
-      add_if<DoubtEvent>(type, event) || add_if<EngineEnd>(type, event) || add_if<CampaignEnd>(type, event);
+  add_if<CampaignBegin>(type, event) || add_if<EngineBegin>(type, event) ||
+      add_if<ImagesEvent>(type, event) || add_if<ImageEvent>(type, event) ||
+      add_if<FailingEvent>(type, event) || add_if<FindingEvent>(type, event) ||
+      add_if<GroupEvent>(type, event) || add_if<FaultEvent>(type, event) || add_if<DoubtEvent>(type, event) ||
+      add_if<EngineEnd>(type, event) || add_if<CampaignEnd>(type, event);
 }
 
 void ReportBuilder::add_cycle(const CycleEvent& event) {

@@ -42,9 +42,9 @@ std::string render_github_errors(const CampaignReport& report);
 class Progress {
  public:
   struct State {
-    std::string label;  // "rocksdb"
-    std::uint64_t done = 0, wanted = 0;  // wanted 0: as many as it takes
-    std::string unit;                    // what is counted, in the singular
+    std::string label;                                       // "rocksdb"
+    std::uint64_t done = 0, wanted = 0;                      // wanted 0: as many as it takes
+    std::string unit;                                        // what is counted, in the singular
     std::optional<std::uint64_t> violations = std::nullopt;  // not said when there can be none
   };
 
