@@ -88,6 +88,6 @@ TEST_CASE("a regression that nothing can be planned from is an error that names 
                               {"invariant", "state.prefix"}}
                        .dump() +
                    "\n");
-  CHECK_THROWS_WITH(read_regressions(directory.path(), "lmdb"),
+  CHECK_THROWS_WITH(read_regressions(directory.path(), "lmdb", RegressionOf::kill),
                     Catch::Contains("lmdb.jsonl:1") && Catch::Contains("timer_us_max 0"));
 }

@@ -387,7 +387,7 @@ TEST_CASE("a report made from events alone counts the same and invents nothing")
   CHECK(report.verdict() == Verdict::violation);
   CHECK(nlohmann::json::parse(render_json(report)).at("seed").is_null());
   const std::string text = render_terminal(report, false);
-  CHECK(text.starts_with("VIOLATION: 1 violation in 20 kills\n\n"));
+  CHECK(text.starts_with("VIOLATION: 1 violation in 20 kills\nNOT COMPLETE\n"));
   CHECK(contains(text, "rocksdb  in-batch; contract unknown"));
   CHECK(text.ends_with(sample::violation().command + "\n"));
 }
