@@ -53,6 +53,13 @@ const std::string& configuration_of(const Selected& selected, const wire::Hello&
 
 std::string plugin_path(const std::string& selector) { return parse_selector(selector).plugin; }
 
+std::string absolute_selector(const std::string& selector) {
+  const Selected selected = parse_selector(selector);
+  return selected.plugin.empty() ? selector
+         : selected.name.empty() ? selected.plugin
+                                 : selected.plugin + ":" + selected.name;
+}
+
 wire::Hello read_hello(const fs::path& worker, const std::vector<std::string>& plugins) {
   if (!fs::exists(worker)) {
     throw UsageError(fmt::format("there is no worker program {}", worker.string()));

@@ -163,8 +163,8 @@ class PowerRun {
     LaneResult& mine = of_lanes_[number];
     const std::string id = fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name,
                                        seed_text(config_.key.seed), number, load, mine.kept++);
-    if (auto violation = keep_power_failure(explorer, failure, id,
-                                            fmt::format("lane {} load {}", number, load), output_, finding)) {
+    if (auto violation = keep_power_failure(
+            explorer, failure, id, fmt::format("lane {} load {}", number, load), config_, output_, finding)) {
       ++violations_;
       mine.violations.push_back(std::move(*violation));
     }
@@ -188,21 +188,23 @@ class PowerRun {
 
 std::optional<WhereAndWhat> keep_power_failure(const PowerExplorer& explorer, const PowerFailure& failure,
                                                const std::string& id, const std::string& where,
-                                               CampaignOutput& output, report::PowerFinding* finding) {
+                                               const CampaignConfig& config, CampaignOutput& output,
+                                               report::PowerFinding* finding) {
   const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
   fs::create_directories((output.directory / relative).parent_path());
   write_bundle(explorer.bundle(failure), failure.image, {}, output.directory / relative, &failure.power);
   finding->bundle = relative.string();
-  finding->command = fmt::format("chaosgate replay {}", (output.directory / relative).string());
+  finding->command = bundle_command(config.invocation, output.directory / relative);
   output.log(fmt::format("{}: power cut, {}: {}{}: {} (weakest profile {}): {}", failure.event.engine, where,
                          finding->promised ? "" : "not promised: ", finding->invariant, finding->explanation,
                          finding->profile, finding->cause));
   if (!finding->promised) {
     return std::nullopt;
   }
-  return WhereAndWhat{fmt::format("power cut, {}, weakest profile {}", where, finding->profile),
-                      report::ViolationEvent{finding->invariant, finding->cause + ": " + finding->explanation,
-                                             finding->detail, finding->bundle, finding->command}};
+  return WhereAndWhat{
+      fmt::format("power cut, {}, weakest profile {}", where, finding->profile),
+      report::ViolationEvent{finding->invariant, finding->cause + ": " + finding->explanation,
+                             finding->detail, finding->bundle, finding->command, config.invocation.again}};
 }
 
 std::vector<std::string> power_weaknesses(const report::PowerTally& tally, bool io) {

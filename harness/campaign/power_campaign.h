@@ -28,7 +28,8 @@ struct PowerResult {
 // finding. What is to be reported, of `where`; nothing when the contract allows it. Not thread-safe.
 std::optional<WhereAndWhat> keep_power_failure(const PowerExplorer& explorer, const PowerFailure& failure,
                                                const std::string& id, const std::string& where,
-                                               CampaignOutput& output, report::PowerFinding* finding);
+                                               const CampaignConfig& config, CampaignOutput& output,
+                                               report::PowerFinding* finding);
 // Why images that broke nothing prove too little; `io`: loads were to have I/O errors.
 std::vector<std::string> power_weaknesses(const report::PowerTally& tally, bool io);
 

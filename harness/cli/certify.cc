@@ -32,7 +32,20 @@ struct CertifyArguments {
   bool quiet = false;
 };
 
-ExitStatus certify(CertifyArguments& options, const Globals& globals) {
+// Without --out: that place is taken now.
+std::string again(const CertifyArguments& options, const CLI::App& app) {
+  CommandLine command = options.settings.again();
+  for (const auto& [flag, value] :
+       {std::pair{"--level", &options.level}, std::pair{"--io-kills", &options.io_kills},
+        std::pair{"--damages", &options.damages}, std::pair{"--soak-kills", &options.soak_kills}}) {
+    if (app.count(flag) > 0) {
+      command.option(flag, *value);
+    }
+  }
+  return command.text();
+}
+
+ExitStatus certify(CertifyArguments& options, const CLI::App& app, const Globals& globals) {
   campaign::CertifyOptions certify;
   certify.config = options.settings.resolve();
   if (options.settings.source("engine") == "default" || certify.config.engines.size() != 1) {
@@ -59,9 +72,7 @@ ExitStatus certify(CertifyArguments& options, const Globals& globals) {
   };
   report::Certificate certificate = campaign::certify(certify, *globals.stop, output);
   progress.clear();
-  certificate.command = globals.command_line + (options.settings.source("seed") == "default"
-                                                    ? " --seed " + campaign::seed_text(certificate.seed)
-                                                    : "");
+  certificate.command = again(options, app);
   const std::string json = report::render_certificate_json(certificate);
   replace_file(certify.directory / "certificate.html", report::render_certificate_html(certificate));
   replace_file(certify.directory / "certificate.json", json);
@@ -100,7 +111,7 @@ Command make_certify_command(CLI::App& parent, Globals& globals) {
       "5000\n\n"
       "Exit status: 0 every level passed, 1 one failed, 2 usage, 3 one is inconclusive, 130 or 143 "
       "interrupted.");
-  return {app, [options, &globals] { return certify(*options, globals); }};
+  return {app, [options, app, &globals] { return certify(*options, *app, globals); }};
 }
 
 }  // namespace chaosgate::cli

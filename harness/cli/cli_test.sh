@@ -136,8 +136,8 @@ done
 "$chaosgate" run --engine lmdb --fault half-batch --kills 300 --seed 3 --failures-max 1 --quiet >out 2>err
 [[ $? == 1 ]] || fail 'a violation does not exit with 1'
 command=$(tail -1 out)
-[[ $command == 'chaosgate replay '*bundle.tar.zst ]] || fail "the last line is no command: $command"
-bundle=${command#chaosgate replay }
+[[ $command == "$chaosgate replay /"*bundle.tar.zst ]] || fail "the last line is no command: $command"
+bundle=${command#"$chaosgate replay "}
 "$chaosgate" replay "$bundle" --repeat 3 >out 2>err
 [[ $? == 1 ]] || fail 'a reproduced bundle does not exit with 1'
 grep -q '^reproduced 3 of 3' out || fail "the bundle was not reproduced: $(tail -1 out)"
@@ -145,17 +145,49 @@ head -c $(($(stat -c %s "$bundle") / 2)) "$bundle" >half.tar.zst
 bad 2 'half.tar.zst' replay half.tar.zst
 bad 2 'does not go with a bundle' replay "$bundle" --engine lmdb
 bad 2 'of a kill, not of a power cut' minimize "$bundle"
+bad 2 'of a kill, so no trace' trace "$bundle"
+
+# Printed commands work in another directory, with blanks in paths, and with what came from the environment or a file.
+mkdir 'a place' 'a place/work dir' && ln -s "$(dirname "$chaosgate")/chaosgate-worker" 'a place/a worker'
+printf 'hang-ms = 50000\n' >'a place/some.toml'
+(cd 'a place' && CHAOSGATE_DIR='work dir' CHAOSGATE_WORKER='./a worker' CHAOSGATE_FAULT=half-batch "$chaosgate" run \
+  --config some.toml --engine lmdb --kills 300 --seed 3 --failures-max 1 --crash step --maintenance scheduled --quiet \
+  --results "it's" >out 2>err)
+[[ $? == 1 ]] || fail "a violation in a place with a blank: $(cat 'a place/err')"
+by_seed=$(sed -n 's/^  from the seed  //p' 'a place/out' | head -1)
+for text in "$(tail -1 'a place/out')" "$by_seed"; do
+  for want in '/a place/work dir' '/a place/a worker' '--hang-ms 50000'; do
+    grep -qF -- "$want" <<<"$text" || fail "a printed command has no '$want': $text"
+  done
+  (cd / && bash -c "$text" >"$work/out" 2>"$work/err")
+  [[ $? == 1 ]] || fail "a printed command does not reproduce: $text: $(cat out err)"
+done
+grep -qE -- '--fault half-batch .*--plan-checksum [0-9a-f]{16}' <<<"$by_seed" || fail "not from the seed: $by_seed"
+(cd 'a place' && CHAOSGATE_KILLS=30 "$chaosgate" run --engine lmdb --json --quiet >out 2>err) || fail 'a pass in a place with a blank'
+again=$(sed -n 's/^  "command": "\(.*\)",$/\1/p' 'a place/out')
+grep -qE -- ' run --engine lmdb --kills 30 --seed 0x[0-9a-f]+$' <<<"$again" || fail "not again: $again"
 
 # A power cut: a bundle with its trace, minimized to one sentence. More images than exist are no error.
 "$chaosgate" run --engine lmdb --faults power --fault dir-never-synced --profile strict --images 400 --seed 5 --quiet \
   >out 2>err
 [[ $? == 1 ]] || fail "a power cut that loses acknowledged entries does not exit with 1: $(cat err)"
-power_bundle=$(tail -1 out | sed 's/^chaosgate replay //')
+power_bundle=$(tail -1 out | sed 's/^.* replay //')
 "$chaosgate" minimize "$power_bundle" --out small.tar.zst >out 2>err
 [[ $? == 1 ]] || fail "a minimized bundle that fails every time does not exit with 1: $(cat err)"
 grep -q 'reproduced       20 of 20' out || fail "minimize does not reproduce: $(cat out)"
 head -c $(($(stat -c %s "$power_bundle") / 2)) "$power_bundle" >half.tar.zst
 bad 2 'half.tar.zst' minimize half.tar.zst
+
+# A finding cites records, and 'trace' knows them under the same numbers; so does the smaller bundle.
+for cited in "$power_bundle $(zstd -dc "$power_bundle" | tar xO explanation.txt | grep -o 'the power cut: .*' | head -1)" \
+  "small.tar.zst $(sed -n 2p out)"; do
+  "$chaosgate" trace "${cited%% *}" >trace.out 2>err || fail "trace of a bundle: $(cat err)"
+  number=$(grep -oE 'record [0-9]+\) was lost' <<<"$cited" | grep -oE '[0-9]+' | head -1)
+  path=$(grep -oE '[^ ]+ \([a-z-]+, record [0-9]+\) was lost' <<<"$cited" | head -1)
+  [[ -n $number ]] || fail "no record is cited as lost: $cited"
+  grep -E "^ *$number " trace.out | grep -F -- "${path%% *}" | grep -q '<- lost' ||
+    fail "trace does not know record $number of ${cited%% *}: $(grep -E "^ *$number " trace.out)"
+done
 "$chaosgate" run --engine lmdb --faults power --images 100000 --loads 1 --seed 5 --quiet >out 2>err ||
   fail "more images than exist: $(cat err)"
 grep -q '100000 images were asked for; there are [0-9]*, from 1 load' err || fail "nobody says how many images exist: $(cat err)"
@@ -164,7 +196,7 @@ grep -q '100000 images were asked for; there are [0-9]*, from 1 load' err || fai
 "$chaosgate" run --replicas 2 --engines lmdb --faults power --fault install-without-dirsync --profile btrfs --images 200 \
   --seed 5 --quiet >out 2>err
 [[ $? == 1 ]] || fail "a power cut that loses an installed snapshot does not exit with 1: $(cat err)"
-power_bundle=$(tail -1 out | sed 's/^chaosgate replay //')
+power_bundle=$(tail -1 out | sed 's/^.* replay //')
 "$chaosgate" replay "$power_bundle" --repeat 3 >out 2>err
 [[ $? == 1 ]] || fail "the bundle of a replica does not fail: $(cat out err)"
 grep -q '^reproduced 3 of 3' out || fail "the bundle of a replica was not reproduced: $(tail -1 out)"

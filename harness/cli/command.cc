@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -29,6 +30,12 @@ bool use_color(const Globals& globals, int fd) {
 std::filesystem::path find_worker(const std::filesystem::path& given) {
   return given.empty() ? std::filesystem::read_symlink("/proc/self/exe").parent_path() / "chaosgate-worker"
                        : given;
+}
+
+std::string program_to_print() {
+  const std::string name = program_invocation_name;
+  return name.find('/') == std::string::npos ? name
+                                             : std::filesystem::absolute(name).lexically_normal().string();
 }
 
 void log_line(const std::string& line) { std::fprintf(stderr, "chaosgate: %s\n", line.c_str()); }

@@ -46,9 +46,6 @@ int run(int argc, char* argv[]) {
   campaign::StopSignal stop;
   Globals globals;
   globals.stop = &stop;
-  for (int i = 0; i < argc; ++i) {
-    globals.command_line += (i == 0 ? "" : " ") + std::string(i == 0 ? "chaosgate" : argv[i]);
-  }
   CLI::App app(
       "Crash-consistency chaos testing for key-value storage engines: kills workers at random points and "
       "compares what they recover with an oracle.",

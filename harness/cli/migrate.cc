@@ -276,15 +276,6 @@ std::vector<std::pair<std::string, std::string>> directions(const std::vector<st
   return all;
 }
 
-std::string gate_command(const campaign::CampaignConfig& config, const campaign::MigrationGateOptions& gate,
-                         const std::string& engines) {
-  return fmt::format(
-      "chaosgate migrate --gate --engine {} --seed {} --kills {} --images {} --workload {} "
-      "--profile {}{}",
-      engines, campaign::seed_text(config.key.seed), gate.kills, gate.images, gate.workload,
-      disk::to_string(gate.profile), gate.fault.empty() ? "" : " --fault " + gate.fault);
-}
-
 void check_fault(const std::string& name, const wire::Hello& hello) {
   std::string known;
   for (const wire::FaultDescription& fault : hello.faults) {
@@ -318,11 +309,6 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
   if (options.settings.source("profile") != "default") {
     gate.profile = config.profile;
   }
-  std::string selectors;
-  for (const std::string& name : config.engines) {
-    selectors += (selectors.empty() ? "" : ",") + campaign::selector(campaign::require_engine(hello, name));
-  }
-  const std::string command = gate_command(config, gate, selectors);
   log_line("seed " + campaign::seed_text(gate.seed));
   const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
   report::Progress progress(!options.quiet);
@@ -354,7 +340,7 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
     return static_cast<ExitStatus>(128 + globals.stop->signal());
   }
   if (found) {
-    fmt::print(stderr, "{}\n", command);
+    fmt::print(stderr, "{}\n", options.settings.again().word("--gate").text());
     return ExitStatus::violation;
   }
   return complete ? ExitStatus::pass : ExitStatus::inconclusive;

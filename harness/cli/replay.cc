@@ -168,12 +168,12 @@ ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::Camp
   for (const oracle::Violation& violation : bundle.recovery.violations) {
     was += (was.empty() ? "" : ", ") + std::string(oracle::to_string(violation.invariant));
   }
-  return print(
-      outcome,
-      fmt::format("{} {} seed {} lane {} cycle {}; the bundle says: {}", bundle.recovery.order.engine,
-                  bundle.engine_version, campaign::seed_text(bundle.key.seed), bundle.lane, bundle.cycle,
-                  was.empty() ? "the load failed" : was),
-      options.json, *globals.stop);
+  return print(outcome,
+               fmt::format("{} {} seed {} lane {} {}; the bundle says: {}", bundle.recovery.order.engine,
+                           bundle.engine_version, campaign::seed_text(bundle.key.seed), bundle.lane,
+                           bundle.power ? "power cut" : fmt::format("cycle {}", bundle.cycle),
+                           was.empty() ? "the load failed" : was),
+               options.json, *globals.stop);
 }
 
 ExitStatus replay(ReplayArguments& options, const Globals& globals) {

@@ -93,10 +93,7 @@ report::ExitStatus run(RunArguments& options, const Globals& globals) {
   progress.clear();
   result.settings = options.settings.lines();
   if (result.command.empty()) {
-    result.command = fmt::format("{}{}", globals.command_line,
-                                 options.settings.source("seed") == "default"
-                                     ? " --seed " + campaign::seed_text(config.key.seed)
-                                     : "");
+    result.command = config.invocation.again;
   }
   report::write_results(result, output.directory);
   if (const char* actions = std::getenv("GITHUB_ACTIONS");

@@ -14,6 +14,8 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
+#include "harness/cli/command.h"
 
 namespace chaosgate::cli {
 namespace {
@@ -297,6 +299,22 @@ const Setting& find(const std::string& key) {
   throw std::logic_error("setting " + key + " is not declared");
 }
 
+// Whether every command has it, so that every command that is printed repeats it.
+bool is_of_invocation(const std::string& key) { return key == "dir" || key == "worker" || key == "hang-ms"; }
+
+// The value as it means the same in every directory.
+std::string absolute_value(const Setting& setting, const std::string& value) {
+  if (setting.key == "engine" || setting.key == "engines") {
+    std::vector<std::string> selectors;
+    for (const std::string& selector : split(value)) {
+      selectors.push_back(campaign::absolute_selector(selector));
+    }
+    return fmt::format("{}", fmt::join(selectors, ","));
+  }
+  const bool is_path = setting.value_name == "DIR" || setting.value_name == "FILE";
+  return is_path ? std::filesystem::absolute(value).lexically_normal().string() : value;
+}
+
 std::string environment_name(const std::string& key) {
   std::string name = "CHAOSGATE_";
   for (const char c : key) {
@@ -394,7 +412,8 @@ std::uint64_t parse_number(const std::string& what, const std::string& text, std
   return value;
 }
 
-Settings::Settings(CLI::App& app, const std::vector<std::string>& keys) : keys_(keys) {
+Settings::Settings(CLI::App& app, const std::vector<std::string>& keys)
+    : command_(app.get_name()), keys_(keys) {
   for (const std::string& key : keys_) {
     const Setting& setting = find(key);
     if (setting.value_name.empty()) {
@@ -450,7 +469,37 @@ campaign::CampaignConfig Settings::resolve() {
     }
     lines_.push_back({key, setting.get(config), source});
   }
+  config.invocation = invocation();
+  config.invocation.again = again().text();
   return config;
+}
+
+Invocation Settings::invocation() const {
+  Invocation invocation;
+  invocation.program = program_to_print();
+  for (const report::SettingLine& line : lines_) {
+    if (is_of_invocation(line.key) && line.source != "default" && !line.value.empty()) {
+      invocation.options.emplace_back("--" + line.key, absolute_value(find(line.key), line.value));
+    }
+  }
+  return invocation;
+}
+
+CommandLine Settings::again() const {
+  CommandLine command(invocation(), command_);
+  for (const report::SettingLine& line : lines_) {
+    const Setting& setting = find(line.key);
+    if (is_of_invocation(line.key) || line.value.empty() ||
+        (line.source == "default" && line.key != "seed")) {
+      continue;
+    }
+    if (setting.value_name.empty()) {
+      command.word((line.value == "true" ? "--" : "--no-") + line.key);
+    } else {
+      command.option("--" + line.key, absolute_value(setting, line.value));
+    }
+  }
+  return command;
 }
 
 const std::string& Settings::source(const std::string& key) const {

@@ -22,14 +22,21 @@ class Settings {
   Settings(const Settings&) = delete;
   Settings& operator=(const Settings&) = delete;
 
-  // Call after parsing. Throws UsageError for a value that cannot be used, naming key, value and source.
+  // Call after parsing. Throws UsageError for a value that cannot be used, naming key, value and source. The
+  // result knows the commands to print, too.
   campaign::CampaignConfig resolve();
   // Each setting with its value and source, in the order of declaration. REQUIRES: resolve() was called.
   const std::vector<report::SettingLine>& lines() const { return lines_; }
   // "flag", "environment", "file" or "default". REQUIRES: resolve() was called.
   const std::string& source(const std::string& key) const;
+  // The command that does the same again: every setting that is not a default, and the seed. REQUIRES:
+  // resolve() was called.
+  CommandLine again() const;
 
  private:
+  Invocation invocation() const;
+
+  std::string command_;
   std::vector<std::string> keys_;
   std::map<std::string, std::vector<std::string>> flags_;  // as given
   std::string file_;

@@ -128,7 +128,7 @@ ExitStatus sweep(SweepArguments& options, const Globals& globals) {
   bool missed = false;
   for (const Swept& swept : all) {
     if (!swept.result.bundles.empty()) {
-      fmt::print(stderr, "chaosgate replay {}\n", swept.result.bundles.front().string());
+      fmt::print(stderr, "{}\n", campaign::bundle_command(config.invocation, swept.result.bundles.front()));
       return ExitStatus::violation;
     }
     missed = missed || swept.result.judged != swept.result.points;
