@@ -151,7 +151,7 @@ bad 2 'of a kill, so no trace' trace "$bundle"
 mkdir 'a place' 'a place/work dir' && ln -s "$(dirname "$chaosgate")/chaosgate-worker" 'a place/a worker'
 printf 'hang-ms = 50000\n' >'a place/some.toml'
 (cd 'a place' && CHAOSGATE_DIR='work dir' CHAOSGATE_WORKER='./a worker' CHAOSGATE_FAULT=half-batch "$chaosgate" run \
-  --config some.toml --engine lmdb --kills 300 --seed 3 --failures-max 1 --crash step --maintenance scheduled --quiet \
+  --config some.toml --engine lmdb --kills 300 --seed 3 --failures-max 1 --crash step --quiet \
   --results "it's" >out 2>err)
 [[ $? == 1 ]] || fail "a violation in a place with a blank: $(cat 'a place/err')"
 by_seed=$(sed -n 's/^  from the seed  //p' 'a place/out' | head -1)
