@@ -9,7 +9,8 @@ set -uo pipefail
 
 chaosgate=$1
 work=$(mktemp -d "${TMPDIR:-/tmp}/chaosgate-cli-test-XXXXXX")
-trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+memory=$(mktemp -d "/dev/shm/chaosgate cli test-XXXXXX")  # for kills, where syncs cost nothing
+trap 'chmod -R u+w "$work"; rm -rf "$work" "$memory"' EXIT
 cd "$work" || exit 1
 failures=0
 
@@ -148,15 +149,15 @@ bad 2 'of a kill, not of a power cut' minimize "$bundle"
 bad 2 'of a kill, so no trace' trace "$bundle"
 
 # Printed commands work in another directory, with blanks in paths, and with what came from the environment or a file.
-mkdir 'a place' 'a place/work dir' && ln -s "$(dirname "$chaosgate")/chaosgate-worker" 'a place/a worker'
+mkdir 'a place' && ln -s "$(dirname "$chaosgate")/chaosgate-worker" 'a place/a worker'
 printf 'hang-ms = 50000\n' >'a place/some.toml'
-(cd 'a place' && CHAOSGATE_DIR='work dir' CHAOSGATE_WORKER='./a worker' CHAOSGATE_FAULT=half-batch "$chaosgate" run \
-  --config some.toml --engine lmdb --kills 300 --seed 3 --failures-max 1 --crash step --quiet \
+(cd 'a place' && CHAOSGATE_DIR="$memory" CHAOSGATE_WORKER='./a worker' CHAOSGATE_FAULT=half-batch "$chaosgate" run \
+  --config some.toml --engine lmdb --kills 60 --seed 3 --failures-max 1 --crash step,call --quiet \
   --results "it's" >out 2>err)
 [[ $? == 1 ]] || fail "a violation in a place with a blank: $(cat 'a place/err')"
 by_seed=$(sed -n 's/^  from the seed  //p' 'a place/out' | head -1)
 for text in "$(tail -1 'a place/out')" "$by_seed"; do
-  for want in '/a place/work dir' '/a place/a worker' '--hang-ms 50000'; do
+  for want in "'$memory'" '/a place/a worker' '--hang-ms 50000'; do
     grep -qF -- "$want" <<<"$text" || fail "a printed command has no '$want': $text"
   done
   (cd / && bash -c "$text" >"$work/out" 2>"$work/err")
