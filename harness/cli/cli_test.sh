@@ -105,6 +105,41 @@ done
 echo 'not a bundle' >text.tar.zst
 bad 2 'not a bundle' replay text.tar.zst
 CHAOSGATE_KILLS=x bad 2 'CHAOSGATE_KILLS' run
+# Nothing that was asked for is ignored.
+for command in run 'list engines' 'report nosuch' 'replay 5'; do
+  # shellcheck disable=SC2086 # words
+  CHAOSGATE_KILL=5 bad 2 'environment variable CHAOSGATE_KILL: no such setting' $command
+done
+bad 2 "--config ''" run --config ''
+bad 2 'a directory' run --config foreign
+bad 2 '--json stands behind' --json list engines
+bad 2 'does not go with a command' --version list engines
+for what in workloads faults steps invariants; do
+  bad 2 '--engine does nothing with' list $what --engine lmdb
+done
+bad 2 '--worker does nothing with' list steps --worker nosuch
+bad 2 "unknown engine 'nosuch'" list engines --engine nosuch
+bad 2 '--images does nothing with faults kill' run --images 5
+bad 2 '--profile does nothing with faults kill' run --profile xfs
+echo 'images = 5' >images.toml
+bad 2 'images.toml: images does nothing' run --config images.toml
+bad 2 '--kills does nothing with faults power' run --faults power --kills 5
+bad 2 '--timer-us-max does nothing' run --crash step --timer-us-max 5
+bad 2 '--kills does nothing without --gate' migrate --from a --to b --engine lmdb --kills 5
+bad 2 '--keyspaces does nothing with --gate' migrate --gate --keyspaces a
+bad 2 '--soak-kills does nothing with --level io' certify --engine lmdb --level io --soak-kills 5
+bad 2 '--images does nothing with --level io' certify --engine lmdb --level io --images 5
+bad 2 '--cycle does not go with a bundle' replay text.tar.zst --cycle 5
+bad 2 '--cycle does nothing with a file' trace text.tar.zst --cycle 5
+bad 2 '--engine does nothing with a file' trace text.tar.zst --engine lmdb
+# Paths travel as JSON.
+bad 2 'latin\351' run --engine lmdb --dir $'latin\xe9'
+bad 2 'not UTF-8' conform --engine $'./latin\xe9.so'
+bad 2 'not UTF-8' migrate --engine lmdb --from $'latin\xe9' --to b
+bad 2 'not UTF-8' run --dir $'latin\xe9' --print-config
+mkdir $'temp\xe9'
+TMPDIR=$PWD/$'temp\xe9' bad 2 'not UTF-8' bench --engines lmdb --entries 3
+rmdir $'temp\xe9'
 if [[ $(id -u) != 0 ]]; then
   mkdir sealed && chmod 500 sealed
   bad 2 'ermission denied' run --engine lmdb --dir sealed
@@ -119,10 +154,27 @@ fi
 # Precedence: flag, environment, file, default.
 printf 'kills = 7\nlanes = 3\nhang-ms = 5000\n' >some.toml
 config=$(CHAOSGATE_LANES=4 CHAOSGATE_KILLS=9 "$chaosgate" run --config some.toml --kills 11 --print-config)
-for want in 'kills .* = 11 .*# flag' 'lanes .* = 4 .*# environment' 'hang-ms .* = 5000 .*# file' \
-  'workload .* = mixed .*# default'; do
+for want in 'kills = +11 .*# flag' 'lanes = +4 .*# environment' 'hang-ms = +5000 .*# file' \
+  "#workload = +'mixed' .*# default"; do
   grep -qE "^$want" <<<"$config" || fail "--print-config does not show '$want'"
 done
+
+# What --print-config prints is what --config reads: all settings with the same values, whatever they hold.
+printf '%s' "$("$chaosgate" run --print-plan --kills 4 --seed 1)" >"it's a \"plan\".txt"
+"$chaosgate" run --engine lmdb,rocksdb --kills 7 --seed 0xffffffffffffffff --crash step,timer --faults kill,power,io --images 9 \
+  --loads 2 --profile xfs+tearing=byte --plan "it's a \"plan\".txt" --no-recrash --maintenance scheduled --timer-us-max 70 \
+  --fault half-batch --segment-bytes 4097 --dir 'a = "b" # c\d' --results "$work/r" --worker "$PWD/w" --no-regressions \
+  --selftest --tap off --lanes 2 --protocol sidecar --workload small --failures-max 5 --hang-ms 400 \
+  --at-risk-percent-min 0 --print-config >round.toml || fail '--print-config of every setting'
+"$chaosgate" run --config round.toml --print-config >round2.toml || fail "--config of what --print-config printed: $(cat round.toml)"
+diff <(grep -v '^#' round.toml | sed 's/ *# .*//') <(grep -v '^#' round2.toml | sed 's/ *# .*//') ||
+  fail 'what --print-config printed is read as something else'
+[[ $(grep -vc '^#' round2.toml) == 26 ]] || fail "not every setting came back: $(cat round2.toml)"
+"$chaosgate" run --replicas 2 --engines lmdb,rocksdb --kills 9 --print-config >group.toml
+"$chaosgate" run --config group.toml --print-config >group2.toml || fail "--config of a group: $(cat group.toml)"
+diff <(grep -v '^#' group.toml | sed 's/ *# .*//') <(grep -v '^#' group2.toml | sed 's/ *# .*//') || fail 'a group is read as something else'
+"$chaosgate" run --print-config >bare.toml && "$chaosgate" run --config bare.toml --print-config >out ||
+  fail 'defaults are not read back'
 
 # A pass, its streams and its reports.
 "$chaosgate" run --engine lmdb --kills 40 --seed 0x2a --json --quiet >out 2>err || fail "a small campaign: $(cat err)"
@@ -234,7 +286,10 @@ has_escape "$("$chaosgate" report results/latest)" && fail 'a pipe is coloured'
 
 # Help and versions.
 for command in run replay minimize sweep trace selftest bench certify conform report list; do
-  [[ $("$chaosgate" $command --help) == *Example* ]] || fail "$command --help has no example"
+  [[ $("$chaosgate" $command --help) == *Example*Usage:*Options:* ]] || fail "$command --help does not begin with examples"
+done
+for want in '--kills N .*\(default 1000\)' '--hang-ms MS .*\(default 60000\)' '--engine NAME .*\(default rocksdb,lmdb\)'; do
+  grep -qE -- "$want" <<<"$("$chaosgate" run --help)" || fail "run --help does not say '$want'"
 done
 [[ $("$chaosgate" --version --json) == *'"rocksdb"'* ]] || fail '--version --json does not name RocksDB'
 

@@ -19,8 +19,10 @@ using report::ExitStatus;
 
 struct SweepArguments {
   explicit SweepArguments(CLI::App& app)
-      : settings(app, {"engine", "seed", "workload", "protocol", "fault", "segment-bytes", "dir", "results",
-                       "worker", "hang-ms", "failures-max"}) {}
+      : settings(app,
+                 {"engine", "seed", "workload", "protocol", "fault", "segment-bytes", "dir", "results",
+                  "worker", "hang-ms", "failures-max"},
+                 {{"segment-bytes", "4096"}}) {}
 
   Settings settings;
   std::string entries = "60";

@@ -24,7 +24,9 @@ namespace {
 using report::ExitStatus;
 
 struct TraceArguments {
-  explicit TraceArguments(CLI::App& app) : settings(app, seed_target_keys()) { target.cycle = "0"; }
+  explicit TraceArguments(CLI::App& app) : settings(app, seed_target_keys(), {{"engine", ""}}) {
+    target.cycle = "0";
+  }
 
   Settings settings;
   SeedTarget target;  // its seed may be the path of a trace file
@@ -101,9 +103,11 @@ ExitStatus print_file(const std::string& path) {
   return ExitStatus::pass;
 }
 
-ExitStatus trace(TraceArguments& options, const Globals& globals) {
+ExitStatus trace(TraceArguments& options, const CLI::App& app, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   if (std::filesystem::exists(options.target.seed)) {
+    options.settings.refuse(seed_target_keys(), "does nothing with a file, which says it");
+    refuse_flags(app, {"--cycle", "--lane", "--output", "--as-planned"}, "does nothing with a file");
     return is_bundle(options.target.seed) ? print_bundle(options.target.seed)
                                           : print_file(options.target.seed);
   }
@@ -144,7 +148,7 @@ Command make_trace_command(CLI::App& parent, Globals& globals) {
                   "a seed, or the path of a trace file or of a power cut's bundle")
       ->required();
   app->add_option("--cycle", options->target.cycle, "from a seed: the cycle (default 0)")->type_name("N");
-  app->add_option("--lane", options->target.lane, "from a seed: its lane")->type_name("N");
+  app->add_option("--lane", options->target.lane, "from a seed: its lane (default 0)")->type_name("N");
   app->add_option("--output", options->output, "write the trace to this file instead of printing it")
       ->type_name("FILE");
   app->add_flag("--as-planned", options->target.as_planned, "do not pin the cycles before; see 'replay'");
@@ -154,7 +158,7 @@ Command make_trace_command(CLI::App& parent, Globals& globals) {
       "  chaosgate trace 0x2a --engine rocksdb --output calls.trace\n"
       "  chaosgate trace calls.trace\n"
       "  chaosgate trace results/latest/failures/ID/bundle.tar.zst   # numbered as the finding cites them");
-  return {app, [options, &globals] { return trace(*options, globals); }};
+  return {app, [options, app, &globals] { return trace(*options, *app, globals); }};
 }
 
 }  // namespace chaosgate::cli
