@@ -28,6 +28,7 @@ using nlohmann::json;
 constexpr std::string_view kImagePrefix = "image/";
 constexpr std::string_view kBasePrefix = "base/";
 constexpr const char* kTrace = "trace";
+constexpr std::string_view kEmptyDirectory = "/.";  // ends the name of a member that is one
 
 using Members = std::vector<std::pair<std::string, std::string>>;  // name, content
 
@@ -65,7 +66,7 @@ void add_tree(const fs::path& directory, std::string_view prefix, Members* membe
       }
       members->emplace_back(name, std::move(content));
     } else if (entry.is_directory() && fs::is_empty(entry.path())) {
-      members->emplace_back(name + "/.", "");
+      members->emplace_back(name + std::string(kEmptyDirectory), "");
     }
   }
 }
@@ -149,10 +150,11 @@ using Archive = std::unique_ptr<archive, FreeArchive>;
 void add_member(archive* to, const std::string& name, std::string_view content) {
   const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(),
                                                                        archive_entry_free);
-  archive_entry_set_pathname(entry.get(), name.c_str());
+  const bool directory = name.ends_with(kEmptyDirectory);
+  archive_entry_set_pathname(entry.get(), directory ? name.substr(0, name.size() - 1).c_str() : name.c_str());
   archive_entry_set_size(entry.get(), static_cast<la_int64_t>(content.size()));
-  archive_entry_set_filetype(entry.get(), AE_IFREG);
-  archive_entry_set_perm(entry.get(), 0644);
+  archive_entry_set_filetype(entry.get(), directory ? AE_IFDIR : AE_IFREG);
+  archive_entry_set_perm(entry.get(), directory ? 0755 : 0644);
   if (archive_write_header(to, entry.get()) != ARCHIVE_OK ||
       archive_write_data(to, content.data(), content.size()) != static_cast<la_ssize_t>(content.size())) {
     throw EnvironmentError(fmt::format("write bundle member {}: {}", name, archive_error_string(to)));
@@ -178,6 +180,10 @@ Members read_members(const fs::path& path) {
                                    archive_error_string(from.get())));
     }
     const char* name = archive_entry_pathname(entry);
+    if (name != nullptr && archive_entry_filetype(entry) == AE_IFDIR && archive_entry_size(entry) == 0) {
+      members.emplace_back(fs::path(std::string(name) + "/").lexically_normal().string() + ".", "");
+      continue;
+    }
     if (name == nullptr || archive_entry_filetype(entry) != AE_IFREG) {
       throw UsageError(fmt::format("{} is damaged: a member is not a file with a name", path.string()));
     }
@@ -390,7 +396,7 @@ Bundle read_bundle(const fs::path& path, const fs::path& directory, const fs::pa
     if (name.starts_with(prefix)) {
       const fs::path target = to / name.substr(prefix.size());
       fs::create_directories(target.parent_path());
-      if (!name.ends_with("/.")) {
+      if (!name.ends_with(kEmptyDirectory)) {
         replace_file(target, content);
       }
     }

@@ -7,7 +7,8 @@
 //   events.jsonl     the cycle's event
 //   worker.output    what the workers printed
 //   belief           the oracle's belief before the recovery (oracle/oracle.h)
-//   image/...        the data directory as it was before the recovery
+//   image/...        the data directory as it was before the recovery; empty directories in it are members,
+//   too
 // and, after a power cut, what the image was made from:
 //   trace            the recorded storage calls (harness/tap/trace.h)
 //   base/...         the data directory that the trace began with

@@ -219,9 +219,10 @@ class EngineRun {
   void keep_failure(const LaneOptions& options, const Lane& lane, CycleEvent& event) {
     const std::string id = fmt::format("{}-{}-lane{}-cycle{}", engine_.name, seed_text(options.key.seed),
                                        event.lane, event.cycle);
-    const std::string by_seed =
-        replay_command(options.key, selector(engine_), options.protocol, event.lane, event.cycle) +
-        " --plan " + (output_.directory / "failures" / id / "plan.txt").string();
+    const std::string by_seed = seed_command(config_.invocation, options.key, selector(engine_),
+                                             options.protocol, event.lane, event.cycle)
+                                    .option_path("--plan", output_.directory / "failures" / id / "plan.txt")
+                                    .text();
     const fs::path directory = output_.directory / "failures" / id;
     fs::create_directories(directory);
     replace_file(directory / "plan.txt", crash::to_string(lane.evidence()->plan) + "\n");
@@ -232,10 +233,11 @@ class EngineRun {
       file = (fs::path("failures") / id / "bundle.tar.zst").string();
     }
     const std::string command =
-        file.empty() ? by_seed : fmt::format("chaosgate replay {}", (output_.directory / file).string());
+        file.empty() ? by_seed : bundle_command(config_.invocation, output_.directory / file);
     for (report::ViolationEvent& violation : event.violations) {
       violation.bundle = file;
       violation.command = command;
+      violation.seed_command = by_seed;
     }
     event.command = command;
     append_regression(
@@ -421,36 +423,45 @@ std::string utc_now(const char* format) {
 
 std::string seed_text(std::uint64_t seed) { return fmt::format("{:#x}", seed); }
 
-std::string replay_command(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
-                           std::uint64_t lane, std::uint64_t cycle) {
+CommandLine seed_command(const Invocation& invocation, const PlanKey& key, const std::string& engine,
+                         wire::Protocol protocol, std::uint64_t lane, std::uint64_t cycle) {
   const PlanKey defaults;
-  std::string command = fmt::format("chaosgate replay {} --engine {} --protocol {} --lane {} --cycle {}",
-                                    seed_text(key.seed), engine, wire::to_string(protocol), lane, cycle);
+  CommandLine command(invocation, "replay");
+  command.word(seed_text(key.seed))
+      .option("--engine", engine)
+      .option("--protocol", wire::to_string(protocol))
+      .option("--lane", std::to_string(lane))
+      .option("--cycle", std::to_string(cycle));
   if (key.workload != defaults.workload) {
-    command += " --workload " + key.workload;
+    command.option("--workload", key.workload);
   }
   if (!key.fault.empty()) {
-    command += " --fault " + key.fault;
+    command.option("--fault", key.fault);
   }
   if (!key.plan.timer || !key.plan.step || !key.plan.call) {
-    command += " --crash " + crash_kinds_text(key.plan);
+    command.option("--crash", crash_kinds_text(key.plan));
   }
   if (key.plan.io) {
-    command += " --faults kill,io";
+    command.option("--faults", "kill,io");
   }
   if (!key.plan.recrash) {
-    command += " --no-recrash";
+    command.word("--no-recrash");
   }
   if (!key.plan.free_running || !key.plan.scheduled) {
-    command += key.plan.scheduled ? " --maintenance scheduled" : " --maintenance free-running";
+    command.option("--maintenance", key.plan.scheduled ? "scheduled" : "free-running");
   }
   if (key.plan.timer_us_max != defaults.plan.timer_us_max) {
-    command += fmt::format(" --timer-us-max {}", key.plan.timer_us_max);
+    command.option("--timer-us-max", std::to_string(key.plan.timer_us_max));
   }
   if (key.segment_bytes != defaults.segment_bytes) {
-    command += fmt::format(" --segment-bytes {}", key.segment_bytes);
+    command.option("--segment-bytes", std::to_string(key.segment_bytes));
   }
-  return command + fmt::format(" --plan-checksum {:016x}", plan_checksum(key, protocol, lane, cycle + 1));
+  return command.option("--plan-checksum",
+                        fmt::format("{:016x}", plan_checksum(key, protocol, lane, cycle + 1)));
+}
+
+std::string bundle_command(const Invocation& invocation, const fs::path& bundle) {
+  return CommandLine(invocation, "replay").path(bundle).text();
 }
 
 namespace {

@@ -51,7 +51,9 @@ std::string utc_now(const char* format);
 std::string seed_text(std::uint64_t seed);
 
 // The command that replays one cycle from its seed. `engine` is a selector.
-std::string replay_command(const PlanKey& key, const std::string& engine, wire::Protocol protocol,
-                           std::uint64_t lane, std::uint64_t cycle);
+CommandLine seed_command(const Invocation& invocation, const PlanKey& key, const std::string& engine,
+                         wire::Protocol protocol, std::uint64_t lane, std::uint64_t cycle);
+// The command that replays a bundle.
+std::string bundle_command(const Invocation& invocation, const std::filesystem::path& bundle);
 
 }  // namespace chaosgate::campaign

@@ -146,9 +146,12 @@ class Certification {
     level->tried = {{"checks", results.size()}};
     for (const ConformResult& result : results) {
       if (!result.passed()) {
-        level->exceptions.push_back(
-            {result.check, fmt::format("{}: {}", result.outcome, result.detail), "", 1, true, "",
-             fmt::format("chaosgate conform --engine {} --seed {}", selector_, seed_text(config_.key.seed))});
+        level->exceptions.push_back({result.check, fmt::format("{}: {}", result.outcome, result.detail), "",
+                                     1, true, "",
+                                     CommandLine(config_.invocation, "conform")
+                                         .option("--engine", selector_)
+                                         .option("--seed", seed_text(config_.key.seed))
+                                         .text()});
       }
     }
     level->verdict = level->exceptions.empty() ? "pass" : "fail";
@@ -198,7 +201,7 @@ class Certification {
     CampaignOutput output = output_;
     output.directory = options_.directory / level->name;
     fs::create_directories(output.directory);
-    output.command = again();
+    output.command = config_.invocation.again;
     const report::CampaignReport report = run_campaign(config, stop_, output);
     std::vector<std::string> complaints = report::write_results(report, output.directory);
     if (!report.harness_fault.empty()) {
@@ -293,7 +296,7 @@ class Certification {
             fs::create_directories((options_.directory / relative).parent_path());
             write_bundle(bundle, image, {}, options_.directory / relative);
             finding->bundle = relative.string();
-            finding->command = fmt::format("chaosgate replay {}", (options_.directory / relative).string());
+            finding->command = bundle_command(config_.invocation, options_.directory / relative);
           }));
     }
     const report::DamageCounts all = tally.total();
@@ -337,10 +340,6 @@ class Certification {
 
   static std::string bundle_of(const std::string& level, const std::string& bundle) {
     return bundle.empty() ? "" : level + "/" + bundle;
-  }
-
-  std::string again() const {
-    return fmt::format("chaosgate certify --engine {} --seed {}", selector_, seed_text(config_.key.seed));
   }
 
   const CertifyOptions& options_;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/base/command_line.h"
 #include "harness/crash/plan.h"
 #include "harness/disk/profile.h"
 #include "harness/wire/order.h"
@@ -103,6 +104,7 @@ struct CampaignConfig {
   std::uint32_t at_risk_percent_min = 10;  // of the cycles; fewer make the campaign inconclusive
   bool replay_regressions = true;
   bool self_test = false;
+  Invocation invocation;    // of this program, for the commands that are printed
   bool keep_images = true;  // keep the disk image from before each recovery, for bundles
 };
 

@@ -7,6 +7,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/worker_parent.h"
+#include "harness/report/facts.h"
 
 namespace chaosgate::campaign {
 
@@ -53,6 +54,13 @@ const std::string& configuration_of(const Selected& selected, const wire::Hello&
 
 std::string plugin_path(const std::string& selector) { return parse_selector(selector).plugin; }
 
+std::string absolute_selector(const std::string& selector) {
+  const Selected selected = parse_selector(selector);
+  return selected.plugin.empty() ? selector
+         : selected.name.empty() ? selected.plugin
+                                 : selected.plugin + ":" + selected.name;
+}
+
 wire::Hello read_hello(const fs::path& worker, const std::vector<std::string>& plugins) {
   if (!fs::exists(worker)) {
     throw UsageError(fmt::format("there is no worker program {}", worker.string()));
@@ -76,6 +84,7 @@ wire::Hello resolve_engines(const fs::path& worker, std::vector<std::string>* en
   for (const std::string& text : *engines) {
     selected.push_back(parse_selector(text));
     const std::string& plugin = selected.back().plugin;
+    require_utf8("--engine", plugin);
     if (!plugin.empty() && std::find(plugins.begin(), plugins.end(), plugin) == plugins.end()) {
       plugins.push_back(plugin);
     }
@@ -121,6 +130,13 @@ std::uint64_t kept_by_power_cut(const wire::EngineDescription& engine, std::uint
 
 std::vector<std::string> plugins_of(const std::string& plugin) {
   return plugin.empty() ? std::vector<std::string>{} : std::vector{plugin};
+}
+
+void require_utf8(const std::string& name, const fs::path& path) {
+  if (report::valid_utf8(path.native()) != path.native()) {
+    throw UsageError(
+        fmt::format("{} {}: not UTF-8, in which a worker is told paths", name, shell_quoted(path.native())));
+  }
 }
 
 std::string selector(const wire::EngineDescription& engine) {

@@ -43,6 +43,13 @@ std::vector<std::string> plugins_of(const std::string& plugin);
 // Where the plugin of a selector is, absolute; empty for the name of a built-in engine.
 std::string plugin_path(const std::string& selector);
 
+// The same selector, valid in every directory.
+std::string absolute_selector(const std::string& selector);
+
+// Throws UsageError, which begins with `name`, for a path that no order to a worker can hold: orders are
+// JSON.
+void require_utf8(const std::string& name, const std::filesystem::path& path);
+
 // What a user writes to mean this engine.
 std::string selector(const wire::EngineDescription& engine);
 

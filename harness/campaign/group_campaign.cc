@@ -175,7 +175,7 @@ class GroupRun {
     for (std::size_t i = 0; i < power.size(); ++i) {
       report_images(power.explorer(i), options.members[i], cycle,
                     *reporters.emplace_back(std::make_unique<PowerReporter>(
-                        journal_, power.explorer(i), config_.engines[i], options.members[i].lane)));
+                        config_.invocation, journal_, power.explorer(i), config_.engines[i], options.members[i].lane)));
     }
     report::GroupTally written;
     bool more = true;
@@ -271,18 +271,19 @@ class GroupRun {
     const fs::path directory = output_.directory / "failures" / id;
     fs::create_directories(directory);
     replace_file(directory / "plan.txt", crash::to_string(group.plan(event->cycle)) + "\n");
-    std::string command = repeat_command();
+    std::string command = config_.invocation.again;
     if (config_.keep_images) {
       const fs::path file = fs::path("failures") / id / "bundle.tar.zst";
       write_bundle(member.bundle(*event), member.evidence()->image, member.evidence()->output,
                    output_.directory / file);
-      command = fmt::format("chaosgate replay {}", (output_.directory / file).string());
+      command = bundle_command(config_.invocation, output_.directory / file);
       for (report::ViolationEvent& violation : event->violations) {
         violation.bundle = file.string();
       }
     }
     for (report::ViolationEvent& violation : event->violations) {
       violation.command = command;
+      violation.seed_command = config_.invocation.again;
       violation.detail += fmt::format("  the cycle: {}\n", crash::to_string(group.plan(event->cycle)));
     }
     event->command = command;
@@ -290,21 +291,6 @@ class GroupRun {
                             event->violations.empty() ? event->crash.detail
                                                       : event->violations.front().invariant + ": " +
                                                             event->violations.front().explanation));
-  }
-
-  std::string repeat_command() const {
-    std::string names;
-    for (const std::string& name : config_.engines) {
-      names += (names.empty() ? "" : ",") + selector(require_engine(hello_, name));
-    }
-    const std::string power =
-        config_.power ? fmt::format(" --faults {}power --images {} --profile {}", config_.kill ? "kill," : "",
-                                    config_.images, disk::to_string(config_.profile))
-                      : "";
-    return fmt::format("chaosgate run --replicas {} --engines {} --kills {}{} --lanes {} --seed {}{}",
-                       config_.replicas, names, config_.kills, power, config_.lanes,
-                       seed_text(config_.key.seed),
-                       config_.key.fault.empty() ? "" : " --fault " + config_.key.fault);
   }
 
   void judge_strength() {

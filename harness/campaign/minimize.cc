@@ -90,7 +90,6 @@ MinimizeResult minimize_bundle(const Bundle& bundle, const wire::EngineDescripti
   orders.weaken(&minimized.spec, fails);
   result.tests = minimized.tests;
   result.minimal = minimized.minimal;
-  result.sentence = disk::explain(*history, minimized.spec);
   result.profile = orders.weakest(minimized.spec);
   result.lost_before = losses(power.spec);
   result.lost_after = losses(minimized.spec);
@@ -108,10 +107,16 @@ MinimizeResult minimize_bundle(const Bundle& bundle, const wire::EngineDescripti
   if (shorter) {
     result.power = std::move(smaller);
   }
+  // It numbers the calls as the trace that is kept does.
+  result.sentence = disk::explain(shorter ? *short_history : *history, result.power.spec);
   result.calls_after = result.power.trace.records.size();
   result.image = directory / "smaller-image";
   result.bundle = bundle;
   result.bundle.power.reset();
+  for (report::ViolationEvent& violation : result.bundle.event.violations) {
+    violation.detail += fmt::format("      minimized: {}\n      its image: {}\n", result.sentence,
+                                    disk::to_string(result.power.spec));
+  }
   result.bundle.recovery =
       shorter ? trial.make(result.power, *short_history, short_imager, result.power.spec, result.image)
               : trial.make(result.power, *history, imager, result.power.spec, result.image);

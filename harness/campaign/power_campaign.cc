@@ -148,7 +148,7 @@ class PowerRun {
     const auto where = [&] {
       return fmt::format("lane {} load {}", work.options.lane, work.load_done + load);
     };
-    PowerReporter reporter(journal_, lane.explorer(), engine_.name, work.number);
+    PowerReporter reporter(config_.invocation, journal_, lane.explorer(), engine_.name, work.number);
     lane.explorer().on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
       keep(work, load, where(), failure, reporter, finding);
     };
@@ -259,9 +259,13 @@ class PowerRun {
 
 }  // namespace
 
-PowerReporter::PowerReporter(report::Journal& journal, PowerExplorer& explorer, std::string engine,
-                             std::uint64_t lane)
-    : journal_(journal), explorer_(explorer), engine_(std::move(engine)), lane_(lane) {}
+PowerReporter::PowerReporter(const Invocation& invocation, report::Journal& journal, PowerExplorer& explorer,
+                             std::string engine, std::uint64_t lane)
+    : invocation_(invocation),
+      journal_(journal),
+      explorer_(explorer),
+      engine_(std::move(engine)),
+      lane_(lane) {}
 
 void PowerReporter::failed(const PowerFailure& failure, const std::string& id, const std::string& where,
                            CampaignOutput& output, report::PowerFinding* finding) {
@@ -271,7 +275,7 @@ void PowerReporter::failed(const PowerFailure& failure, const std::string& id, c
     fs::create_directories((output.directory / relative).parent_path());
     write_bundle(explorer_.bundle(failure), failure.image, {}, output.directory / relative, &failure.power);
     finding->bundle = relative.string();
-    finding->command = fmt::format("chaosgate replay {}", (output.directory / relative).string());
+    finding->command = bundle_command(invocation_, output.directory / relative);
   } catch (...) {
     journal_.write(report::ImageEvent{engine_, lane_, where, true, *finding});
     throw;

@@ -16,8 +16,9 @@ namespace chaosgate::campaign {
 // Takes what an explorer finds and counts into the journal, as of one lane. One thread.
 class PowerReporter {
  public:
-  // `journal` must outlive this, this the explorer's work. `lane` numbers the events.
-  PowerReporter(report::Journal& journal, PowerExplorer& explorer, std::string engine, std::uint64_t lane);
+  // `invocation` and `journal` must outlive this, this the explorer's work. `lane` numbers the events.
+  PowerReporter(const Invocation& invocation, report::Journal& journal, PowerExplorer& explorer,
+                std::string engine, std::uint64_t lane);
 
   // Writes the bundle of a failure, called `id`, below output.directory, says so in the log, completes the
   // finding, and writes it to the journal, without its bundle if that cannot be written.
@@ -32,6 +33,7 @@ class PowerReporter {
   void write_counts();
 
  private:
+  const Invocation& invocation_;
   report::Journal& journal_;
   PowerExplorer& explorer_;
   const std::string engine_;

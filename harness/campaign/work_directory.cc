@@ -16,6 +16,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/json.h"
+#include "harness/campaign/engines.h"
 
 namespace chaosgate::campaign {
 
@@ -114,6 +115,7 @@ WorkDirectory::WorkDirectory(const fs::path& named, const std::vector<std::strin
     : stop_(stop) {
   if (named.empty()) {
     const fs::path parent = choose_parent(storage);
+    require_utf8("TMPDIR", parent);
     require_room(parent);
     temporary_.emplace(parent, "chaosgate-");
     path_ = temporary_->path();
@@ -131,6 +133,7 @@ WorkDirectory::WorkDirectory(const fs::path& named, const std::vector<std::strin
 
 void WorkDirectory::take_named(const fs::path& named, const std::vector<std::string>& engines) {
   const fs::path directory = fs::absolute(named);
+  require_utf8("--dir", directory);
   const fs::path marker = directory / kMarker;
   std::error_code error;
   const bool present = fs::exists(directory, error);

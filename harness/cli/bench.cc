@@ -19,8 +19,9 @@ namespace {
 
 struct BenchArguments {
   explicit BenchArguments(CLI::App& app)
-      : settings(app, {"engine", "seed", "workload", "protocol", "maintenance", "dir", "worker", "hang-ms"}) {
-  }
+      : settings(app, {"engine", "seed", "workload", "protocol", "maintenance", "dir", "worker", "hang-ms"},
+                 {{"workload", "mixed; with --engines, kubernetes"},
+                  {"maintenance", "both; with --engines, free-running"}}) {}
 
   Settings settings;
   std::string cycles = "300";

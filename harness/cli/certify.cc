@@ -1,6 +1,8 @@
 // chaosgate certify: what an engine survives, level by level, as a document that can be filed.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/certify.h"
@@ -17,8 +19,10 @@ using report::ExitStatus;
 
 struct CertifyArguments {
   explicit CertifyArguments(CLI::App& app)
-      : settings(app, {"engine", "kills", "seed", "images", "profile", "lanes", "protocol", "dir", "worker",
-                       "hang-ms", "failures-max", "selftest"}) {}
+      : settings(app,
+                 {"engine", "kills", "seed", "images", "profile", "lanes", "protocol", "dir", "worker",
+                  "hang-ms", "failures-max", "selftest"},
+                 {{"engine", ""}, {"selftest", "true"}}) {}
 
   Settings settings;
   std::string level = "soak";
@@ -30,12 +34,47 @@ struct CertifyArguments {
   bool quiet = false;
 };
 
-ExitStatus certify(CertifyArguments& options, const Globals& globals) {
+// A number of a level that is not tried would do nothing.
+void check_levels(const CertifyArguments& options, const CLI::App& app) {
+  const std::vector<std::string>& levels = campaign::certificate_levels();
+  const auto place = [&](const std::string& level) {
+    return std::find(levels.begin(), levels.end(), level) - levels.begin();
+  };
+  const std::string why = "does nothing with --level " + options.level;
+  for (const auto& [level, flag] :
+       {std::pair{"io", "--io-kills"}, std::pair{"damage", "--damages"}, std::pair{"soak", "--soak-kills"}}) {
+    if (place(options.level) < place(level)) {
+      refuse_flags(app, {flag}, why);
+    }
+  }
+  for (const auto& [level, key] :
+       {std::pair{"kill", "kills"}, std::pair{"power", "images"}, std::pair{"power", "profile"}}) {
+    if (place(options.level) < place(level)) {
+      options.settings.refuse({key}, why);
+    }
+  }
+}
+
+// Without --out: that place is taken now.
+std::string again(const CertifyArguments& options, const CLI::App& app) {
+  CommandLine command = options.settings.again();
+  for (const auto& [flag, value] :
+       {std::pair{"--level", &options.level}, std::pair{"--io-kills", &options.io_kills},
+        std::pair{"--damages", &options.damages}, std::pair{"--soak-kills", &options.soak_kills}}) {
+    if (app.count(flag) > 0) {
+      command.option(flag, *value);
+    }
+  }
+  return command.text();
+}
+
+ExitStatus certify(CertifyArguments& options, const CLI::App& app, const Globals& globals) {
   campaign::CertifyOptions certify;
   certify.config = options.settings.resolve();
   if (options.settings.source("engine") == "default" || certify.config.engines.size() != 1) {
     throw UsageError("a certificate is of one engine: name it with --engine");
   }
+  check_levels(options, app);
   certify.config.worker = find_worker(certify.config.worker);
   certify.self_test = certify.config.self_test || options.settings.source("selftest") == "default";
   certify.level = options.level;
@@ -57,9 +96,7 @@ ExitStatus certify(CertifyArguments& options, const Globals& globals) {
   };
   report::Certificate certificate = campaign::certify(certify, *globals.stop, output);
   progress.clear();
-  certificate.command = globals.command_line + (options.settings.source("seed") == "default"
-                                                    ? " --seed " + campaign::seed_text(certificate.seed)
-                                                    : "");
+  certificate.command = again(options, app);
   const std::string json = report::render_certificate_json(certificate);
   bool written = true;
   try {
@@ -86,7 +123,8 @@ Command make_certify_command(CLI::App& parent, Globals& globals) {
   for (const std::string& level : campaign::certificate_levels()) {
     levels += (levels.empty() ? "" : ", ") + level;
   }
-  app->add_option("--level", options->level, "the last level to try, of " + levels)->type_name("LEVEL");
+  app->add_option("--level", options->level, "the last level to try, of " + levels + " (default soak)")
+      ->type_name("LEVEL");
   app->add_option("--io-kills", options->io_kills, "kills of level io (default 250)")->type_name("N");
   app->add_option("--damages", options->damages, "damaged files of level damage (default 400)")
       ->type_name("N");
@@ -103,7 +141,7 @@ Command make_certify_command(CLI::App& parent, Globals& globals) {
       "5000\n\n"
       "Exit status: 0 every level passed, 1 one failed, 2 usage, 3 one is inconclusive, 130 or 143 "
       "interrupted.");
-  return {app, [options, &globals] { return certify(*options, globals); }};
+  return {app, [options, app, &globals] { return certify(*options, *app, globals); }};
 }
 
 }  // namespace chaosgate::cli

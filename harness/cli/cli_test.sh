@@ -9,7 +9,8 @@ set -uo pipefail
 
 chaosgate=$1
 work=$(mktemp -d "${TMPDIR:-/tmp}/chaosgate-cli-test-XXXXXX")
-trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+memory=$(mktemp -d "/dev/shm/chaosgate cli test-XXXXXX")  # for kills, where syncs cost nothing
+trap 'chmod -R u+w "$work"; rm -rf "$work" "$memory"' EXIT
 cd "$work" || exit 1
 failures=0
 
@@ -106,6 +107,41 @@ done
 echo 'not a bundle' >text.tar.zst
 bad 2 'not a bundle' replay text.tar.zst
 CHAOSGATE_KILLS=x bad 2 'CHAOSGATE_KILLS' run
+# Nothing that was asked for is ignored.
+for command in run 'list engines' 'report nosuch' 'replay 5'; do
+  # shellcheck disable=SC2086 # words
+  CHAOSGATE_KILL=5 bad 2 'environment variable CHAOSGATE_KILL: no such setting' $command
+done
+bad 2 "--config ''" run --config ''
+bad 2 'a directory' run --config foreign
+bad 2 '--json stands behind' --json list engines
+bad 2 'does not go with a command' --version list engines
+for what in workloads faults steps invariants; do
+  bad 2 '--engine does nothing with' list $what --engine lmdb
+done
+bad 2 '--worker does nothing with' list steps --worker nosuch
+bad 2 "unknown engine 'nosuch'" list engines --engine nosuch
+bad 2 '--images does nothing with faults kill' run --images 5
+bad 2 '--profile does nothing with faults kill' run --profile xfs
+echo 'images = 5' >images.toml
+bad 2 'images.toml: images does nothing' run --config images.toml
+bad 2 '--kills does nothing with faults power' run --faults power --kills 5
+bad 2 '--timer-us-max does nothing' run --crash step --timer-us-max 5
+bad 2 '--kills does nothing without --gate' migrate --from a --to b --engine lmdb --kills 5
+bad 2 '--keyspaces does nothing with --gate' migrate --gate --keyspaces a
+bad 2 '--soak-kills does nothing with --level io' certify --engine lmdb --level io --soak-kills 5
+bad 2 '--images does nothing with --level io' certify --engine lmdb --level io --images 5
+bad 2 '--cycle does not go with a bundle' replay text.tar.zst --cycle 5
+bad 2 '--cycle does nothing with a file' trace text.tar.zst --cycle 5
+bad 2 '--engine does nothing with a file' trace text.tar.zst --engine lmdb
+# Paths travel as JSON.
+bad 2 'latin\351' run --engine lmdb --dir $'latin\xe9'
+bad 2 'not UTF-8' conform --engine $'./latin\xe9.so'
+bad 2 'not UTF-8' migrate --engine lmdb --from $'latin\xe9' --to b
+bad 2 'not UTF-8' run --dir $'latin\xe9' --print-config
+mkdir $'temp\xe9'
+TMPDIR=$PWD/$'temp\xe9' bad 2 'not UTF-8' bench --engines lmdb --entries 3
+rmdir $'temp\xe9'
 if [[ $(id -u) != 0 ]]; then
   mkdir sealed && chmod 500 sealed
   bad 2 'ermission denied' run --engine lmdb --dir sealed
@@ -120,10 +156,27 @@ fi
 # Precedence: flag, environment, file, default.
 printf 'kills = 7\nlanes = 3\nhang-ms = 5000\n' >some.toml
 config=$(CHAOSGATE_LANES=4 CHAOSGATE_KILLS=9 "$chaosgate" run --config some.toml --kills 11 --print-config)
-for want in 'kills .* = 11 .*# flag' 'lanes .* = 4 .*# environment' 'hang-ms .* = 5000 .*# file' \
-  'workload .* = mixed .*# default'; do
+for want in 'kills = +11 .*# flag' 'lanes = +4 .*# environment' 'hang-ms = +5000 .*# file' \
+  "#workload = +'mixed' .*# default"; do
   grep -qE "^$want" <<<"$config" || fail "--print-config does not show '$want'"
 done
+
+# What --print-config prints is what --config reads: all settings with the same values, whatever they hold.
+printf '%s' "$("$chaosgate" run --print-plan --kills 4 --seed 1)" >"it's a \"plan\".txt"
+"$chaosgate" run --engine lmdb,rocksdb --kills 7 --seed 0xffffffffffffffff --crash step,timer --faults kill,power,io --images 9 \
+  --loads 2 --profile xfs+tearing=byte --plan "it's a \"plan\".txt" --no-recrash --maintenance scheduled --timer-us-max 70 \
+  --fault half-batch --segment-bytes 4097 --dir 'a = "b" # c\d' --results "$work/r" --worker "$PWD/w" --no-regressions \
+  --selftest --tap off --lanes 2 --protocol sidecar --workload small --failures-max 5 --hang-ms 400 \
+  --at-risk-percent-min 0 --print-config >round.toml || fail '--print-config of every setting'
+"$chaosgate" run --config round.toml --print-config >round2.toml || fail "--config of what --print-config printed: $(cat round.toml)"
+diff <(grep -v '^#' round.toml | sed 's/ *# .*//') <(grep -v '^#' round2.toml | sed 's/ *# .*//') ||
+  fail 'what --print-config printed is read as something else'
+[[ $(grep -vc '^#' round2.toml) == 26 ]] || fail "not every setting came back: $(cat round2.toml)"
+"$chaosgate" run --replicas 2 --engines lmdb,rocksdb --kills 9 --print-config >group.toml
+"$chaosgate" run --config group.toml --print-config >group2.toml || fail "--config of a group: $(cat group.toml)"
+diff <(grep -v '^#' group.toml | sed 's/ *# .*//') <(grep -v '^#' group2.toml | sed 's/ *# .*//') || fail 'a group is read as something else'
+"$chaosgate" run --print-config >bare.toml && "$chaosgate" run --config bare.toml --print-config >out ||
+  fail 'defaults are not read back'
 
 # A pass, its streams and its reports.
 "$chaosgate" run --engine lmdb --kills 40 --seed 0x2a --json --quiet >out 2>err || fail "a small campaign: $(cat err)"
@@ -138,8 +191,8 @@ done
 "$chaosgate" run --engine lmdb --fault half-batch --kills 300 --seed 3 --failures-max 1 --quiet >out 2>err
 [[ $? == 1 ]] || fail 'a violation does not exit with 1'
 command=$(tail -1 out)
-[[ $command == 'chaosgate replay '*bundle.tar.zst ]] || fail "the last line is no command: $command"
-bundle=${command#chaosgate replay }
+[[ $command == "$chaosgate replay /"*bundle.tar.zst ]] || fail "the last line is no command: $command"
+bundle=${command#"$chaosgate replay "}
 "$chaosgate" replay "$bundle" --repeat 3 >out 2>err
 [[ $? == 1 ]] || fail 'a reproduced bundle does not exit with 1'
 grep -q '^reproduced 3 of 3' out || fail "the bundle was not reproduced: $(tail -1 out)"
@@ -147,17 +200,49 @@ head -c $(($(stat -c %s "$bundle") / 2)) "$bundle" >half.tar.zst
 bad 2 'half.tar.zst' replay half.tar.zst
 bad 2 'does not go with a bundle' replay "$bundle" --engine lmdb
 bad 2 'of a kill, not of a power cut' minimize "$bundle"
+bad 2 'of a kill, so no trace' trace "$bundle"
+
+# Printed commands work in another directory, with blanks in paths, and with what came from the environment or a file.
+mkdir 'a place' && ln -s "$(dirname "$chaosgate")/chaosgate-worker" 'a place/a worker'
+printf 'hang-ms = 50000\n' >'a place/some.toml'
+(cd 'a place' && CHAOSGATE_DIR="$memory" CHAOSGATE_WORKER='./a worker' CHAOSGATE_FAULT=half-batch "$chaosgate" run \
+  --config some.toml --engine lmdb --kills 60 --seed 3 --failures-max 1 --crash step,call --quiet \
+  --results "it's" >out 2>err)
+[[ $? == 1 ]] || fail "a violation in a place with a blank: $(cat 'a place/err')"
+by_seed=$(sed -n 's/^  from the seed  //p' 'a place/out' | head -1)
+for text in "$(tail -1 'a place/out')" "$by_seed"; do
+  for want in "'$memory'" '/a place/a worker' '--hang-ms 50000'; do
+    grep -qF -- "$want" <<<"$text" || fail "a printed command has no '$want': $text"
+  done
+  (cd / && bash -c "$text" >"$work/out" 2>"$work/err")
+  [[ $? == 1 ]] || fail "a printed command does not reproduce: $text: $(cat out err)"
+done
+grep -qE -- '--fault half-batch .*--plan-checksum [0-9a-f]{16}' <<<"$by_seed" || fail "not from the seed: $by_seed"
+(cd 'a place' && CHAOSGATE_KILLS=30 "$chaosgate" run --engine lmdb --json --quiet >out 2>err) || fail 'a pass in a place with a blank'
+again=$(sed -n 's/^  "command": "\(.*\)",$/\1/p' 'a place/out')
+grep -qE -- ' run --engine lmdb --kills 30 --seed 0x[0-9a-f]+$' <<<"$again" || fail "not again: $again"
 
 # A power cut: a bundle with its trace, minimized to one sentence. More images than exist are no error.
 "$chaosgate" run --engine lmdb --faults power --fault dir-never-synced --profile strict --images 400 --seed 5 --quiet \
   >out 2>err
 [[ $? == 1 ]] || fail "a power cut that loses acknowledged entries does not exit with 1: $(cat err)"
-power_bundle=$(tail -1 out | sed 's/^chaosgate replay //')
+power_bundle=$(tail -1 out | sed 's/^.* replay //')
 "$chaosgate" minimize "$power_bundle" --out small.tar.zst >out 2>err
 [[ $? == 1 ]] || fail "a minimized bundle that fails every time does not exit with 1: $(cat err)"
 grep -q 'reproduced       20 of 20' out || fail "minimize does not reproduce: $(cat out)"
 head -c $(($(stat -c %s "$power_bundle") / 2)) "$power_bundle" >half.tar.zst
 bad 2 'half.tar.zst' minimize half.tar.zst
+
+# A finding cites records, and 'trace' knows them under the same numbers; so does the smaller bundle.
+for cited in "$power_bundle $(zstd -dc "$power_bundle" | tar xO explanation.txt | grep -o 'the power cut: .*' | head -1)" \
+  "small.tar.zst $(sed -n 2p out)"; do
+  "$chaosgate" trace "${cited%% *}" >trace.out 2>err || fail "trace of a bundle: $(cat err)"
+  number=$(grep -oE 'record [0-9]+\) was lost' <<<"$cited" | grep -oE '[0-9]+' | head -1)
+  path=$(grep -oE '[^ ]+ \([a-z-]+, record [0-9]+\) was lost' <<<"$cited" | head -1)
+  [[ -n $number ]] || fail "no record is cited as lost: $cited"
+  grep -E "^ *$number " trace.out | grep -F -- "${path%% *}" | grep -q '<- lost' ||
+    fail "trace does not know record $number of ${cited%% *}: $(grep -E "^ *$number " trace.out)"
+done
 "$chaosgate" run --engine lmdb --faults power --images 100000 --loads 1 --seed 5 --quiet >out 2>err ||
   fail "more images than exist: $(cat err)"
 grep -q '100000 images were asked for; there are [0-9]*, from 1 load' err || fail "nobody says how many images exist: $(cat err)"
@@ -166,7 +251,7 @@ grep -q '100000 images were asked for; there are [0-9]*, from 1 load' err || fai
 "$chaosgate" run --replicas 2 --engines lmdb --faults power --fault install-without-dirsync --profile btrfs --images 200 \
   --seed 5 --quiet >out 2>err
 [[ $? == 1 ]] || fail "a power cut that loses an installed snapshot does not exit with 1: $(cat err)"
-power_bundle=$(tail -1 out | sed 's/^chaosgate replay //')
+power_bundle=$(tail -1 out | sed 's/^.* replay //')
 "$chaosgate" replay "$power_bundle" --repeat 3 >out 2>err
 [[ $? == 1 ]] || fail "the bundle of a replica does not fail: $(cat out err)"
 grep -q '^reproduced 3 of 3' out || fail "the bundle of a replica was not reproduced: $(tail -1 out)"
@@ -203,7 +288,10 @@ has_escape "$("$chaosgate" report results/latest)" && fail 'a pipe is coloured'
 
 # Help and versions.
 for command in run replay minimize sweep trace selftest bench certify conform report list; do
-  [[ $("$chaosgate" $command --help) == *Example* ]] || fail "$command --help has no example"
+  [[ $("$chaosgate" $command --help) == *Example*Usage:*Options:* ]] || fail "$command --help does not begin with examples"
+done
+for want in '--kills N .*\(default 1000\)' '--hang-ms MS .*\(default 60000\)' '--engine NAME .*\(default rocksdb,lmdb\)'; do
+  grep -qE -- "$want" <<<"$("$chaosgate" run --help)" || fail "run --help does not say '$want'"
 done
 [[ $("$chaosgate" --version --json) == *'"rocksdb"'* ]] || fail '--version --json does not name RocksDB'
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "harness/base/file.h"
 
@@ -34,6 +35,34 @@ bool use_color(const Globals& globals, int fd) {
 std::filesystem::path find_worker(const std::filesystem::path& given) {
   return given.empty() ? std::filesystem::read_symlink("/proc/self/exe").parent_path() / "chaosgate-worker"
                        : given;
+}
+
+namespace {
+
+// The examples of a footer, and what stands behind them.
+std::pair<std::string, std::string> split_footer(const std::string& footer) {
+  const std::size_t end = footer.find("\n\n");
+  return end == std::string::npos ? std::pair(footer, std::string())
+                                  : std::pair(footer.substr(0, end), footer.substr(end + 2));
+}
+
+}  // namespace
+
+std::string HelpFormatter::make_usage(const CLI::App* app, std::string name) const {
+  const std::string examples = split_footer(app->get_footer()).first;
+  return (examples.empty() ? "" : "\n" + examples + "\n\n") +
+         CLI::Formatter::make_usage(app, std::move(name));
+}
+
+std::string HelpFormatter::make_footer(const CLI::App* app) const {
+  const std::string rest = split_footer(app->get_footer()).second;
+  return rest.empty() ? rest : rest + "\n";
+}
+
+std::string program_to_print() {
+  const std::string name = program_invocation_name;
+  return name.find('/') == std::string::npos ? name
+                                             : std::filesystem::absolute(name).lexically_normal().string();
 }
 
 void log_line(const std::string& line) { std::fprintf(stderr, "chaosgate: %s\n", line.c_str()); }

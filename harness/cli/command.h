@@ -18,7 +18,6 @@ namespace chaosgate::cli {
 // What all commands share.
 struct Globals {
   std::string color = "auto";  // auto, always, never
-  std::string command_line;    // as given
   campaign::StopSignal* stop = nullptr;
 };
 
@@ -45,6 +44,15 @@ Command make_list_command(CLI::App& parent, Globals& globals);
 bool use_color(const Globals& globals, int fd);
 // The worker program: `given`, or chaosgate-worker beside this program.
 std::filesystem::path find_worker(const std::filesystem::path& given);
+// --help with the examples first: a footer's first paragraph stands before the usage, the rest at the end.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* app, std::string name) const override;
+  std::string make_footer(const CLI::App* app) const override;
+};
+
+// This program as a shell finds it from any directory: absolute, or the name that was looked up in PATH.
+std::string program_to_print();
 // A line on stderr.
 void log_line(const std::string& line);
 

@@ -20,7 +20,8 @@ using campaign::ConformResult;
 using report::ExitStatus;
 
 struct ConformArguments {
-  explicit ConformArguments(CLI::App& app) : settings(app, {"engine", "seed", "dir", "worker", "hang-ms"}) {}
+  explicit ConformArguments(CLI::App& app)
+      : settings(app, {"engine", "seed", "dir", "worker", "hang-ms"}, {{"engine", ""}}) {}
 
   Settings settings;
   bool json = false;

@@ -15,7 +15,7 @@ namespace chaosgate::cli {
 namespace {
 
 struct ListArguments {
-  explicit ListArguments(CLI::App& app) : settings(app, {"engine", "worker"}) {}
+  explicit ListArguments(CLI::App& app) : settings(app, {"engine", "worker"}, {{"engine", ""}}) {}
   Settings settings;
   std::string what;
   bool json = false;
@@ -58,10 +58,28 @@ nlohmann::json collect(const std::string& what, const wire::Hello& hello) {
   return rows;
 }
 
+// What the worker program knows; the rest is the driver's own.
+wire::Hello hello_for(const ListArguments& options, campaign::CampaignConfig& config) {
+  if (options.what != "engines") {
+    options.settings.refuse({"engine"}, "does nothing with 'list " + options.what + "'");
+  }
+  if (options.what != "engines" && options.what != "faults") {
+    options.settings.refuse({"worker"}, "does nothing with 'list " + options.what + "'");
+    return {};
+  }
+  if (options.settings.source("engine") == "default") {
+    config.engines.clear();
+  }
+  wire::Hello hello = campaign::resolve_engines(find_worker(config.worker), &config.engines);
+  for (const std::string& engine : config.engines) {
+    campaign::require_engine(hello, engine);
+  }
+  return hello;
+}
+
 report::ExitStatus list(ListArguments& options) {
   campaign::CampaignConfig config = options.settings.resolve();
-  const nlohmann::json rows =
-      collect(options.what, campaign::resolve_engines(find_worker(config.worker), &config.engines));
+  const nlohmann::json rows = collect(options.what, hello_for(options, config));
   if (options.json) {
     fmt::print("{}\n", rows.dump(2));
     return report::ExitStatus::pass;

@@ -12,6 +12,7 @@
 #include "harness/campaign/engines.h"
 #include "harness/campaign/versions.h"
 #include "harness/cli/command.h"
+#include "harness/cli/settings.h"
 
 namespace chaosgate::cli {
 namespace {
@@ -46,18 +47,16 @@ int run(int argc, char* argv[]) {
   campaign::StopSignal stop;
   Globals globals;
   globals.stop = &stop;
-  for (int i = 0; i < argc; ++i) {
-    globals.command_line += (i == 0 ? "" : " ") + std::string(i == 0 ? "chaosgate" : argv[i]);
-  }
   CLI::App app(
       "Crash-consistency chaos testing for key-value storage engines: kills workers at random points and "
       "compares what they recover with an oracle.",
       "chaosgate");
+  app.formatter(std::make_shared<HelpFormatter>());  // subcommands take it over
   bool version = false;
   bool version_json = false;
   app.add_flag("--version", version, "print versions; with --json, as JSON");
   app.add_flag("--json", version_json)->group("");
-  app.add_option("--color", globals.color, "auto, always or never")
+  app.add_option("--color", globals.color, "auto, always or never (default auto)")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->type_name("WHEN");
   app.footer(
@@ -86,6 +85,13 @@ int run(int argc, char* argv[]) {
     std::fprintf(stderr, "chaosgate: %s\n", error.what());
     return status_of(report::ExitStatus::usage);
   }
+  if (version_json && !version) {
+    throw UsageError("--json stands behind the command whose result it is, or with --version");
+  }
+  if (version && !app.get_subcommands().empty()) {
+    throw UsageError("--version does not go with a command");
+  }
+  check_environment();
   if (version) {
     print_version(version_json, "");
     return status_of(report::ExitStatus::pass);

@@ -30,8 +30,10 @@ using wire::MigrationReport;
 
 struct Options {
   explicit Options(CLI::App& app)
-      : settings(app, {"engine", "worker", "hang-ms", "kills", "images", "seed", "workload", "profile",
-                       "fault", "dir", "results", "failures-max"}) {}
+      : settings(app,
+                 {"engine", "worker", "hang-ms", "kills", "images", "seed", "workload", "profile", "fault",
+                  "dir", "results", "failures-max"},
+                 {{"engine", ""}}) {}
 
   Settings settings;
   std::string from;
@@ -180,6 +182,8 @@ ExitStatus run_migration(const Options& options, const campaign::CampaignConfig&
   if (options.settings.source("engine") == "default" || config.engines.size() != 1) {
     throw UsageError("migrate needs one --engine, the target's");
   }
+  campaign::require_utf8("--from", options.from);
+  campaign::require_utf8("--to", options.to);
   const TempDir outputs(fs::temp_directory_path(), "chaosgate-migrate-");
   globals.stop->add_directory(outputs.path());
   report::Progress progress(!options.quiet);
@@ -276,15 +280,6 @@ std::vector<std::pair<std::string, std::string>> directions(const std::vector<st
   return all;
 }
 
-std::string gate_command(const campaign::CampaignConfig& config, const campaign::MigrationGateOptions& gate,
-                         const std::string& engines) {
-  return fmt::format(
-      "chaosgate migrate --gate --engine {} --seed {} --kills {} --images {} --workload {} "
-      "--profile {}{}",
-      engines, campaign::seed_text(config.key.seed), gate.kills, gate.images, gate.workload,
-      disk::to_string(gate.profile), gate.fault.empty() ? "" : " --fault " + gate.fault);
-}
-
 void check_fault(const std::string& name, const wire::Hello& hello) {
   std::string known;
   for (const wire::FaultDescription& fault : hello.faults) {
@@ -318,11 +313,6 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
   if (options.settings.source("profile") != "default") {
     gate.profile = config.profile;
   }
-  std::string selectors;
-  for (const std::string& name : config.engines) {
-    selectors += (selectors.empty() ? "" : ",") + campaign::selector(campaign::require_engine(hello, name));
-  }
-  const std::string command = gate_command(config, gate, selectors);
   log_line("seed " + campaign::seed_text(gate.seed));
   const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
   report::Progress progress(!options.quiet);
@@ -354,14 +344,21 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
     return static_cast<ExitStatus>(128 + globals.stop->signal());
   }
   if (found) {
-    fmt::print(stderr, "{}\n", command);
+    fmt::print(stderr, "{}\n", options.settings.again().word("--gate").text());
     return ExitStatus::violation;
   }
   return complete ? ExitStatus::pass : ExitStatus::inconclusive;
 }
 
-ExitStatus run(Options& options, const Globals& globals) {
+ExitStatus run(Options& options, const CLI::App& app, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
+  if (options.gate) {
+    refuse_flags(app, {"--from-engine", "--keyspaces"}, "does nothing with --gate");
+  } else {
+    options.settings.refuse(
+        {"kills", "images", "seed", "workload", "profile", "fault", "dir", "results", "failures-max"},
+        "does nothing without --gate");
+  }
   config.worker = find_worker(config.worker);
   return options.gate ? run_gate(options, std::move(config), globals)
                       : run_migration(options, config, globals);
@@ -396,7 +393,7 @@ Command make_migrate_command(CLI::App& parent, Globals& globals) {
       "Exit status: 0 done, or nothing found; 1 the target differs from the source, or the gate found "
       "something; 2 usage, or refused; 3 the gate proves too little; 70 failed on the way (the same command "
       "goes on).");
-  return {app, [options, &globals] { return run(*options, globals); }};
+  return {app, [options, app, &globals] { return run(*options, *app, globals); }};
 }
 
 }  // namespace chaosgate::cli

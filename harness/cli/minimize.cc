@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 using report::ExitStatus;
 
 struct MinimizeArguments {
-  explicit MinimizeArguments(CLI::App& app) : settings(app, {"engine", "dir", "worker", "hang-ms"}) {}
+  explicit MinimizeArguments(CLI::App& app)
+      : settings(app, {"engine", "dir", "worker", "hang-ms"}, {{"engine", ""}}) {}
 
   Settings settings;
   std::string bundle;

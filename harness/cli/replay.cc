@@ -23,7 +23,7 @@ using campaign::ReplayRun;
 using report::ExitStatus;
 
 struct ReplayArguments {
-  explicit ReplayArguments(CLI::App& app) : settings(app, seed_target_keys()) {}
+  explicit ReplayArguments(CLI::App& app) : settings(app, seed_target_keys(), {{"engine", ""}}) {}
 
   Settings settings;
   SeedTarget target;  // its seed may be the path of a bundle
@@ -134,12 +134,9 @@ ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::Campai
 
 ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::CampaignConfig& config,
                             std::uint64_t repeat, const Globals& globals) {
-  for (const char* key : {"workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
-                          "timer-us-max", "fault", "segment-bytes"}) {
-    if (options.settings.source(key) == "flag") {
-      throw UsageError(fmt::format("--{} does not go with a bundle: the bundle says it", key));
-    }
-  }
+  options.settings.refuse({"workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
+                           "timer-us-max", "fault", "segment-bytes"},
+                          "does not go with a bundle: the bundle says it");
   const campaign::WorkDirectory work(config.directory, {"bundle"}, globals.stop);
   const std::filesystem::path image = work.path() / "image";
   std::filesystem::create_directory(image);
@@ -168,15 +165,15 @@ ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::Camp
   for (const oracle::Violation& violation : bundle.recovery.violations) {
     was += (was.empty() ? "" : ", ") + std::string(oracle::to_string(violation.invariant));
   }
-  return print(
-      outcome,
-      fmt::format("{} {} seed {} lane {} cycle {}; the bundle says: {}", bundle.recovery.order.engine,
-                  bundle.engine_version, campaign::seed_text(bundle.key.seed), bundle.lane, bundle.cycle,
-                  was.empty() ? "the load failed" : was),
-      options.json, *globals.stop);
+  return print(outcome,
+               fmt::format("{} {} seed {} lane {} {}; the bundle says: {}", bundle.recovery.order.engine,
+                           bundle.engine_version, campaign::seed_text(bundle.key.seed), bundle.lane,
+                           bundle.power ? "power cut" : fmt::format("cycle {}", bundle.cycle),
+                           was.empty() ? "the load failed" : was),
+               options.json, *globals.stop);
 }
 
-ExitStatus replay(ReplayArguments& options, const Globals& globals) {
+ExitStatus replay(ReplayArguments& options, const CLI::App& app, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
   const std::uint64_t repeat = parse_number("--repeat", options.repeat, 1, 1'000'000);
@@ -184,6 +181,10 @@ ExitStatus replay(ReplayArguments& options, const Globals& globals) {
       !options.target.seed.empty() &&
       options.target.seed.find_first_not_of("0123456789abcdefABCDEFxX") == std::string::npos &&
       !std::filesystem::exists(options.target.seed);
+  if (!is_number) {
+    refuse_flags(app, {"--cycle", "--lane", "--plan-checksum", "--as-planned"},
+                 "does not go with a bundle: it is of a seed");
+  }
   return is_number ? replay_by_seed(options, config, repeat, globals)
                    : replay_by_bundle(options, config, repeat, globals);
 }
@@ -195,8 +196,9 @@ Command make_replay_command(CLI::App& parent, Globals& globals) {
   auto options = std::make_shared<ReplayArguments>(*app);
   app->add_option("target", options->target.seed, "a seed, or the path of a bundle")->required();
   app->add_option("--cycle", options->target.cycle, "from a seed: the cycle to run up to")->type_name("N");
-  app->add_option("--lane", options->target.lane, "from a seed: its lane")->type_name("N");
-  app->add_option("--repeat", options->repeat, "run it N times and say how often it was reproduced")
+  app->add_option("--lane", options->target.lane, "from a seed: its lane (default 0)")->type_name("N");
+  app->add_option("--repeat", options->repeat,
+                  "run it N times and say how often it was reproduced (default 1)")
       ->type_name("N");
   app->add_option("--plan-checksum", options->plan_checksum, "refuse when this build plans something else")
       ->type_name("HEX");
@@ -209,7 +211,7 @@ Command make_replay_command(CLI::App& parent, Globals& globals) {
       "  chaosgate replay 0x2a --engine rocksdb --cycle 17 --repeat 20\n"
       "  chaosgate replay results/latest/failures/ID/bundle.tar.zst\n\n"
       "Exit status: 0 clean, 1 reproduced, 125 untestable (so that 'git bisect run' works).");
-  return {app, [options, &globals] { return replay(*options, globals); }};
+  return {app, [options, app, &globals] { return replay(*options, *app, globals); }};
 }
 
 }  // namespace chaosgate::cli

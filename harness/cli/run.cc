@@ -31,12 +31,6 @@ struct RunArguments {
   bool quiet = false;
 };
 
-void print_config(const Settings& settings) {
-  for (const report::SettingLine& line : settings.lines()) {
-    fmt::print("{:<20} = {:<28} # {}\n", line.key, line.value.empty() ? "\"\"" : line.value, line.source);
-  }
-}
-
 // As many cycles of each lane as there are kills for it: enough, whatever is missed.
 void print_plan(const campaign::CampaignConfig& config) {
   for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
@@ -65,11 +59,27 @@ void take_group(const Settings& settings, campaign::CampaignConfig* config) {
   }
 }
 
+// What was asked for and would do nothing is a mistake: --images without power cuts tests less than was
+// meant.
+void refuse_idle(const Settings& settings, const campaign::CampaignConfig& config) {
+  const std::string why = "does nothing with faults " + settings.value("faults");
+  if (!config.power) {
+    settings.refuse({"images", "loads", "profile"}, why + ": no power cuts");
+  }
+  if (!config.kill) {
+    settings.refuse({"kills", "at-risk-percent-min", "plan"}, why + ": no kills");
+  }
+  if (!config.key.plan.timer) {
+    settings.refuse({"timer-us-max"}, "does nothing without timers in --crash");
+  }
+}
+
 report::ExitStatus run(RunArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   take_group(options.settings, &config);
+  refuse_idle(options.settings, config);
   if (options.print_config) {
-    print_config(options.settings);
+    fmt::print("{}", options.settings.toml());
     return report::ExitStatus::pass;
   }
   if (options.print_plan) {
@@ -90,9 +100,7 @@ report::ExitStatus run(RunArguments& options, const Globals& globals) {
     log_line(line);
   };
   output.settings = options.settings.lines();
-  output.command = fmt::format(
-      "{}{}", globals.command_line,
-      options.settings.source("seed") == "default" ? " --seed " + campaign::seed_text(config.key.seed) : "");
+  output.command = config.invocation.again;
   const report::CampaignReport result = campaign::run_campaign(config, *globals.stop, output);
   progress.clear();
   bool written = true;
@@ -118,7 +126,7 @@ Command make_run_command(CLI::App& parent, Globals& globals) {
       parent.add_subcommand("run", "kill workers at random points, recover, and compare with the oracle");
   auto options = std::make_shared<RunArguments>(*app);
   app->add_flag("--print-config", options->print_config,
-                "print every setting with its source, and do nothing");
+                "print every setting with its source, as TOML for --config, and do nothing");
   app->add_flag("--print-plan", options->print_plan,
                 "print what the seed plans, one cycle a line, for --plan; and do nothing");
   app->add_flag("--json", options->json, "print the result as JSON");

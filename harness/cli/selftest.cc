@@ -19,7 +19,7 @@ using report::ExitStatus;
 
 struct SelfTestArguments {
   explicit SelfTestArguments(CLI::App& app)
-      : settings(app, {"engine", "seed", "kills", "dir", "worker", "hang-ms"}) {}
+      : settings(app, {"engine", "seed", "kills", "dir", "worker", "hang-ms"}, {{"engine", ""}}) {}
 
   Settings settings;
   std::string seeds = "1";
@@ -149,7 +149,8 @@ Command make_selftest_command(CLI::App& parent, Globals& globals) {
   CLI::App* app =
       parent.add_subcommand("selftest", "run the gate against every planted fault: it must find each");
   auto options = std::make_shared<SelfTestArguments>(*app);
-  app->add_option("--seeds", options->seeds, "so many seeds, counted up from --seed")->type_name("N");
+  app->add_option("--seeds", options->seeds, "so many seeds, counted up from --seed (default 1)")
+      ->type_name("N");
   app->add_option("--fault", options->faults, "only this planted fault; repeatable")->type_name("NAME");
   app->add_option("--control-kills", options->control_kills,
                   "kills of every correct configuration, which must stay clean (default 100)")

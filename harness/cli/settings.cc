@@ -8,12 +8,17 @@
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <optional>
+#include <sstream>
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/engines.h"
+#include "harness/cli/command.h"
+#include "harness/report/facts.h"
 
 namespace chaosgate::cli {
 namespace {
@@ -297,6 +302,22 @@ const Setting& find(const std::string& key) {
   throw std::logic_error("setting " + key + " is not declared");
 }
 
+// Whether every command has it, so that every command that is printed repeats it.
+bool is_of_invocation(const std::string& key) { return key == "dir" || key == "worker" || key == "hang-ms"; }
+
+// The value as it means the same in every directory.
+std::string absolute_value(const Setting& setting, const std::string& value) {
+  if (setting.key == "engine" || setting.key == "engines") {
+    std::vector<std::string> selectors;
+    for (const std::string& selector : split(value)) {
+      selectors.push_back(campaign::absolute_selector(selector));
+    }
+    return fmt::format("{}", fmt::join(selectors, ","));
+  }
+  const bool is_path = setting.value_name == "DIR" || setting.value_name == "FILE";
+  return is_path ? std::filesystem::absolute(value).lexically_normal().string() : value;
+}
+
 std::string environment_name(const std::string& key) {
   std::string name = "CHAOSGATE_";
   for (const char c : key) {
@@ -356,8 +377,24 @@ void check_keys(const std::string& file, std::string_view text) {
   }
 }
 
+// What --help says is taken when nothing is given; empty: nothing, or the help says it.
+std::string default_of(const Setting& setting) {
+  static const CampaignConfig config;
+  if (setting.key == "engine") {
+    return "rocksdb,lmdb";
+  }
+  return setting.key == "seed" || setting.key == "engines" ? "" : setting.get(config);
+}
+
+std::string help_text(const Setting& setting, const std::string& value) {
+  return value.empty() ? setting.help : fmt::format("{} (default {})", setting.help, value);
+}
+
 std::map<std::string, std::string> read_toml(const std::string& file, const std::vector<std::string>& keys) {
   std::map<std::string, std::string> values;
+  if (std::filesystem::is_directory(file)) {
+    throw UsageError(fmt::format("--config {}: a directory; expected a TOML file", file));
+  }
   try {
     std::string text;
     if (const Status status = read_file(file, &text); !status.ok()) {
@@ -394,23 +431,64 @@ std::uint64_t parse_number(const std::string& what, const std::string& text, std
   return value;
 }
 
-Settings::Settings(CLI::App& app, const std::vector<std::string>& keys) : keys_(keys) {
+void check_environment() {
+  constexpr std::string_view kPrefix = "CHAOSGATE_";
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string_view name = text.substr(0, text.find('='));
+    const std::vector<Setting>& all = declared();
+    if (!name.starts_with(kPrefix) || std::any_of(all.begin(), all.end(), [&](const Setting& setting) {
+          return environment_name(setting.key) == name;
+        })) {
+      continue;
+    }
+    std::vector<std::string> known;
+    for (const Setting& setting : all) {
+      known.push_back(environment_name(setting.key));
+    }
+    throw UsageError(
+        fmt::format("environment variable {}: no such setting; known: {}", name, fmt::join(known, ", ")));
+  }
+}
+
+void refuse_flags(const CLI::App& app, const std::vector<std::string>& flags, const std::string& why) {
+  for (const std::string& flag : flags) {
+    if (app.count(flag) > 0) {
+      throw UsageError(fmt::format("{} {}", flag, why));
+    }
+  }
+}
+
+Settings::Settings(CLI::App& app, const std::vector<std::string>& keys,
+                   const std::map<std::string, std::string>& defaults)
+    : command_(app.get_name()), keys_(keys) {
   for (const std::string& key : keys_) {
     const Setting& setting = find(key);
+    const auto other = defaults.find(key);
+    const std::string help =
+        help_text(setting, other == defaults.end() ? default_of(setting) : other->second);
     if (setting.value_name.empty()) {
       app.add_flag_function(
           "--" + key + ",!--no-" + key,
-          [this, key](std::int64_t count) { flags_[key] = {count > 0 ? "true" : "false"}; }, setting.help);
+          [this, key](std::int64_t count) { flags_[key] = {count > 0 ? "true" : "false"}; }, help);
     } else {
       app.add_option_function<std::vector<std::string>>(
-             "--" + key, [this, key](const std::vector<std::string>& values) { flags_[key] = values; },
-             setting.help)
+             "--" + key, [this, key](const std::vector<std::string>& values) { flags_[key] = values; }, help)
           ->type_name(setting.value_name)
           ->expected(1)
           ->take_all();
     }
   }
-  app.add_option("--config", file_, "TOML file with any of these settings as keys")->type_name("FILE");
+  app.add_option_function<std::string>(
+         "--config",
+         [this](const std::string& file) {
+           if (file.empty()) {
+             throw UsageError("--config '': expected the name of a TOML file");
+           }
+           file_ = file;
+         },
+         "TOML file with any of these settings as keys")
+      ->type_name("FILE");
 }
 
 campaign::CampaignConfig Settings::resolve() {
@@ -450,13 +528,78 @@ campaign::CampaignConfig Settings::resolve() {
     }
     lines_.push_back({key, setting.get(config), source});
   }
+  config.invocation = invocation();
+  config.invocation.again = again().text();
   return config;
 }
 
-const std::string& Settings::source(const std::string& key) const {
+Invocation Settings::invocation() const {
+  Invocation invocation;
+  invocation.program = program_to_print();
+  for (const report::SettingLine& line : lines_) {
+    if (is_of_invocation(line.key) && line.source != "default" && !line.value.empty()) {
+      invocation.options.emplace_back("--" + line.key, absolute_value(find(line.key), line.value));
+    }
+  }
+  return invocation;
+}
+
+void Settings::refuse(const std::vector<std::string>& keys, const std::string& why) const {
+  for (const std::string& key : keys) {
+    if (source(key) == "flag") {
+      throw UsageError(fmt::format("--{} {}", key, why));
+    }
+    if (source(key) == "file") {
+      throw UsageError(fmt::format("{}: {} {}", file_, key, why));
+    }
+  }
+}
+
+std::string Settings::toml() const {
+  std::string text;
+  for (const report::SettingLine& line : lines_) {
+    const Setting& setting = find(line.key);
+    const bool bare = setting.value_name.empty() || setting.value_name == "N" || setting.value_name == "US" ||
+                      setting.value_name == "MS" || setting.value_name == "BYTES" ||
+                      setting.value_name == "PERCENT";
+    if (report::valid_utf8(line.value) != line.value) {
+      throw UsageError(
+          fmt::format("{} {}: not UTF-8, so TOML cannot hold it", line.key, shell_quoted(line.value)));
+    }
+    std::ostringstream value;
+    if (bare) {
+      value << line.value;
+    } else {
+      value << toml::value<std::string>(line.value);
+    }
+    const bool fixed = line.source != "default" || line.key == "seed";
+    text +=
+        fmt::format("{:<22} {:<28} # {}\n", (fixed ? "" : "#") + line.key + " =", value.str(), line.source);
+  }
+  return text;
+}
+
+CommandLine Settings::again() const {
+  CommandLine command(invocation(), command_);
+  for (const report::SettingLine& line : lines_) {
+    const Setting& setting = find(line.key);
+    if (is_of_invocation(line.key) || line.value.empty() ||
+        (line.source == "default" && line.key != "seed")) {
+      continue;
+    }
+    if (setting.value_name.empty()) {
+      command.word((line.value == "true" ? "--" : "--no-") + line.key);
+    } else {
+      command.option("--" + line.key, absolute_value(setting, line.value));
+    }
+  }
+  return command;
+}
+
+const report::SettingLine& Settings::line_of(const std::string& key) const {
   for (const report::SettingLine& line : lines_) {
     if (line.key == key) {
-      return line.source;
+      return line;
     }
   }
   throw std::logic_error("setting " + key + " is not one of this command");

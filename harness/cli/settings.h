@@ -18,23 +18,48 @@ namespace chaosgate::cli {
 class Settings {
  public:
   // `keys`: the settings that this command has; all must be declared. Adds a flag for each, and --config.
-  Settings(CLI::App& app, const std::vector<std::string>& keys);
+  // `defaults`: those that are others here, for --help; empty for none.
+  Settings(CLI::App& app, const std::vector<std::string>& keys,
+           const std::map<std::string, std::string>& defaults = {});
   Settings(const Settings&) = delete;
   Settings& operator=(const Settings&) = delete;
 
-  // Call after parsing. Throws UsageError for a value that cannot be used, naming key, value and source.
+  // Call after parsing. Throws UsageError for a value that cannot be used, naming key, value and source. The
+  // result knows the commands to print, too.
   campaign::CampaignConfig resolve();
   // Each setting with its value and source, in the order of declaration. REQUIRES: resolve() was called.
   const std::vector<report::SettingLine>& lines() const { return lines_; }
   // "flag", "environment", "file" or "default". REQUIRES: resolve() was called.
-  const std::string& source(const std::string& key) const;
+  const std::string& source(const std::string& key) const { return line_of(key).source; }
+  // As it was given, or the default. REQUIRES: resolve() was called.
+  const std::string& value(const std::string& key) const { return line_of(key).value; }
+  // Throws UsageError for the first of `keys` that the command line or the file of --config gives, because it
+  // would do nothing; `why` ends the sentence. What is in the environment is for other commands, too.
+  void refuse(const std::vector<std::string>& keys, const std::string& why) const;
+  // Every setting as a line of TOML that --config reads, with its source; defaults are comments. Throws
+  // UsageError for what TOML cannot hold.
+  std::string toml() const;
+  // The command that does the same again: every setting that is not a default, and the seed. REQUIRES:
+  // resolve() was called.
+  CommandLine again() const;
 
  private:
+  Invocation invocation() const;
+  const report::SettingLine& line_of(const std::string& key) const;
+
+  std::string command_;
   std::vector<std::string> keys_;
   std::map<std::string, std::vector<std::string>> flags_;  // as given
-  std::string file_;
+  std::string file_;                                       // of --config, or empty
   std::vector<report::SettingLine> lines_;
 };
+
+// Throws UsageError for an environment variable CHAOSGATE_* that is no setting of any command.
+void check_environment();
+
+// Throws UsageError for the first of these flags that was given: it does nothing here; `why` ends the
+// sentence.
+void refuse_flags(const CLI::App& app, const std::vector<std::string>& flags, const std::string& why);
 
 // Parses a decimal or 0x-hexadecimal number. Throws UsageError "<what> '<text>': ...".
 std::uint64_t parse_number(const std::string& what, const std::string& text, std::uint64_t low,

@@ -19,8 +19,10 @@ using report::ExitStatus;
 
 struct SweepArguments {
   explicit SweepArguments(CLI::App& app)
-      : settings(app, {"engine", "seed", "workload", "protocol", "fault", "segment-bytes", "dir", "results",
-                       "worker", "hang-ms", "failures-max"}) {}
+      : settings(app,
+                 {"engine", "seed", "workload", "protocol", "fault", "segment-bytes", "dir", "results",
+                  "worker", "hang-ms", "failures-max"},
+                 {{"segment-bytes", "4096"}}) {}
 
   Settings settings;
   std::string entries = "60";
@@ -128,7 +130,7 @@ ExitStatus sweep(SweepArguments& options, const Globals& globals) {
   bool missed = false;
   for (const Swept& swept : all) {
     if (!swept.result.bundles.empty()) {
-      fmt::print(stderr, "chaosgate replay {}\n", swept.result.bundles.front().string());
+      fmt::print(stderr, "{}\n", campaign::bundle_command(config.invocation, swept.result.bundles.front()));
       return ExitStatus::violation;
     }
     missed = missed || swept.result.judged != swept.result.points;

@@ -1,10 +1,13 @@
-// chaosgate trace: the storage calls of one cycle, or of a file that holds some.
+// chaosgate trace: the storage calls of one cycle, or of a file or bundle that holds some.
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <map>
+#include <memory>
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/campaign/bundle.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/replay.h"
@@ -12,6 +15,7 @@
 #include "harness/cli/command.h"
 #include "harness/cli/seed_target.h"
 #include "harness/cli/settings.h"
+#include "harness/disk/micro_op.h"
 #include "harness/tap/trace.h"
 
 namespace chaosgate::cli {
@@ -20,18 +24,70 @@ namespace {
 using report::ExitStatus;
 
 struct TraceArguments {
-  explicit TraceArguments(CLI::App& app) : settings(app, seed_target_keys()) { target.cycle = "0"; }
+  explicit TraceArguments(CLI::App& app) : settings(app, seed_target_keys(), {{"engine", ""}}) {
+    target.cycle = "0";
+  }
 
   Settings settings;
   SeedTarget target;  // its seed may be the path of a trace file
   std::string output;
 };
 
-void print(const tap::Trace& trace) {
-  for (const tap::TraceRecord& record : trace.records) {
-    fmt::print("{}\n", tap::describe(record));
+// Numbered as findings cite them: "record 17". `notes`: what is said of some of them.
+void print(const tap::Trace& trace, const std::map<std::size_t, std::string>& notes = {}) {
+  fmt::print("record  begin thread and call\n");
+  for (std::size_t i = 0; i < trace.records.size(); ++i) {
+    const auto note = notes.find(i);
+    fmt::print("{:>6} {}{}\n", i, tap::describe(trace.records[i]),
+               note == notes.end() ? "" : "  <- " + note->second);
   }
   fmt::print("{} storage calls, signature {:016x}\n", trace.records.size(), tap::signature(trace));
+}
+
+// What the image of a power cut has of each call that it does not have whole, and where it was cut.
+std::map<std::size_t, std::string> notes_of(const campaign::PowerCase& power) {
+  std::unique_ptr<const disk::History> history;
+  std::map<std::size_t, std::string> notes;
+  if (!disk::History::create(power.trace, &history).ok()) {
+    return notes;
+  }
+  const auto note = [&](disk::OpId op, const char* what) {
+    if (op < history->ops().size()) {
+      notes[history->ops()[op].record] = what;
+    }
+  };
+  if (power.spec.cut > 0 && power.spec.cut <= power.trace.records.size()) {
+    notes[power.spec.cut - 1] = "the power failed after this call";
+  }
+  for (const disk::OpId op : power.spec.dropped) {
+    note(op, "lost, or a part of it");
+  }
+  for (const disk::Tear& tear : power.spec.torn) {
+    note(tear.op, "torn");
+  }
+  return notes;
+}
+
+ExitStatus print_bundle(const std::string& path) {
+  const TempDir directory(std::filesystem::temp_directory_path(), "chaosgate-trace-");
+  std::filesystem::create_directory(directory.path() / "image");
+  std::filesystem::create_directory(directory.path() / "base");
+  const campaign::Bundle bundle =
+      campaign::read_bundle(path, directory.path() / "image", directory.path() / "base");
+  if (!bundle.power) {
+    throw UsageError(
+        fmt::format("{}: of a kill, so no trace is in it; 'chaosgate trace {} --cycle {} ...' makes one",
+                    path, campaign::seed_text(bundle.key.seed), bundle.cycle));
+  }
+  print(bundle.power->trace, notes_of(*bundle.power));
+  return ExitStatus::pass;
+}
+
+bool is_bundle(const std::string& path) {
+  constexpr std::string_view kZstdMagic = "\x28\xb5\x2f\xfd";
+  std::string bytes;
+  return std::filesystem::is_directory(path) ||
+         (read_file(path, &bytes).ok() && bytes.starts_with(kZstdMagic));
 }
 
 ExitStatus print_file(const std::string& path) {
@@ -47,13 +103,16 @@ ExitStatus print_file(const std::string& path) {
   return ExitStatus::pass;
 }
 
-ExitStatus trace(TraceArguments& options, const Globals& globals) {
+ExitStatus trace(TraceArguments& options, const CLI::App& app, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   if (std::filesystem::exists(options.target.seed)) {
-    return print_file(options.target.seed);
+    options.settings.refuse(seed_target_keys(), "does nothing with a file, which says it");
+    refuse_flags(app, {"--cycle", "--lane", "--output", "--as-planned"}, "does nothing with a file");
+    return is_bundle(options.target.seed) ? print_bundle(options.target.seed)
+                                          : print_file(options.target.seed);
   }
   config.worker = find_worker(config.worker);
-  SeedCycle cycle = seed_cycle(options.target, options.settings, config, "a trace", "seed or file");
+  SeedCycle cycle = seed_cycle(options.target, options.settings, config, "a trace", "seed, file or bundle");
   campaign::SeedReplay& replay = cycle.replay;
   replay.trace = true;
   if (!cycle.hello.tap_unavailable.empty()) {
@@ -82,11 +141,14 @@ ExitStatus trace(TraceArguments& options, const Globals& globals) {
 }  // namespace
 
 Command make_trace_command(CLI::App& parent, Globals& globals) {
-  CLI::App* app = parent.add_subcommand("trace", "print the storage calls of one cycle, or of a trace file");
+  CLI::App* app =
+      parent.add_subcommand("trace", "print the storage calls of one cycle, or of a trace file or bundle");
   auto options = std::make_shared<TraceArguments>(*app);
-  app->add_option("target", options->target.seed, "a seed, or the path of a trace file")->required();
+  app->add_option("target", options->target.seed,
+                  "a seed, or the path of a trace file or of a power cut's bundle")
+      ->required();
   app->add_option("--cycle", options->target.cycle, "from a seed: the cycle (default 0)")->type_name("N");
-  app->add_option("--lane", options->target.lane, "from a seed: its lane")->type_name("N");
+  app->add_option("--lane", options->target.lane, "from a seed: its lane (default 0)")->type_name("N");
   app->add_option("--output", options->output, "write the trace to this file instead of printing it")
       ->type_name("FILE");
   app->add_flag("--as-planned", options->target.as_planned, "do not pin the cycles before; see 'replay'");
@@ -94,8 +156,9 @@ Command make_trace_command(CLI::App& parent, Globals& globals) {
       "Examples:\n"
       "  chaosgate trace 0x2a --engine lmdb --cycle 3\n"
       "  chaosgate trace 0x2a --engine rocksdb --output calls.trace\n"
-      "  chaosgate trace calls.trace");
-  return {app, [options, &globals] { return trace(*options, globals); }};
+      "  chaosgate trace calls.trace\n"
+      "  chaosgate trace results/latest/failures/ID/bundle.tar.zst   # numbered as the finding cites them");
+  return {app, [options, app, &globals] { return trace(*options, *app, globals); }};
 }
 
 }  // namespace chaosgate::cli

@@ -156,6 +156,13 @@ TEST_CASE("a plan that cannot be is refused with the part that is wrong") {
   CHECK(message("crash", "kill-before@any.any#0").find("occurrence '0'") != std::string::npos);
   CHECK(message("crash", "error~EIO@any.write#1").find("a kill") != std::string::npos);
   CHECK(message("crash", "during-replay#1").find("recrash=") != std::string::npos);
+  CHECK(message("crash", "during-flush#1").find("expected during-flush#N+DELAYus") != std::string::npos);
+  CHECK(message("crash", "during-flush").find("expected during-flush#N+DELAYus") != std::string::npos);
+  CHECK(message("crash", "inside-log-append#2").find("expected inside-log-append#N~PERMILLE") !=
+        std::string::npos);
+  CHECK(message("crash", "after-flush#0").find("expected after-flush#N with N > 0") != std::string::npos);
+  CHECK(message("recrash", "during-replay#0").find("expected during-replay#N with N > 0") !=
+        std::string::npos);
   CHECK(message("crash", "timer:99999999999us").find("a number up to 4294967295") != std::string::npos);
   CHECK(message("error", "error~EFOO@any.write#1").find("errno 'EFOO'") != std::string::npos);
   CHECK(message("error", "kill-before@any.any#1").find("an I/O error") != std::string::npos);

@@ -68,6 +68,18 @@ Status parse_call(std::string_view key, std::string_view text, tap::StorageFault
   return {};
 }
 
+// What is wrong with a text that is no crash point but begins with the name of a step; ok for any other text.
+Status check_step(std::string_view key, std::string_view text) {
+  const std::optional<Step> step = parse_step(text.substr(0, text.find_first_of("#~+")));
+  if (!step) {
+    return {};
+  }
+  return wrong(key, text,
+               fmt::format("{}#N{}{} with N > 0", to_string(*step),
+                           *step == Step::inside_log_append ? "~PERMILLE (0 to 999)" : "",
+                           is_span(*step) ? "+DELAYus" : ""));
+}
+
 std::string call_text(const tap::StorageFault& call, std::uint64_t steer) {
   return to_string(call) + (steer == 0 ? "" : fmt::format("{}{}", kSteered, steer));
 }
@@ -85,6 +97,7 @@ Status parse_crash(std::string_view text, CyclePlan* plan) {
     plan->point = *point;
     return {};
   }
+  RETURN_IF_ERROR(check_step("crash", text));
   plan->kind = CrashKind::call;
   RETURN_IF_ERROR(parse_call("crash", text, &plan->call, &plan->steer));
   return plan->call.is_kill() ? Status()
@@ -99,6 +112,7 @@ Status parse_recrash(std::string_view text, Recrash* recrash) {
   if (recrash->point) {
     return is_recovery_step(recrash->point->step) ? Status() : wrong("recrash", text, "a step of recovery");
   }
+  RETURN_IF_ERROR(check_step("recrash", text));
   return parse_call("recrash", text, &recrash->call.emplace(), &recrash->steer);
 }
 

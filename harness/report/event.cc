@@ -74,11 +74,9 @@ void from_json(const nlohmann::json& json, Death& death) {
 }
 
 void to_json(nlohmann::json& json, const ViolationEvent& violation) {
-  json = {{"invariant", violation.invariant},
-          {"explanation", valid_utf8(violation.explanation)},
-          {"detail", valid_utf8(violation.detail)},
-          {"bundle", valid_utf8(violation.bundle)},
-          {"command", valid_utf8(violation.command)}};
+  json = {{"invariant", violation.invariant},         {"explanation", valid_utf8(violation.explanation)},
+          {"detail", valid_utf8(violation.detail)},   {"bundle", valid_utf8(violation.bundle)},
+          {"command", valid_utf8(violation.command)}, {"seed_command", valid_utf8(violation.seed_command)}};
 }
 
 void from_json(const nlohmann::json& json, ViolationEvent& violation) {
@@ -87,6 +85,7 @@ void from_json(const nlohmann::json& json, ViolationEvent& violation) {
   json.at("detail").get_to(violation.detail);
   json.at("bundle").get_to(violation.bundle);
   json.at("command").get_to(violation.command);
+  violation.seed_command = json.value("seed_command", "");  // older files have none
 }
 
 void to_json(nlohmann::json& json, const Timings& timings) {

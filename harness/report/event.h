@@ -61,11 +61,12 @@ struct Death {
 std::string position(const Death& death);
 
 struct ViolationEvent {
-  std::string invariant;    // "state.prefix"
-  std::string explanation;  // one sentence
-  std::string detail;       // several lines: first differing keys, indexes, where it died
-  std::string bundle;       // path of the bundle relative to the result directory, or empty
-  std::string command;      // one complete command that reproduces it
+  std::string invariant;     // "state.prefix"
+  std::string explanation;   // one sentence
+  std::string detail;        // several lines: first differing keys, indexes, where it died
+  std::string bundle;        // path of the bundle relative to the result directory, or empty
+  std::string command;       // one complete command that reproduces it
+  std::string seed_command;  // one that gets there from the seed, or empty
 
   bool operator==(const ViolationEvent&) const = default;
 };

@@ -79,6 +79,10 @@ std::string violations(const CampaignReport& report) {
       if (!violation.command.empty()) {
         out += "<pre class=\"command\">" + html(violation.command) + "</pre>\n";
       }
+      if (!violation.seed_command.empty()) {
+        out += "<p class=\"quiet\">From the seed</p>\n<pre class=\"command\">" +
+               html(violation.seed_command) + "</pre>\n";
+      }
       out += "</div>\n";
     }
     const std::uint64_t more = section.violations_found() - section.violations.size();

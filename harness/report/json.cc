@@ -67,7 +67,8 @@ Json violations(const EngineSection& section) {
                      {"explanation", valid_utf8(violation.explanation)},
                      {"detail", valid_utf8(violation.detail)},
                      {"bundle", valid_utf8(violation.bundle)},
-                     {"command", valid_utf8(violation.command)}});
+                     {"command", valid_utf8(violation.command)},
+                     {"seed_command", valid_utf8(violation.seed_command)}});
   }
   return {{"count", section.violations_found()},
           {"by_invariant", section.tally.violations},

@@ -157,6 +157,9 @@ std::string violation_text(const std::string& where, const ViolationEvent& viola
   if (!violation.command.empty()) {
     text += "\nreproduce with: " + violation.command;
   }
+  if (!violation.seed_command.empty()) {
+    text += "\nfrom the seed: " + violation.seed_command;
+  }
   return text;
 }
 

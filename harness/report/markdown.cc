@@ -131,7 +131,12 @@ std::string violation_block(const EngineSection& section, const std::string& whe
   if (!violation.bundle.empty()) {
     out += "Bundle: " + plain(violation.bundle) + "\n\n";
   }
-  return violation.command.empty() ? out : out + code_block(violation.command, "sh") + "\n";
+  if (!violation.command.empty()) {
+    out += code_block(violation.command, "sh") + "\n";
+  }
+  return violation.seed_command.empty()
+             ? out
+             : out + "From the seed:\n\n" + code_block(violation.seed_command, "sh") + "\n";
 }
 
 std::string abnormal_block(const EngineSection& section) {

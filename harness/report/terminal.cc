@@ -384,7 +384,10 @@ void write_violation(Page& page, const EngineSection& section, const std::string
     page.sentence("bundle", printable_line(violation.bundle));
   }
   if (!violation.command.empty() && printable_line(violation.command) != last_line) {
-    page.sentence("command", printable_line(violation.command));
+    page.line("  command        " + printable_line(violation.command));  // whole, to be copied
+  }
+  if (!violation.seed_command.empty() && printable_line(violation.seed_command) != last_line) {
+    page.line("  from the seed  " + printable_line(violation.seed_command));
   }
   page.line();
 }

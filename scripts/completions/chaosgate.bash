@@ -33,23 +33,27 @@ _chaosgate_values() {
     --workload) "$program" list workloads 2>/dev/null | grep -v '^ ' ;;
     --fault) "$program" list faults 2>/dev/null | grep -v '^ ' ;;
     --protocol) echo in-batch sidecar both ;;
-    --crash) echo timer step call timer,step,call ;;
-    --faults) echo kill kill,io power kill,io,power ;;
+    --crash) echo timer step call ;;
+    --faults) echo kill io power ;;
     --profile) echo strict ext4-writeback xfs ext4-ordered btrfs prefix ;;
     --tap) echo auto always off ;;
+    --level) echo conformance kill io power damage soak ;;
     --maintenance) echo scheduled free-running both ;;
     --color) echo auto always never ;;
     --dir | --from | --to | --results | --config | --worker | --plan | --output | --out) return 2 ;;
     --kills | --seed | --seeds | --lanes | --lane | --cycle | --cycles | --repeat | --plan-checksum) ;;
     --timer-us-max | --segment-bytes | --failures-max | --hang-ms | --at-risk-percent-min) ;;
-    --keyspaces | --control-kills | --entries | --rounds | --images | --loads | --tests) ;;
+    --io-kills | --damages | --soak-kills | --keyspaces | --control-kills | --entries | --rounds | --images | --loads | --tests) ;;
     *) return 1 ;;
   esac
 }
 
+# Whether flag $1 takes several values, with commas.
+_chaosgate_is_list() { [[ $1 == @(--engine|--engines|--crash|--faults) ]]; }
+
 _chaosgate() {
   local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local command='' word values status=0
+  local command='' word values status=0 before=''
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
@@ -59,9 +63,22 @@ _chaosgate() {
         ;;
     esac
   done
+  # "--flag=value" arrives as three words.
+  if [[ $current == '=' ]]; then
+    current=''
+  elif [[ $previous == '=' ]]; then
+    previous=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
   values=$(_chaosgate_values "$previous") || status=$?
   if ((status == 0)); then
-    mapfile -t COMPREPLY < <(compgen -W "$values" -- "$current")
+    if _chaosgate_is_list "$previous" && [[ $current == *,* ]]; then
+      before=${current%,*},
+      current=${current##*,}
+    fi
+    mapfile -t COMPREPLY < <(compgen -P "$before" -W "$values" -- "$current")
+    if [[ $previous == --*engine* && $current == */* ]]; then
+      mapfile -t COMPREPLY < <(compgen -P "$before" -f -- "$current")
+    fi
   elif ((status == 2)); then
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
   elif [[ $current == -* ]]; then

@@ -2,9 +2,10 @@
 # zsh completion for chaosgate. scripts/check-docs compares its flags with those of --help.
 
 _chaosgate_names() {
+  local what=${@[-1]}  # _arguments puts options of its own before it
   local -a names
-  names=(${(f)"$($program list $1 2>/dev/null | grep -v '^ ')"})
-  _values -s , $1 $names
+  names=(${(f)"$($program list $what 2>/dev/null | grep -v '^ ')"})
+  (($#names)) && _values -s , $what $names
 }
 
 _chaosgate() {
@@ -22,8 +23,8 @@ _chaosgate() {
     '*--engine[engine configuration]:engine:_chaosgate_names engines'
     '--workload[profile of the load]:workload:_chaosgate_names workloads'
     '--protocol[durable-index protocol]:protocol:(in-batch sidecar both)'
-    '--crash[how loads die]:kinds:(timer step call timer,step,call)'
-    '--faults[what happens]:kinds:(kill kill,io power kill,io,power)'
+    '--crash[how loads die]:kinds:_values -s , kinds timer step call'
+    '--faults[what happens]:kinds:_values -s , kinds kill io power'
     '--plan[plans to carry out]:file:_files'
     '(--no-recrash)--recrash[kill some recoveries too]'
     '(--recrash)--no-recrash[kill no recovery]'
