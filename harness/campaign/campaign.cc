@@ -22,7 +22,9 @@
 #include "harness/campaign/power_campaign.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/self_test.h"
+#include "harness/campaign/tap_probe.h"
 #include "harness/campaign/tap_setup.h"
+#include "harness/campaign/threads.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/wire/message.h"
@@ -42,7 +44,6 @@ namespace {
 // not make the campaign inconclusive; the report names it all the same.
 constexpr std::uint64_t kKillsPerStep = 30;
 constexpr std::uint64_t kKillsPerClass = 60;
-constexpr std::size_t kAbnormalKept = 10;
 constexpr std::size_t kViolationsKept = 20;
 
 // Why a cycle without a violation failed.
@@ -118,19 +119,14 @@ class EngineRun {
 
  private:
   void kill_lanes() {
-    std::vector<std::thread> threads;
-    for (std::uint64_t lane = 0; lane < config_.lanes; ++lane) {
-      threads.emplace_back([this, lane] {
-        guard([&] {
-          LaneOptions options = lane_options(config_.key, lane_protocol(config_.protocol, lane), lane);
-          options.given = plans_of_lane(config_.plans, lane);
-          run_lane(std::move(options), share(config_.kills, lane, config_.lanes), UINT64_MAX);
-        });
+    const auto run = [this](std::uint64_t lane) {
+      guard([&] {
+        LaneOptions options = lane_options(config_.key, lane_protocol(config_.protocol, lane), lane);
+        options.given = plans_of_lane(config_.plans, lane);
+        run_lane(std::move(options), share(config_.kills, lane, config_.lanes), UINT64_MAX);
       });
-    }
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
+    };
+    run_threads(config_.lanes, run, [this] { end(); });
     if (error_) {
       std::rethrow_exception(error_);
     }
@@ -181,6 +177,10 @@ class EngineRun {
     const std::lock_guard lock(mutex_);
     return ended_ || stop_.requested();
   }
+  void end() {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
 
   // Runs cycles until `kills` were confirmed or `cycles` were run.
   void run_lane(LaneOptions options, std::uint64_t kills, std::uint64_t cycles) {
@@ -215,10 +215,7 @@ class EngineRun {
         section_.violations.emplace_back(where, violation);
       }
     }
-    note_abnormal(where, event.crash);
-    for (const report::Death& death : event.recrashes) {
-      note_abnormal(where, death);
-    }
+    report::note_ends(where, event, &section_);
     if (failures_ >= config_.failures_max) {
       ended_ = true;
     }
@@ -226,16 +223,6 @@ class EngineRun {
       output_.progress->update({engine_.name, section_.tally.kills, config_.kills, section_.violation_count});
     }
     return section_.tally.kills - before;
-  }
-
-  void note_abnormal(const std::string& where, const report::Death& death) {
-    // A worker that reported an error in recovery broke an invariant, which says it already.
-    if (report::is_abnormal(death.outcome) && !death.detail.empty() &&
-        section_.abnormal.size() < kAbnormalKept) {
-      section_.abnormal.push_back(fmt::format("{}: {} while {} ({})", where,
-                                              nlohmann::json(death.outcome).get<std::string>(), death.phase,
-                                              death.detail));
-    }
   }
 
   void keep_failure(const LaneOptions& options, const Lane& lane, CycleEvent& event) {
@@ -425,6 +412,43 @@ CampaignConfig without_tap(CampaignConfig config, const std::string& reason) {
   return config;
 }
 
+bool uses_tap(const CampaignConfig& config) {
+  const crash::PlanOptions& plan = config.key.plan;
+  return config.tap != TapUse::off &&
+         (config.tap == TapUse::always || plan.call || plan.io || config.power || !config.plans.empty());
+}
+
+// Kills without storage calls are left, and nobody asked for more.
+bool can_do_without_tap(const CampaignConfig& config) {
+  const crash::PlanOptions& plan = config.key.plan;
+  return config.kill && !config.power && !plan.io && config.plans.empty() &&
+         config.tap == TapUse::automatic && (plan.timer || plan.step);
+}
+
+// Which engines cannot be tapped, and why. The built-in ones can. Throws UsageError when they are asked for
+// what needs it.
+std::map<std::string, std::string> find_untappable(const CampaignConfig& config, const wire::Hello& hello,
+                                                   const fs::path& work, StopSignal& stop) {
+  std::map<std::string, std::string> untappable;
+  for (const std::string& name : config.engines) {
+    const wire::EngineDescription& engine = require_engine(hello, name);
+    if (engine.plugin.empty() || untappable.contains(name) || !uses_tap(config)) {
+      continue;
+    }
+    const std::string why =
+        why_untappable(lane_target(config, engine, wire::Protocol::in_batch), work / "tap-probe", &stop);
+    if (!why.empty() && !can_do_without_tap(config)) {
+      throw UsageError(fmt::format(
+          "{}: {}; power cuts and I/O errors need to see them, '--faults kill --tap off' does not", name,
+          why));
+    }
+    if (!why.empty()) {
+      untappable[name] = why;
+    }
+  }
+  return untappable;
+}
+
 // "1000 kills and 500 disk images".
 std::string work_text(const CampaignConfig& config) {
   const std::string kills = config.kill ? fmt::format("{} kills", config.kills) : "";
@@ -573,10 +597,16 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   CampaignConfig resolved = given;
   const wire::Hello hello = resolve_engines(given.worker, &resolved.engines);
   validate(resolved, hello);
+  if (resolved.kill && resolved.replay_regressions && resolved.key.fault.empty() && resolved.replicas == 0) {
+    for (const std::string& engine : resolved.engines) {
+      read_regressions(resolved.results, engine);  // a damaged file is found before anything is written
+    }
+  }
   CampaignReport report;
   const std::string no_tap = given.tap == TapUse::off ? "--tap off" : hello.tap_unavailable;
   const CampaignConfig config = no_tap.empty() ? resolved : without_tap(resolved, no_tap);
   const WorkDirectory work(config.directory, config.engines, &stop);
+  const std::map<std::string, std::string> untappable = find_untappable(config, hello, work.path(), stop);
   if (output.directory.empty()) {
     output.directory = make_result_directory(config);
   }
@@ -591,6 +621,10 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   for (std::string& line : not_tested(config, work.kind(), no_tap)) {
     report.not_tested.push_back(std::move(line));
   }
+  for (const auto& [name, why] : untappable) {
+    report.not_tested.push_back(
+        fmt::format("kills at storage calls of {}: {}; --tap off says so", name, why));
+  }
   set_check_context(
       fmt::format("seed {} engines {}", seed_text(config.key.seed), fmt::join(config.engines, "+")));
 
@@ -601,7 +635,8 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   GroupResult group;
   try {
     if (config.replicas > 0) {
-      run_group(config, hello, work.path(), stop, output, events, &group);
+      run_group(untappable.empty() ? config : without_tap(config, untappable.begin()->second), hello,
+                work.path(), stop, output, events, &group);
     }
     for (const std::string& name : config.replicas > 0 ? std::vector<std::string>() : config.engines) {
       if (stop.requested()) {
@@ -609,7 +644,9 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
       }
       const wire::EngineDescription& engine = require_engine(hello, name);
       report.libraries.emplace_back(engine.name, engine.version);
-      EngineRun run(config, engine, work.path(), stop, output, events);
+      const bool tappable = !untappable.contains(name);
+      const CampaignConfig mine = tappable ? config : without_tap(config, untappable.at(name));
+      EngineRun run(mine, engine, work.path(), stop, output, events);
       try {
         run.run();
       } catch (...) {

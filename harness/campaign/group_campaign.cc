@@ -6,13 +6,13 @@
 #include <chrono>
 #include <exception>
 #include <mutex>
-#include <thread>
 
 #include "harness/base/file.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/group.h"
 #include "harness/campaign/group_power.h"
 #include "harness/campaign/power_campaign.h"
+#include "harness/campaign/threads.h"
 
 namespace chaosgate::campaign {
 
@@ -94,21 +94,19 @@ class GroupRun {
   template <typename Body>
   std::uint64_t in_groups(std::uint64_t work, const Body& body) {
     const std::uint64_t groups = std::min<std::uint64_t>(config_.lanes, work);
-    std::vector<std::thread> threads;
-    for (std::uint64_t group = 0; group < groups; ++group) {
-      threads.emplace_back([this, group, groups, work, &body] {
-        try {
-          body(group, share(work, group, groups));
-        } catch (...) {
-          const std::lock_guard lock(mutex_);
-          error_ = error_ ? error_ : std::current_exception();
-          ended_ = true;
-        }
-      });
-    }
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
+    const auto run_one = [this, groups, work, &body](std::uint64_t group) {
+      try {
+        body(group, share(work, group, groups));
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        error_ = error_ ? error_ : std::current_exception();
+        ended_ = true;
+      }
+    };
+    run_threads(groups, run_one, [this] {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    });
     if (error_) {
       std::rethrow_exception(error_);
     }
@@ -264,22 +262,8 @@ class GroupRun {
       ++section.violation_count;
       section.violations.emplace_back(where, violation);
     }
-    for (const report::Death* death : deaths_of(event)) {
-      if (report::is_abnormal(death->outcome) && !death->detail.empty()) {
-        section.abnormal.push_back(fmt::format("{}: {} while {} ({})", where,
-                                               nlohmann::json(death->outcome).get<std::string>(),
-                                               death->phase, death->detail));
-      }
-    }
+    report::note_ends(where, event, &section);
     return section.tally.kills - before;
-  }
-
-  static std::vector<const report::Death*> deaths_of(const CycleEvent& event) {
-    std::vector<const report::Death*> deaths = {&event.crash};
-    for (const report::Death& death : event.recrashes) {
-      deaths.push_back(&death);
-    }
-    return deaths;
   }
 
   void keep_failure(const Group& group, const std::string& part, const GroupMember& member,

@@ -7,10 +7,10 @@
 #include <exception>
 #include <iterator>
 #include <mutex>
-#include <thread>
 
 #include "harness/base/file.h"
 #include "harness/campaign/bundle.h"
+#include "harness/campaign/threads.h"
 #include "harness/report/facts.h"
 
 namespace chaosgate::campaign {
@@ -34,22 +34,20 @@ class PowerRun {
   PowerResult run() {
     const auto begin = std::chrono::steady_clock::now();
     const std::uint64_t lanes = std::min<std::uint64_t>(config_.lanes, config_.images);
-    std::vector<std::thread> threads;
     of_lanes_.resize(lanes);
-    for (std::uint64_t lane = 0; lane < lanes; ++lane) {
-      threads.emplace_back([this, lane, lanes] {
-        try {
-          run_lane(lane, share(config_.images, lane, lanes), share(config_.loads_max, lane, lanes));
-        } catch (...) {
-          const std::lock_guard lock(mutex_);
-          error_ = error_ ? error_ : std::current_exception();
-          ended_ = true;
-        }
-      });
-    }
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
+    const auto run_one = [this, lanes](std::uint64_t lane) {
+      try {
+        run_lane(lane, share(config_.images, lane, lanes), share(config_.loads_max, lane, lanes));
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        error_ = error_ ? error_ : std::current_exception();
+        ended_ = true;
+      }
+    };
+    run_threads(lanes, run_one, [this] {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    });
     if (error_) {
       std::rethrow_exception(error_);
     }
@@ -138,7 +136,9 @@ class PowerRun {
     LaneResult& mine = of_lanes_[number];
     if (lane.broken_by_kill()) {
       const report::CycleEvent& event = *lane.broken_by_kill();
-      const std::string where = fmt::format("lane {} load {}, after a kill", number, *load);
+      const std::string where = event.crash.kind.empty()
+                                    ? fmt::format("lane {}, before any kill or power cut", number)
+                                    : fmt::format("lane {} load {}, after a kill", number, *load);
       for (const report::ViolationEvent& violation : event.violations) {
         mine.violations.emplace_back(where, violation);
       }
@@ -191,7 +191,8 @@ std::optional<WhereAndWhat> keep_power_failure(const PowerExplorer& explorer, co
                                                CampaignOutput& output, report::PowerFinding* finding) {
   const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
   fs::create_directories((output.directory / relative).parent_path());
-  write_bundle(explorer.bundle(failure), failure.image, {}, output.directory / relative, &failure.power);
+  write_bundle(explorer.bundle(failure), failure.image, failure.output, output.directory / relative,
+               &failure.power);
   finding->bundle = relative.string();
   finding->command = fmt::format("chaosgate replay {}", (output.directory / relative).string());
   output.log(fmt::format("{}: power cut, {}: {}{}: {} (weakest profile {}): {}", failure.event.engine, where,

@@ -42,6 +42,22 @@ void print_version(bool json, const std::string& worker) {
   }
 }
 
+// An interrupted command has the status of that, whatever it came to by it, but for a violation: that cannot
+// be taken back.
+int run_command(const Command& command, const campaign::StopSignal& stop) {
+  report::ExitStatus status = report::ExitStatus::internal;
+  try {
+    status = command.run();
+  } catch (const std::exception& error) {
+    if (!stop.requested()) {
+      throw;
+    }
+    log_line(std::string("interrupted: ") + error.what());
+  }
+  return stop.requested() && status != report::ExitStatus::violation ? 128 + stop.signal()
+                                                                     : status_of(status);
+}
+
 int run(int argc, char* argv[]) {
   campaign::StopSignal stop;
   Globals globals;
@@ -92,7 +108,7 @@ int run(int argc, char* argv[]) {
   }
   for (const Command& command : commands) {
     if (command.app->parsed()) {
-      return status_of(command.run());
+      return run_command(command, stop);
     }
   }
   log_line("a command is needed; 'chaosgate --help' lists them");

@@ -34,6 +34,7 @@
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/replica/offer.h"
+#include "harness/replica/stack.h"
 #include "harness/replica/worker.h"
 #include "harness/tap/filter.h"
 #include "harness/wire/channel.h"
@@ -47,6 +48,8 @@ void* map_shared(int fd, std::size_t size) {
   if (memory == MAP_FAILED) {
     throw_errno("map shared memory");
   }
+  // Gigabytes, sparse: a core file of an engine that dies would have them all.
+  ::madvise(memory, size, MADV_DONTDUMP);
   return memory;
 }
 
@@ -67,6 +70,7 @@ pid_t fork_worker(const wire::WorkerOrder& order, const Shared& shared) {
   ::close(wire::kControlFd);
   wire::Channel tap{UniqueFd(wire::kTapFd)};
   int status = wire::kWorkerFailed;
+  print_stack_on_death();
   try {
     set_check_context("worker seed " + std::to_string(order.seed) + " term " + std::to_string(order.term));
     if (order.tap) {
@@ -75,6 +79,10 @@ pid_t fork_worker(const wire::WorkerOrder& order, const Shared& shared) {
     status = run_worker(order, shared);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "chaosgate-worker: %s\n", error.what());
+    wire::FlightRecorder& recorder = *shared.recorder;
+    recorder.say(error.what());
+    recorder.failure = wire::Failure::harness;
+    recorder.phase = wire::Phase::failed;
   }
   std::fflush(nullptr);
   ::_exit(status);
@@ -140,9 +148,10 @@ int run(int argc, char* argv[]) {
   }
   // The driver may be killed; nobody else would end us.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // Ctrl-C goes to the whole process group; the driver decides what it means.
+  // Ctrl-C and the end of a terminal go to the whole process group; the driver decides what they mean.
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGTERM, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
   serve(plugins);
   return 0;
 }

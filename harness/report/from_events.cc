@@ -33,6 +33,7 @@ CampaignReport report_from_events(const std::vector<CycleEvent>& events) {
         section.protocols.end()) {
       section.protocols.push_back(event.protocol);
     }
+    note_ends(fmt::format("lane {} cycle {}", event.lane, event.cycle), event, &section);
     for (const ViolationEvent& violation : event.violations) {
       ++section.violation_count;
       section.violations.emplace_back(fmt::format("lane {} cycle {}", event.lane, event.cycle), violation);

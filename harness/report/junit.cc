@@ -161,6 +161,9 @@ Counts write_engine(pugi::xml_node root, const CampaignReport& report, const Eng
   for (const std::string& line : section.abnormal) {
     suite.error(fmt::format("abnormal death, {}, {}", seed, line), "abnormal death", line);
   }
+  for (const std::string& line : section.not_reproduced()) {
+    suite.skip(fmt::format("abnormal, not reproduced, {}, {}", seed, line), line);
+  }
   return suite.finish(section.seconds);
 }
 

@@ -26,6 +26,12 @@ const std::string& weaker_profile(const std::string& a, const std::string& b) {
   return rank(b) < rank(a) ? b : a;
 }
 
+std::uint64_t PowerTally::not_reproduced_by(bool outside) const {
+  return static_cast<std::uint64_t>(
+      std::count_if(not_reproduced.begin(), not_reproduced.end(),
+                    [outside](const NotReproduced& end) { return end.outside == outside; }));
+}
+
 PowerFinding& PowerTally::add(const PowerFinding& finding) {
   const auto same = std::find_if(findings.begin(), findings.end(), [&](const PowerFinding& each) {
     return each.invariant == finding.invariant && each.promised == finding.promised &&
@@ -70,6 +76,7 @@ void PowerTally::add(const PowerTally& other) {
   for (const PowerFinding& finding : other.findings) {
     add(finding);
   }
+  not_reproduced.insert(not_reproduced.end(), other.not_reproduced.begin(), other.not_reproduced.end());
   record_us += other.record_us;
   explore_us += other.explore_us;
   build_us += other.build_us;
