@@ -1,5 +1,7 @@
 #include "harness/campaign/image_judge.h"
 
+#include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/base/test.h"
 #include "harness/campaign/replay.h"
 
@@ -79,4 +81,25 @@ TEST_CASE("a bundle is reproduced by what it is of, not by any failure") {
   CHECK_FALSE(is_same_finding(bundle, run));
   run.violations.push_back({"log.acked", "", "", "", ""});
   CHECK(is_same_finding(bundle, run));
+}
+
+TEST_CASE("a worker that cannot do what it is told reproduces nothing") {
+  const TempDir directory(std::filesystem::temp_directory_path(), "chaosgate-judge-test-");
+  const workloads::Generator generator("mixed", 5);
+  Bundle bundle;
+  bundle.key.seed = 5;
+  oracle::Oracle oracle(generator);
+  oracle.mark();
+  oracle.save(&bundle.recovery.belief);
+  wire::WorkerOrder& order = bundle.recovery.order;
+  order.engine = "lmdb";
+  order.workload = "mixed";
+  order.seed = 5;
+  order.term = 1;
+  order.create = true;
+  order.fault = "nosuch";
+  StopSignal stop;
+  CHECK_THROWS_WITH(replay_bundle(bundle, directory.path() / "image", directory.path() / "replay",
+                                  CHAOSGATE_WORKER, 60'000, stop),
+                    Catch::Matchers::Contains("a worker cannot do its work"));
 }

@@ -261,6 +261,7 @@ interrupt INT 130 2
 # What is interrupted says so, and nothing else: no verdict, no other cycle.
 interrupt_command() {
   local pid got
+  rm -f out err
   "$chaosgate" "$@" >out 2>err &
   pid=$!
   until grep -q 'seed\|replaced' err 2>/dev/null || [[ -n $(pgrep -P $pid 2>/dev/null) ]]; do
@@ -270,7 +271,7 @@ interrupt_command() {
   wait $pid
   got=$?
   [[ $got == 130 ]] || fail "'$*' exits with $got instead of 130 when it is interrupted: $(cat out err)"
-  grep -qE '^(clean|reproduced)|storage calls' out && fail "'$*' says something although it was interrupted: $(cat out)"
+  grep -qE '^(clean|reproduced)|storage calls, signature' out && fail "'$*' says something although it was interrupted: $(cat out)"
 }
 interrupt_command replay 1 --engine rocksdb --cycle 3000
 interrupt_command trace 1 --engine rocksdb --cycle 3000

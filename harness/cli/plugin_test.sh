@@ -110,7 +110,7 @@ power=(--faults power --images 40)
 unexplained 3 'OOM killer is a candidate' killed-at-open-10 "${power[@]}"
 unexplained 3 'stopped by a signal (SIGSTOP' stopped-at-open-10 "${power[@]}"
 unexplained 1 'killed by signal 6' aborts-at-open-10 "${power[@]}"
-unexplained 3 'OOM killer is a candidate' killed-at-open-3 "${power[@]}" # while a load is recorded
+unexplained 3 'OOM killer is a candidate' killed-at-open-5 "${power[@]}" # while a load is recorded
 unexplained 3 'OOM killer is a candidate' killed-at-open-7 --kills 20
 unexplained 3 'stopped by a signal (SIGSTOP' stopped-at-open-7 --kills 20 --crash step --maintenance scheduled
 
