@@ -15,11 +15,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/campaign/limits.h"
 #include "harness/tap/listener.h"
 
 namespace chaosgate::campaign {
@@ -244,7 +246,9 @@ void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap, std::vec
   theirs.reset();
   wire::Channel::Message started = answer();
   if (!started.fd) {
-    throw EnvironmentError("the worker parent did not start a worker");
+    throw EnvironmentError(fmt::format("start a worker: {}{}",
+                                       nlohmann::json::parse(started.text).at("error").get<std::string>(),
+                                       limit_behind(EAGAIN)));
   }
   pidfd_ = std::move(started.fd);
   worker_ = nlohmann::json::parse(started.text).at("pid");
@@ -274,7 +278,13 @@ void WorkerParent::attach(pid_t pid, std::vector<tap::StorageFault> faults) {
     return tap::Moment{{r.appended, r.synced, r.applied, r.flushed, r.term}, wire::protocol_phase(r)};
   };
   worker.before_kill = [this] { recorder_->crash_ordered = 1; };
-  tap_->attach(std::move(worker));
+  try {
+    tap_->attach(std::move(worker));
+  } catch (const std::system_error& error) {  // it runs on a thread of its own
+    tap_ = nullptr;
+    throw EnvironmentError(
+        fmt::format("start a thread: {}{}", error.code().message(), limit_behind(error.code().value())));
+  }
 }
 
 WorkerParent::Event WorkerParent::wait(wire::AwakeBound* bound, std::uint64_t until_ns) {
@@ -336,7 +346,7 @@ wire::Channel::Message WorkerParent::answer() {
   if (!message) {
     silent_ = true;
     throw EnvironmentError(
-        "the worker parent ended: somebody killed it, the kernel's OOM killer for example");
+        "the worker parent ended: the kernel's OOM killer is a candidate, or somebody's kill -9");
   }
   return std::move(*message);
 }

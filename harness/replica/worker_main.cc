@@ -5,7 +5,7 @@
 // small, has one thread and never opens an engine. It ends when the driver closes the socket; its children
 // die with it.
 //
-//   driver -> parent   a WorkerOrder, and     parent -> driver   {"pid": N} and a pidfd
+//   driver -> parent   a WorkerOrder, and     parent -> driver   {"pid": N} and a pidfd, or {"error": text}
 //                      for a migration or a
 //                      follower a socket
 //   driver -> parent   {"reap": true}         parent -> driver   {"wait_status": N, "rss_max_kib": N,
@@ -122,7 +122,12 @@ void serve(const std::vector<std::string>& plugins) {
     }
     CHECK(child < 0, "ordered a worker while one is there");
     shared.stream_fd = message->fd.get();  // closed here when the message goes, so that its end shows
-    child = fork_worker(json.get<wire::WorkerOrder>(), shared);
+    try {
+      child = fork_worker(json.get<wire::WorkerOrder>(), shared);
+    } catch (const EnvironmentError& error) {
+      control.send(nlohmann::json{{"error", error.what()}}.dump());
+      continue;
+    }
     const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
     if (!pidfd) {
       throw_errno("pidfd_open");
