@@ -174,7 +174,8 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::vect
                                                  {wire::kGoFd, go_fd_.get()},
                                                  {wire::kTapFd, tap_theirs.get()}});
   } catch (const boost::system::system_error& error) {
-    throw EnvironmentError(fmt::format("start {}: {}", program.string(), error.code().message()));
+    throw EnvironmentError(fmt::format("start {}: {}{}", program.string(), error.code().message(),
+                                       limit_behind(error.code().value())));
   }
   theirs.reset();
   tap_theirs.reset();
