@@ -267,7 +267,7 @@ Command make_replay_command(CLI::App& parent, Globals& globals) {
       "  chaosgate replay 0x2a --engine rocksdb --cycle 17 --repeat 20\n"
       "  chaosgate replay results/latest/failures/ID/bundle.tar.zst\n\n"
       "Exit status: 0 clean, 1 reproduced, 2 usage, 125 untestable, or it fails otherwise (so that 'git "
-      "bisect run' works), 129, 130 or 143 interrupted.");
+      "bisect run' works), 130 or 143 interrupted.");
   return {app, [options, &globals] { return replay(*options, globals); }};
 }
 

@@ -24,7 +24,7 @@ class AwakeBound {
 
   // A look at `now_ns`, which never falls: whether the bound is used up.
   bool look(std::uint64_t now_ns) {
-    used_ns_ += std::min(now_ns - looked_ns_, kGapNsMax);
+    used_ns_ += std::min({now_ns - looked_ns_, kGapNsMax, bound_ns_ / 10});
     looked_ns_ = now_ns;
     return used_ns_ >= bound_ns_;
   }

@@ -77,6 +77,8 @@ TEST_CASE("a bound is used up by the time in which this process looked, not whil
   CHECK(bound.used_up());
   bound.restart();
   CHECK_FALSE(bound.used_up());
+  AwakeBound brief(1000, now);
+  CHECK_FALSE(brief.look(now + 61 * kSecond));
 }
 
 TEST_CASE("an order of an earlier build lacks what came later and means the default") {
