@@ -2,7 +2,8 @@
 //
 // A driver that is stopped (Ctrl-Z, SIGSTOP), suspended with its machine, or starved of processor time did
 // not look, so nothing is known of what it waits for: such time must not make anything overdue. Who waits
-// looks at least every kLookEveryNs, and a longer time between two looks counts as kGapNsMax at most. Not
+// looks at least every kLookEveryNs, and a longer time between two looks counts as kGapNsMax, or a tenth of
+// the bound, at most. Not
 // thread-safe.
 #pragma once
 
@@ -24,7 +25,7 @@ class AwakeBound {
 
   // A look at `now_ns`, which never falls: whether the bound is used up.
   bool look(std::uint64_t now_ns) {
-    used_ns_ += std::min({now_ns - looked_ns_, kGapNsMax, bound_ns_ / 10});
+    used_ns_ += std::min(now_ns - looked_ns_, std::clamp(bound_ns_ / 10, 2 * kLookEveryNs, kGapNsMax));
     looked_ns_ = now_ns;
     return used_ns_ >= bound_ns_;
   }
