@@ -3,8 +3,7 @@
 // A driver that is stopped (Ctrl-Z, SIGSTOP), suspended with its machine, or starved of processor time did
 // not look, so nothing is known of what it waits for: such time must not make anything overdue. Who waits
 // looks at least every kLookEveryNs, and a longer time between two looks counts as kGapNsMax, or a tenth of
-// the bound, at most. Not
-// thread-safe.
+// the bound, at most. Not thread-safe.
 #pragma once
 
 #include <algorithm>
