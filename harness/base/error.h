@@ -16,6 +16,12 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// An engine whose storage calls cannot be seen: its own property, not a fault of the machine. Exit status 2.
+class UntappableError : public UsageError {
+ public:
+  using UsageError::UsageError;
+};
+
 // The machine does not do what we need: disk full, fork failed, a file vanished. Exit status 70.
 class EnvironmentError : public std::runtime_error {
  public:

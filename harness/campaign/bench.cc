@@ -62,9 +62,9 @@ nlohmann::json measure_floor(const CampaignConfig& config, const wire::EngineDes
   order.floor_cycles = static_cast<std::uint32_t>(cycles);
   order.floor_entries = static_cast<std::uint32_t>(std::max<std::uint64_t>(entries, 1));
   parent.start(order);
-  constexpr std::uint64_t kBoundNs = 3600ULL * 1'000'000'000;
-  for (const std::uint64_t deadline = wire::monotonic_ns() + kBoundNs;;) {
-    const WorkerParent::Event event = parent.wait(deadline);
+  constexpr std::uint64_t kBoundMs = 3'600'000;
+  for (wire::AwakeBound bound(kBoundMs);;) {
+    const WorkerParent::Event event = parent.wait(&bound);
     if (event == WorkerParent::Event::death) {
       break;
     }

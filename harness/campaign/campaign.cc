@@ -22,7 +22,9 @@
 #include "harness/campaign/power_campaign.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/self_test.h"
+#include "harness/campaign/tap_probe.h"
 #include "harness/campaign/tap_setup.h"
+#include "harness/campaign/threads.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/report/journal.h"
@@ -124,19 +126,14 @@ class EngineRun {
 
  private:
   void kill_lanes() {
-    std::vector<std::thread> threads;
-    for (std::uint64_t lane = 0; lane < config_.lanes; ++lane) {
-      threads.emplace_back([this, lane] {
-        guard([&] {
-          LaneOptions options = lane_options(config_.key, lane_protocol(config_.protocol, lane), lane);
-          options.given = plans_of_lane(config_.plans, lane);
-          run_lane(std::move(options), share(config_.kills, lane, config_.lanes), UINT64_MAX);
-        });
+    const auto run = [this](std::uint64_t lane) {
+      guard([&] {
+        LaneOptions options = lane_options(config_.key, lane_protocol(config_.protocol, lane), lane);
+        options.given = plans_of_lane(config_.plans, lane);
+        run_lane(std::move(options), share(config_.kills, lane, config_.lanes), UINT64_MAX);
       });
-    }
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
+    };
+    run_threads(config_.lanes, run, [this] { end(); });
     if (error_) {
       std::rethrow_exception(error_);
     }
@@ -173,6 +170,10 @@ class EngineRun {
   bool ended() {
     const std::lock_guard lock(mutex_);
     return ended_ || stop_.requested();
+  }
+  void end() {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
   }
 
   // Runs cycles until `kills` were confirmed or `cycles` were run.
@@ -399,6 +400,43 @@ CampaignConfig without_tap(CampaignConfig config, const std::string& reason) {
   return config;
 }
 
+bool uses_tap(const CampaignConfig& config) {
+  const crash::PlanOptions& plan = config.key.plan;
+  return config.tap != TapUse::off &&
+         (config.tap == TapUse::always || plan.call || plan.io || config.power || !config.plans.empty());
+}
+
+// Kills without storage calls are left, and nobody asked for more.
+bool can_do_without_tap(const CampaignConfig& config) {
+  const crash::PlanOptions& plan = config.key.plan;
+  return config.kill && !config.power && !plan.io && config.plans.empty() &&
+         config.tap == TapUse::automatic && (plan.timer || plan.step);
+}
+
+// Which engines cannot be tapped, and why. The built-in ones can. Throws UsageError when they are asked for
+// what needs it.
+std::map<std::string, std::string> find_untappable(const CampaignConfig& config, const wire::Hello& hello,
+                                                   const fs::path& work, StopSignal& stop) {
+  std::map<std::string, std::string> untappable;
+  for (const std::string& name : config.engines) {
+    const wire::EngineDescription& engine = require_engine(hello, name);
+    if (engine.plugin.empty() || untappable.contains(name) || !uses_tap(config)) {
+      continue;
+    }
+    const std::string why =
+        why_untappable(lane_target(config, engine, wire::Protocol::in_batch), work / "tap-probe", &stop);
+    if (!why.empty() && !can_do_without_tap(config)) {
+      throw UsageError(fmt::format(
+          "{}: {}; power cuts and I/O errors need to see them, '--faults kill --tap off' does not", name,
+          why));
+    }
+    if (!why.empty()) {
+      untappable[name] = why;
+    }
+  }
+  return untappable;
+}
+
 // "1000 kills and 500 disk images".
 std::string work_text(const CampaignConfig& config) {
   const std::string kills = config.kill ? fmt::format("{} kills", config.kills) : "";
@@ -555,16 +593,21 @@ void validate(const CampaignConfig& config, const wire::Hello& hello) {
 namespace {
 
 // What a campaign consists of.
-void run_parts(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
+// `untappable`: engines that cannot be tapped, and why.
+void run_parts(const CampaignConfig& config, const wire::Hello& hello,
+               const std::map<std::string, std::string>& untappable, const fs::path& work, StopSignal& stop,
                CampaignOutput& output, report::Journal& journal) {
   if (config.replicas > 0) {
-    run_group(config, hello, work, stop, output, journal);
+    run_group(untappable.empty() ? config : without_tap(config, untappable.begin()->second), hello, work,
+              stop, output, journal);
   } else {
     for (const std::string& name : config.engines) {
       if (stop.requested()) {
         break;
       }
-      EngineRun(config, require_engine(hello, name), work, stop, output, journal).run();
+      const auto why = untappable.find(name);
+      const CampaignConfig mine = why == untappable.end() ? config : without_tap(config, why->second);
+      EngineRun(mine, require_engine(hello, name), work, stop, output, journal).run();
     }
   }
   if (config.self_test && !stop.requested()) {
@@ -592,9 +635,16 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   CampaignConfig resolved = given;
   const wire::Hello hello = resolve_engines(given.worker, &resolved.engines);
   validate(resolved, hello);
+  if (resolved.kill && resolved.replay_regressions && resolved.key.fault.empty() && resolved.replicas == 0) {
+    for (const std::string& engine : resolved.engines) {
+      // A damaged file is found before anything is written.
+      read_regressions(resolved.results, engine, RegressionOf::kill);
+    }
+  }
   const std::string no_tap = given.tap == TapUse::off ? "--tap off" : hello.tap_unavailable;
   const CampaignConfig config = no_tap.empty() ? resolved : without_tap(resolved, no_tap);
   const WorkDirectory work(config.directory, config.engines, &stop);
+  const std::map<std::string, std::string> untappable = find_untappable(config, hello, work.path(), stop);
   if (output.directory.empty()) {
     output.directory = make_result_directory(config);
     try {
@@ -613,6 +663,9 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   frame.started = utc_now("%Y-%m-%dT%H:%M:%SZ");
   frame.work_directory_kind = work.kind();
   frame.not_tested = not_tested(config, work.kind(), no_tap);
+  for (const auto& [name, why] : untappable) {
+    frame.not_tested.push_back(fmt::format("kills at storage calls of {}: {}; --tap off says so", name, why));
+  }
   frame.command = output.command;
   set_check_context(fmt::format("seed {} engines {}", frame.seed, fmt::join(config.engines, "+")));
   output.log(fmt::format("seed {}, plan {}, engines {}, {} each; the same seed repeats operations and plans",
@@ -621,7 +674,7 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   report::CampaignEnd end;
   try {
     journal.write(frame);
-    run_parts(config, hello, work.path(), stop, output, journal);
+    run_parts(config, hello, untappable, work.path(), stop, output, journal);
   } catch (const std::exception& error) {
     end.harness_fault = error.what();
   }

@@ -15,6 +15,7 @@
 #include "harness/campaign/self_test.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
+#include "harness/report/facts.h"
 #include "harness/report/writers.h"
 
 namespace chaosgate::campaign {
@@ -247,7 +248,10 @@ class Certification {
     for (const std::string& line : section.abnormal) {
       add(level, {"abnormal death", line, "", 1, true, "", ""});
     }
-    level->doubts = section.inconclusive;
+    level->doubts = section.reasons();
+    for (const std::string& line : report::abnormal_not_reproduced(section)) {
+      level->doubts.push_back(line);
+    }
     level->verdict = section.verdict() == report::Verdict::pass           ? "pass"
                      : section.verdict() == report::Verdict::inconclusive ? "inconclusive"
                                                                           : "fail";
@@ -319,11 +323,14 @@ class Certification {
     const bool failed = engine_->checksums && all.silent > 0;
     level->upper_bound =
         all.silent == 0 && tally.judged() > 0 ? 3.0 / static_cast<double>(tally.judged()) : 0;
-    level->verdict = failed ? "fail" : tally.judged() < options_.damages ? "inconclusive" : "pass";
-    if (level->verdict == "inconclusive") {
+    if (tally.judged() < options_.damages) {
       level->doubts.push_back(
           fmt::format("{} of {} damaged files were judged", tally.judged(), options_.damages));
     }
+    for (const std::string& end : tally.not_reproduced) {
+      level->doubts.push_back("abnormal, not reproduced: " + end);
+    }
+    level->verdict = failed ? "fail" : level->doubts.empty() ? "pass" : "inconclusive";
   }
 
   // Those with the same words are one.

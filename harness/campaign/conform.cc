@@ -14,14 +14,15 @@ ConformResult run_check(WorkerParent& parent, const wire::WorkerOrder& order, st
   result.check = order.conformance_check;
   const std::uint64_t begin_ns = wire::monotonic_ns();
   parent.start(order);
-  const WorkerParent::Event event = parent.wait(begin_ns + hang_ms * kNsPerMs);
+  wire::AwakeBound bound(hang_ms, begin_ns);
+  const WorkerParent::Event event = parent.wait(&bound);
   if (event != WorkerParent::Event::death) {
     parent.kill();
   }
   const Exit exit = parent.reap();
   result.ms = (wire::monotonic_ns() - begin_ns) / kNsPerMs;
   const wire::Phase phase = parent.recorder().phase;
-  if (event == WorkerParent::Event::timeout) {
+  if (event == WorkerParent::Event::overdue) {
     result.outcome = "hung";
     result.detail = "not done within the bound";
   } else if (exit.clean() && phase == wire::Phase::closed) {

@@ -140,7 +140,11 @@ class DamageRun {
     }
     while (tally_.judged() < options_.damages && !stop_.requested()) {
       for (int i = 0; i < kCyclesPerState; ++i) {
-        if (!lane_->run_cycle(i + 1 == kCyclesPerState).recovered) {
+        const report::CycleEvent event = lane_->run_cycle(i + 1 == kCyclesPerState);
+        if (event.ended_from_outside() && !lane_->evidence()) {
+          tally_.not_reproduced.push_back("a load or its recovery: " + event.last_death().detail);
+          i = -1;  // on a new data directory
+        } else if (!event.recovered) {
           return tally_;
         }
       }
@@ -178,7 +182,18 @@ class DamageRun {
     recovery.order.term = opening_term(state.cycle);
     recovery.order.known_synced = recovery.crash.synced;
     recovery.order.check_backward = recovery.order.check_integrity = true;
-    const ImageJudge::Verdict verdict = judge_->judge(recovery, data);
+    const ImageJudge::Verdict verdict = ImageJudge::judge_again([&] {
+      fs::remove_all(data);
+      copy_tree(state.image, data);
+      Rng same = before;
+      damage(data, region, same);
+      return judge_->judge(recovery, data);
+    });
+    if (!verdict.not_reproduced.empty()) {
+      tally_.not_reproduced.push_back(
+          fmt::format("{}: {}; it did not come again when the same damage was judged twice more", *what,
+                      verdict.not_reproduced));
+    }
     if (verdict.driven.outcome == report::Outcome::stopped) {
       return;
     }

@@ -1,5 +1,7 @@
 #include "harness/campaign/drive.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "harness/base/check.h"
@@ -21,22 +23,33 @@ std::uint64_t steps_taken(const FlightRecorder& recorder) {
   return sum;
 }
 
-// Collects a worker that is dead or dying, and names its end. `driven.outcome` is what was ordered from
-// outside (killed, missed, hung, stopped), or failed when the worker ended by itself.
+// The bound of a worker that does not move is used up: it hangs, unless somebody has stopped it.
+void note_overdue(const WorkerParent& parent, Driven* driven) {
+  driven->outcome = parent.is_stopped() ? Outcome::outside : Outcome::hung;
+  driven->detail =
+      driven->outcome == Outcome::outside
+          ? "stopped by a signal (SIGSTOP, or a debugger) that chaosgate did not send, until the "
+            "bound was over"
+          : "no progress within the bound";
+}
+
+// Collects a worker that is dead or dying, and names its end. `driven.outcome` is what the driver did to it
+// (killed, missed, hung, stopped, outside), or failed when the worker ended by itself.
 void collect(WorkerParent& parent, bool clean_end_is_fine, Driven& driven) {
   const FlightRecorder& recorder = parent.recorder();
   const Exit exit = parent.reap();
   driven.end_ns = wire::monotonic_ns();
   if (!parent.tap_end().refusal.empty()) {
-    throw UsageError("the engine cannot be tapped: " + parent.tap_end().refusal);
+    throw UntappableError("the engine's storage calls cannot be seen: " + parent.tap_end().refusal);
+  }
+  if (recorder.phase == Phase::failed && recorder.failure == wire::Failure::harness &&
+      parent.tap_end().faulted.empty()) {
+    throw EnvironmentError(fmt::format("a worker cannot do its work: {}", recorder.message.data()));
   }
   if (driven.outcome == Outcome::killed && !exit.by_sigkill()) {
     driven.outcome = Outcome::failed;  // it was faster than our signal
   }
   if (driven.outcome != Outcome::failed) {
-    if (driven.outcome == Outcome::hung) {
-      driven.detail = "no progress within the bound";
-    }
     return;
   }
   if (exit.by_sigkill() && recorder.crash_ordered == 1) {
@@ -46,10 +59,11 @@ void collect(WorkerParent& parent, bool clean_end_is_fine, Driven& driven) {
   } else if (recorder.phase == Phase::failed) {
     driven.detail = recorder.message.data();
   } else {
-    driven.outcome = Outcome::died;
+    driven.outcome = exit.by_sigkill() ? Outcome::outside : Outcome::died;
     driven.detail = exit.describe();
   }
-  if (driven.outcome != Outcome::killed && !parent.tap_end().faulted.empty()) {
+  const bool by_itself = driven.outcome != Outcome::killed && driven.outcome != Outcome::outside;
+  if (by_itself && !parent.tap_end().faulted.empty()) {
     driven.outcome = Outcome::refused;
   }
 }
@@ -64,14 +78,14 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
   const FlightRecorder& recorder = parent.recorder();
   const std::uint64_t kill_at =
       end == RecoveryEnd::timer ? driven.begin_ns + timer_us * kNsPerUs : UINT64_MAX;
-  const std::uint64_t hang_at = driven.begin_ns + hang_ms * kNsPerMs;
+  wire::AwakeBound bound(hang_ms, driven.begin_ns);
   const auto look = [&] {
     const std::uint64_t begin = wire::monotonic_ns();
     judge.judge(parent.observations());
     driven.compare_ns += wire::monotonic_ns() - begin;
   };
   for (bool ended = false; !ended;) {
-    switch (parent.wait(std::min(kill_at, hang_at))) {
+    switch (parent.wait(&bound, kill_at)) {
       case WorkerParent::Event::death:
         ended = true;
         break;
@@ -93,8 +107,12 @@ Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd en
         }
         break;
       }
-      case WorkerParent::Event::timeout:
-        driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
+      case WorkerParent::Event::due:
+        driven.outcome = Outcome::killed;
+        ended = true;
+        break;
+      case WorkerParent::Event::overdue:
+        note_overdue(parent, &driven);
         ended = true;
         break;
       case WorkerParent::Event::stop:
@@ -123,11 +141,11 @@ Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, s
   const FlightRecorder& recorder = parent.recorder();
   driven.begin_ns = wire::monotonic_ns();
   const std::uint64_t kill_at = timer_us ? driven.begin_ns + *timer_us * kNsPerUs : UINT64_MAX;
-  std::uint64_t hang_at = driven.begin_ns + hang_ms * kNsPerMs;
+  wire::AwakeBound bound(hang_ms, driven.begin_ns);
   std::uint64_t steps = steps_taken(recorder);
   parent.go(faults);
   for (bool ended = false; !ended;) {
-    switch (parent.wait(std::min(kill_at, hang_at))) {
+    switch (parent.wait(&bound, kill_at)) {
       case WorkerParent::Event::death:
         ended = true;
         break;
@@ -139,15 +157,18 @@ Driven drive_load(WorkerParent& parent, std::optional<std::uint32_t> timer_us, s
           ended = true;
         }
         break;
-      case WorkerParent::Event::timeout: {
-        const std::uint64_t now = wire::monotonic_ns();
+      case WorkerParent::Event::due:
+        driven.outcome = Outcome::killed;
+        ended = true;
+        break;
+      case WorkerParent::Event::overdue: {
         const std::uint64_t taken = steps_taken(recorder);
-        if (now >= hang_at && taken > steps) {  // a long load is none that hangs
+        if (taken > steps) {  // a long load is none that hangs
           steps = taken;
-          hang_at = now + hang_ms * kNsPerMs;
+          bound.restart();
           break;
         }
-        driven.outcome = now < hang_at ? Outcome::killed : Outcome::hung;
+        note_overdue(parent, &driven);
         ended = true;
         break;
       }
@@ -169,9 +190,9 @@ Driven drive_answer(WorkerParent& parent, std::optional<std::uint32_t> timer_us,
   Driven driven;
   driven.begin_ns = wire::monotonic_ns();
   const std::uint64_t kill_at = timer_us ? driven.begin_ns + *timer_us * kNsPerUs : UINT64_MAX;
-  const std::uint64_t hang_at = driven.begin_ns + hang_ms * kNsPerMs;
+  wire::AwakeBound bound(hang_ms, driven.begin_ns);
   for (bool ended = false; !ended;) {
-    switch (parent.wait(std::min(kill_at, hang_at))) {
+    switch (parent.wait(&bound, kill_at)) {
       case WorkerParent::Event::death:
         ended = true;
         break;
@@ -185,8 +206,12 @@ Driven drive_answer(WorkerParent& parent, std::optional<std::uint32_t> timer_us,
           return driven;
         }
         break;
-      case WorkerParent::Event::timeout:
-        driven.outcome = wire::monotonic_ns() < hang_at ? Outcome::killed : Outcome::hung;
+      case WorkerParent::Event::due:
+        driven.outcome = Outcome::killed;
+        ended = true;
+        break;
+      case WorkerParent::Event::overdue:
+        note_overdue(parent, &driven);
         ended = true;
         break;
       case WorkerParent::Event::stop:

@@ -1,9 +1,10 @@
 // drive_recovery() and drive_load() take a worker through one phase of its life and say how it ended.
 //
-// Shared by the lane and by the replay of a bundle. Every wait has a bound. A death counts as the ordered one
-// only when the wait status is SIGKILL and either we sent it or the flight recorder says that the crash
-// trigger or the tap fired. After an ordered I/O error a worker may end by itself; then it was refused, not
-// killed.
+// Shared by the lane and by the replay of a bundle. Every wait has a bound, in the time that the driver was
+// awake. A death counts as the ordered one only when the wait status is SIGKILL and either we sent it or the
+// flight recorder says that the crash trigger or the tap fired. A SIGKILL that nobody here ordered, and a
+// worker that is found stopped, come from outside: nothing follows from them. After an ordered I/O error a
+// worker may end by itself; then it was refused, not killed.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,8 @@ struct Tapped {
 };
 
 // Starts a worker with the judge's order and judges all it publishes. `hang_ms` bounds the whole recovery.
-// Throws UsageError when the tap had to end the worker because it cannot see what that does.
+// Throws UntappableError when the tap had to end the worker because it cannot see what that does, and
+// EnvironmentError when the worker itself cannot do what it is told.
 Driven drive_recovery(WorkerParent& parent, RecoveryJudge& judge, RecoveryEnd end, std::uint32_t timer_us,
                       std::uint32_t hang_ms, const Tapped& tapped = {});
 

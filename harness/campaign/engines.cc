@@ -6,6 +6,8 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/campaign/limits.h"
+#include "harness/campaign/scratch_directory.h"
 #include "harness/campaign/worker_parent.h"
 #include "harness/report/facts.h"
 
@@ -65,7 +67,8 @@ wire::Hello read_hello(const fs::path& worker, const std::vector<std::string>& p
   if (!fs::exists(worker)) {
     throw UsageError(fmt::format("there is no worker program {}", worker.string()));
   }
-  const TempDir directory(fs::temp_directory_path(), "chaosgate-hello-");
+  check_limits();
+  const ScratchDirectory directory(fs::temp_directory_path(), "hello-");
   wire::Hello hello;
   try {
     hello = WorkerParent(worker, plugins, directory.path() / "output", nullptr).hello();

@@ -149,6 +149,11 @@ bool Group::run_cycle() {
     member->kill();
   }
   fine = fine && !failed();
+  for (const auto& member : members_) {
+    if (fine) {
+      member->note_fine_cycle();
+    }
+  }
   made_ = fine;
   ++cycle_;
   ++tally_.cycles;

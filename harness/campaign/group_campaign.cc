@@ -7,13 +7,13 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <thread>
 
 #include "harness/base/file.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/group.h"
 #include "harness/campaign/group_power.h"
 #include "harness/campaign/power_campaign.h"
+#include "harness/campaign/threads.h"
 
 namespace chaosgate::campaign {
 
@@ -95,21 +95,19 @@ class GroupRun {
   template <typename Body>
   std::uint64_t in_groups(std::uint64_t work, const Body& body) {
     const std::uint64_t groups = std::min<std::uint64_t>(config_.lanes, work);
-    std::vector<std::thread> threads;
-    for (std::uint64_t group = 0; group < groups; ++group) {
-      threads.emplace_back([this, group, groups, work, &body] {
-        try {
-          body(group, share(work, group, groups));
-        } catch (...) {
-          const std::lock_guard lock(mutex_);
-          error_ = error_ ? error_ : std::current_exception();
-          ended_ = true;
-        }
-      });
-    }
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
+    const auto run_one = [this, groups, work, &body](std::uint64_t group) {
+      try {
+        body(group, share(work, group, groups));
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        error_ = error_ ? error_ : std::current_exception();
+        ended_ = true;
+      }
+    };
+    run_threads(groups, run_one, [this] {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    });
     if (error_) {
       std::rethrow_exception(error_);
     }
@@ -173,9 +171,10 @@ class GroupRun {
     GroupPower power(options, &stop_);
     std::vector<std::unique_ptr<PowerReporter>> reporters;
     for (std::size_t i = 0; i < power.size(); ++i) {
-      report_images(power.explorer(i), options.members[i], cycle,
-                    *reporters.emplace_back(std::make_unique<PowerReporter>(
-                        config_.invocation, journal_, power.explorer(i), config_.engines[i], options.members[i].lane)));
+      report_images(
+          power.explorer(i), options.members[i], cycle,
+          *reporters.emplace_back(std::make_unique<PowerReporter>(
+              config_.invocation, journal_, power.explorer(i), config_.engines[i], options.members[i].lane)));
     }
     report::GroupTally written;
     bool more = true;

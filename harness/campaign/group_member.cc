@@ -6,6 +6,7 @@
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
+#include "harness/campaign/work_directory.h"
 #include "workloads/observation.h"
 
 namespace chaosgate::campaign {
@@ -57,7 +58,11 @@ bool GroupMember::create() {
   create.create = true;
   create.term = ++term_;
   CycleEvent event = make_event(subject_, cycle_);
-  return attempt(create, nullptr, &event);
+  failed_ = !attempt(create, nullptr, &event);
+  if (failed_) {
+    events_.push_back(std::move(event));
+  }
+  return !failed_;
 }
 
 void GroupMember::keep_death() {
@@ -73,7 +78,7 @@ void GroupMember::ended(const Driven& driven) {
   event.maintenance = living_.free_running ? "free-running" : "scheduled";
   const bool fine = note_load(driven, std::string(crash::to_string(living_.kind)), crash::crash_text(living_),
                               order_.tap, faults_, &event);
-  if (report::is_abnormal(driven.outcome)) {
+  if (report::is_abnormal(event.crash.outcome)) {
     keep_evidence(order_, {});
   }
   failed_ = failed_ || !fine;
@@ -217,6 +222,9 @@ std::vector<oracle::Violation> GroupMember::check_reached(std::uint64_t index,
 
 void GroupMember::found(const std::vector<oracle::Violation>& violations) {
   kill();
+  for (const oracle::Violation& violation : violations) {
+    check_room(subject_.directory, violation.explanation);  // no I/O errors are ordered for a group
+  }
   if (!death_) {
     death_ = make_event(subject_, cycle_);
   }

@@ -63,8 +63,9 @@ class GroupMember : public Subject {
   // it is killed so long after the message.
   std::optional<wire::Message> send(const wire::Message& message,
                                     std::optional<std::uint32_t> timer_us = std::nullopt);
-  // A worker died or failed without an order; evidence() says how.
+  // A worker died or failed without an order; evidence() says how, unless it was ended from outside.
   bool failed() const { return failed_; }
+  using Subject::note_fine_cycle;
 
   // The leader sends entries up to `index`, or a snapshot of it: they may be there after a crash.
   void offer(std::uint64_t index) { indexes_.appended = std::max(indexes_.appended, index); }
@@ -85,6 +86,7 @@ class GroupMember : public Subject {
 
   // The deaths that were recovered from, or in which something was found, since the last call.
   std::vector<report::CycleEvent> take_events() { return std::exchange(events_, {}); }
+  const std::vector<report::CycleEvent>& events() const { return events_; }
   void begin_cycle(std::uint64_t cycle) { cycle_ = cycle; }
   // evidence() is dealt with.
   void take_failure() { failure_taken_ = true; }

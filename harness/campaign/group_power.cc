@@ -62,13 +62,35 @@ bool GroupPower::enough() const {
                      [](const auto& explorer) { return explorer->enough(); });
 }
 
+bool GroupPower::ended_from_outside() {
+  bool outside = false;
+  for (std::size_t i = 0; i < explorers_.size(); ++i) {
+    const GroupMember& member = *group_->members()[i];
+    if (member.evidence()) {
+      return false;
+    }
+    for (const report::CycleEvent& event : member.events()) {
+      if (event.ended_from_outside()) {
+        outside = true;
+        explorers_[i]->tally().not_reproduced.push_back(
+            {fmt::format("power cut, replica {} cycle {}, while it was recorded: {}; it did not come again",
+                         event.lane, event.cycle, event.last_death().detail),
+             true});
+      }
+    }
+  }
+  return outside;
+}
+
 bool GroupPower::run_cycle(std::uint64_t images) {
   const std::uint64_t cycle = group_->next_cycle();
   std::uint64_t record_us = 0;
   bool fine = true;
   {
     const Stopwatch watch(&record_us);
-    fine = group_->run_cycle();
+    do {  // again, when somebody else ended it
+      fine = group_->run_cycle();
+    } while (!fine && ended_from_outside());
   }
   if (!fine) {
     const auto& members = group_->members();

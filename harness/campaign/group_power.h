@@ -55,6 +55,8 @@ class GroupPower {
 
  private:
   bool enough() const;
+  // The last cycle was given up because somebody else ended a worker; and takes that down.
+  bool ended_from_outside();
 
   GroupPowerOptions options_;
   Rng rng_;

@@ -226,3 +226,15 @@ TEST_CASE("after a finding the next cycle of a group begins with new replicas") 
   CHECK(first_finding(group, 60) == "snapshot.whole");
   CHECK(first_finding(group, 60) == "snapshot.whole");
 }
+
+TEST_CASE("a snapshot that is refused because the disk is full blames no engine") {
+  const TempDir directory = group_directory();
+  Group group(group_of({"lmdb", "lmdb"}, directory), nullptr);
+  REQUIRE(group.run_cycle());
+  CHECK_THROWS_AS(group.members().front()->found(
+                      {{oracle::Invariant::snapshot_whole,
+                        "a whole snapshot was refused: I/O error: write snapshot: No space left on device",
+                        {},
+                        0}}),
+                  EnvironmentError);
+}

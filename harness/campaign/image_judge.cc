@@ -33,9 +33,31 @@ ImageJudge::Verdict ImageJudge::judge(const RecoveryCase& recovery, const std::f
   verdict.events = judge.violation_events();
   verdict.checked = judge.checked();
   if (verdict.violations.empty()) {
-    verdict.abnormal = !judge.abnormal().empty()                     ? judge.abnormal()
-                       : report::is_abnormal(verdict.driven.outcome) ? verdict.driven.detail
-                                                                     : "";
+    verdict.outside = verdict.driven.outcome == report::Outcome::outside;
+    const bool ended = verdict.outside || report::is_abnormal(verdict.driven.outcome);
+    verdict.abnormal = !judge.abnormal().empty() ? judge.abnormal() : ended ? verdict.driven.detail : "";
+  }
+  return verdict;
+}
+
+ImageJudge::Verdict ImageJudge::judge_again(const std::function<Verdict()>& attempt) {
+  constexpr int kMore = 2;
+  Verdict verdict = attempt();
+  if (verdict.abnormal.empty()) {
+    return verdict;
+  }
+  const std::string first = verdict.abnormal;
+  const bool outside = verdict.outside;
+  for (int i = 0; i < kMore; ++i) {
+    verdict = attempt();
+    const bool same = !verdict.abnormal.empty() && verdict.outside == outside;
+    if (same || !verdict.violations.empty() || verdict.driven.outcome == report::Outcome::stopped) {
+      return verdict;
+    }
+  }
+  if (verdict.abnormal.empty()) {  // else the last end was of another kind: then that is the one to look at
+    verdict.not_reproduced = first;
+    verdict.outside = outside;
   }
   return verdict;
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,9 +35,12 @@ class ImageJudge {
     std::vector<oracle::Violation> violations;
     std::vector<report::ViolationEvent> events;  // the same, for reports
     std::string abnormal;                        // a death nobody ordered, or an error; else empty
-    std::size_t reported = 0;                    // violations that the engine reported itself
-    std::vector<std::string> checked;            // invariants
-    std::unique_ptr<oracle::Oracle> oracle;      // what it believes afterwards
+    // Such an end came once, and not when the same was judged again: how it was. Set by judge_again() only.
+    std::string not_reproduced;
+    bool outside = false;                    // what these two tell of came from outside
+    std::size_t reported = 0;                // violations that the engine reported itself
+    std::vector<std::string> checked;        // invariants
+    std::unique_ptr<oracle::Oracle> oracle;  // what it believes afterwards
 
     bool failed() const { return !violations.empty() || !abnormal.empty(); }
     // The first invariant that does not hold, or "abnormal death". REQUIRES: failed().
@@ -51,6 +55,10 @@ class ImageJudge {
   // worker's calls go through `tap`, if there is one. Throws UsageError when the belief cannot be read.
   Verdict judge(const RecoveryCase& recovery, const std::filesystem::path& data, tap::Tap* tap = nullptr,
                 bool keep = false);
+
+  // Calls `attempt`, which judges the same data anew each time, once, and twice more when the worker ended in
+  // a way that nobody ordered: only what comes again is blamed on the data.
+  static Verdict judge_again(const std::function<Verdict()>& attempt);
 
   WorkerParent& parent() { return parent_; }
 

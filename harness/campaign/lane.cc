@@ -145,18 +145,27 @@ bool Lane::load(CycleEvent* event) {
   }
   const bool fine = note_load(driven, std::string(crash::to_string(plan.kind)), crash::crash_text(plan),
                               ready_order_.tap, faults, event);
-  if (report::is_abnormal(driven.outcome)) {
+  if (report::is_abnormal(event->crash.outcome)) {
     keep_evidence(ready_order_, {});
   }
   return fine;
 }
 
-bool Lane::prepare() {
+bool Lane::prepare(std::vector<CycleEvent>* failed) {
   CHECK(data_.empty());
-  CycleEvent ignored;
-  const bool fine = create(&ignored) && recover(nullptr, nullptr, &ignored);
-  ++cycle_;  // its terms are used
-  return fine;
+  for (;;) {
+    CycleEvent event = make_event(options_, cycle_);
+    const bool fine = create(&event) && recover(nullptr, nullptr, &event);
+    ++cycle_;  // its terms are used
+    const bool again = !fine && !evidence_ && event.ended_from_outside();
+    if (!fine && failed != nullptr) {
+      failed->push_back(std::move(event));
+    }
+    if (!again) {
+      return fine;
+    }
+    abandon_directory();
+  }
 }
 
 std::string Lane::belief_before_recovery() const {
@@ -216,7 +225,9 @@ CycleEvent Lane::run_cycle(bool last) {
   for (report::ViolationEvent& violation : event.violations) {
     violation.detail += fmt::format("  the load: {}\n", report::position(event.crash));
   }
-  if (!fine) {
+  if (fine) {
+    note_fine_cycle();
+  } else {
     ready_ = false;
     abandon_directory();
   }

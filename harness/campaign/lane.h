@@ -58,9 +58,10 @@ class Lane : public Subject {
   // may still be run, and opens it again.
   report::CycleEvent run_cycle(bool last);
 
-  // Makes a data directory, preloads and closes it. False, and evidence(), when something was found.
-  // REQUIRES: no cycle was run.
-  bool prepare();
+  // Makes a data directory, preloads and closes it; again, when somebody else ended it. False, and
+  // evidence(), when something was found. `failed`, unless null: an event for each try that did not come
+  // through. REQUIRES: no cycle was run.
+  bool prepare(std::vector<report::CycleEvent>* failed = nullptr);
   // What was believed when the last recovery began. REQUIRES: one was run, and keep_state() was not called
   // since.
   std::string belief_before_recovery() const;

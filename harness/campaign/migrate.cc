@@ -99,22 +99,20 @@ std::string MigrationRun::message() const {
 // The longest time without a step of either side.
 class Migrator::Waiting {
  public:
-  explicit Waiting(std::uint32_t hang_ms)
-      : bound_ns_(hang_ms * kNsPerMs), hang_at_(wire::monotonic_ns() + bound_ns_) {}
+  explicit Waiting(std::uint32_t hang_ms) : bound_(hang_ms) {}
 
+  wire::AwakeBound* bound() { return &bound_; }
   bool hangs(const wire::FlightRecorder& exporter, const wire::FlightRecorder& importer) {
-    const std::uint64_t now = wire::monotonic_ns();
     const std::uint64_t steps = exporter.stage_keys + importer.stage_keys + importer.flushed;
     if (steps != steps_) {
       steps_ = steps;
-      hang_at_ = now + bound_ns_;
+      bound_.restart();
     }
-    return now >= hang_at_;
+    return bound_.used_up();
   }
 
  private:
-  const std::uint64_t bound_ns_;
-  std::uint64_t hang_at_;
+  wire::AwakeBound bound_;
   std::uint64_t steps_ = 0;
 };
 
@@ -134,7 +132,8 @@ MigrationReport Migrator::inspect(const fs::path& source, const fs::path& target
   order.migration.target = target;
   order.migration.keyspaces = keyspaces;
   exporter_.start(order);
-  const WorkerParent::Event event = exporter_.wait(wire::monotonic_ns() + hang_ms_ * kNsPerMs);
+  wire::AwakeBound bound(hang_ms_);
+  const WorkerParent::Event event = exporter_.wait(&bound);
   if (event != WorkerParent::Event::death) {
     exporter_.kill();
   }
@@ -179,20 +178,23 @@ MigrationRun Migrator::run(const MigrationRequest& request, const MigrationDeath
   const std::uint64_t kill_at = death.importer_us ? begin + *death.importer_us * kNsPerUs : UINT64_MAX;
   Waiting waiting(hang_ms_);
   for (bool ended = false; !ended;) {
-    switch (importer_.wait(std::min(kill_at, wire::monotonic_ns() + kLookEveryNs))) {
+    switch (importer_.wait(waiting.bound(), std::min(kill_at, wire::monotonic_ns() + kLookEveryNs))) {
       case WorkerParent::Event::death:
         ended = true;
         break;
       case WorkerParent::Event::stop:
         run.stopped = ended = true;
         break;
-      case WorkerParent::Event::timeout:
+      case WorkerParent::Event::due:
+      case WorkerParent::Event::overdue:
         show_progress();
         if (wire::monotonic_ns() >= kill_at) {
           importer_.kill();
           ended = true;
         } else if (waiting.hangs(exporter_.recorder(), importer_.recorder())) {
-          run.abnormal = fmt::format("no key was read or written for {} s", hang_ms_ / 1000);
+          run.outside = importer_.is_stopped() || exporter_.is_stopped();
+          run.abnormal = fmt::format("no key was read or written for {} s{}", hang_ms_ / 1000,
+                                     run.outside ? ": somebody has stopped a worker (SIGSTOP)" : "");
           ended = true;
         }
         break;
@@ -214,11 +216,12 @@ void Migrator::collect(const MigrationDeath& death, MigrationRun* run) {
   if (!importer_.tap_end().refusal.empty()) {
     exporter_.kill();
     exporter_.reap();
-    throw UsageError("the target's engine cannot be tapped: " + importer_.tap_end().refusal);
+    throw UntappableError("the storage calls of the target's engine cannot be seen: " +
+                          importer_.tap_end().refusal);
   }
   // The importer is gone, so the exporter finds the end of its stream, unless it reads on for long.
-  if (run->stopped || !run->abnormal.empty() ||
-      exporter_.wait(wire::monotonic_ns() + hang_ms_ * kNsPerMs) != WorkerParent::Event::death) {
+  wire::AwakeBound bound(hang_ms_);
+  if (run->stopped || !run->abnormal.empty() || exporter_.wait(&bound) != WorkerParent::Event::death) {
     exporter_.kill();
   }
   const Exit exporter = exporter_.reap();
@@ -233,8 +236,10 @@ void Migrator::collect(const MigrationDeath& death, MigrationRun* run) {
   }
   if (!importer.clean() && !importer_ordered) {
     run->abnormal = "the worker that fills the target " + importer.describe();
+    run->outside = importer.by_sigkill();
   } else if (!exporter.clean() && !exporter_ordered && !importer_ordered) {
     run->abnormal = "the worker that reads the source " + exporter.describe();
+    run->outside = exporter.by_sigkill();
   }
 }
 

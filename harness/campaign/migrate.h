@@ -58,6 +58,7 @@ struct MigrationRun {
   bool killed = false;   // one of them died as ordered
   bool stopped = false;  // by a signal
   std::string abnormal;  // a death that nobody ordered, or a hang; else empty
+  bool outside = false;  // that was somebody else's doing (report::Outcome::outside)
 
   bool done() const { return importer.outcome == wire::MigrationOutcome::done; }
   // What came of it, of both sides together.

@@ -165,6 +165,10 @@ void Gate::kill_one(std::uint64_t number) {
     tally_.resumed += run.importer.keys_resumed > 0 ? 1 : 0;
     deaths += (deaths.empty() ? "" : ", ") + text;
     wrong = run.importer.begun_anew;
+    if (run.outside) {
+      deaths += " (ended from outside)";  // like a kill, but not counted
+      continue;
+    }
     if (run.killed) {
       count_kill(death);
       continue;
@@ -294,6 +298,7 @@ MigrationTally Gate::run() {
   }
   kill_migrations();
   cut_power();
+  tally_.not_reproduced = subject_.not_reproduced();
   tally_.complete = tally_.kills >= options_.kills && tally_.images >= options_.images;
   return std::move(tally_);
 }

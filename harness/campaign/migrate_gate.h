@@ -70,7 +70,8 @@ struct MigrationTally {
   std::uint64_t calls = 0;  // storage calls in the traces
   std::uint64_t keys = 0;   // in the source
   std::vector<MigrationFinding> findings;
-  bool complete = false;  // as many kills and images as were asked for
+  std::vector<std::string> not_reproduced;  // MigrationSubject::not_reproduced()
+  bool complete = false;                    // as many kills and images as were asked for
 };
 
 // Throws UsageError when the target's engine cannot be tapped. `progress` may be null.

@@ -51,11 +51,15 @@ class MigrationSubject {
   static bool is_end(const MigrationRun& run, bool target_was_there);
   // Runs it to its end; what is wrong, or "". `report`: of the importer, from the first run that this took.
   std::string finish(const std::filesystem::path& directory, wire::MigrationReport* report);
-  // What is wrong with the target in `directory`, or "". Uses it up, unless something is.
+  // What is wrong with the target in `directory`, which stays as it is, or "".
   std::string judge(const std::filesystem::path& directory);
+  // Workers that ended in a way that nobody ordered, and not again when the same was tried; one sentence
+  // each.
+  const std::vector<std::string>& not_reproduced() const { return not_reproduced_; }
 
  private:
   void make_replica();
+  MigrationRun run_to_end(const std::filesystem::path& directory);
 
   const MigrationGateOptions& options_;
   StopSignal& stop_;
@@ -65,6 +69,7 @@ class MigrationSubject {
   LaneState replica_;
   std::vector<std::string> keyspaces_;
   Extent extent_;
+  std::vector<std::string> not_reproduced_;
 };
 
 }  // namespace chaosgate::campaign

@@ -48,9 +48,11 @@ class Trial {
 
   ImageJudge::Verdict judge(const PowerCase& power, const disk::History& history, disk::Imager& imager,
                             const disk::ImageSpec& spec) const {
-    const fs::path data = directory_ / "trial";
-    const RecoveryCase recovery = make(power, history, imager, spec, data);
-    return judge_.judge(recovery, data);
+    return ImageJudge::judge_again([&] {
+      const fs::path data = directory_ / "trial";
+      const RecoveryCase recovery = make(power, history, imager, spec, data);
+      return judge_.judge(recovery, data);
+    });
   }
 
  private:

@@ -97,11 +97,28 @@ crash::CyclePlan PowerLane::draw_plan() const {
 }
 
 bool PowerLane::prepare() {
-  if (!lane_->prepare()) {
+  std::vector<report::CycleEvent> failed;
+  const bool fine = lane_->prepare(&failed);
+  for (const report::CycleEvent& event : failed) {
+    note_outside(event);
+  }
+  if (!fine) {
+    if (lane_->evidence()) {
+      broken_by_kill_ = failed.back();  // with no power cut, and no kill either
+    }
     return false;
   }
   start_ = lane_->keep_state(options_.directory / "start");
   return true;
+}
+
+void PowerLane::note_outside(const report::CycleEvent& event) {
+  if (event.ended_from_outside()) {
+    explorer_->tally().not_reproduced.push_back(
+        {fmt::format("power cut, lane {} load {}, while it was recorded: {}; it did not come again",
+                     options_.lane, loads_, event.last_death().detail),
+         true});
+  }
 }
 
 std::optional<PowerRecording> PowerLane::record() {
@@ -110,8 +127,14 @@ std::optional<PowerRecording> PowerLane::record() {
   PowerRecording recording;
   recording.plan = draw_plan();
   recording.plan.cycle = start_.cycle;
-  lane_->go_back(start_, recording.plan);
-  const report::CycleEvent event = lane_->run_cycle(true);
+  report::CycleEvent event;
+  do {  // again, when somebody else ended it
+    lane_->go_back(start_, recording.plan);
+    event = lane_->run_cycle(true);
+    if (!lane_->evidence()) {
+      note_outside(event);
+    }
+  } while (event.ended_from_outside() && !lane_->evidence());
   if (!event.recovered) {
     if (stop_ == nullptr || !stop_->requested()) {
       broken_by_kill_ = event;

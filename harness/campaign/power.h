@@ -32,7 +32,8 @@ class PowerLane {
   bool run_load(std::uint64_t images);
 
   const report::PowerTally& tally() const { return explorer_->tally(); }
-  // A kill of a recorded load was followed by a failing recovery: not a matter of power cuts.
+  // A new data directory could not even be made, or a kill of a recorded load was followed by a failing
+  // recovery: not a matter of power cuts.
   const std::optional<report::CycleEvent>& broken_by_kill() const { return broken_by_kill_; }
   const wire::Hello& hello() const { return lane_->hello(); }
   // What it is explored with, to listen to.
@@ -42,6 +43,7 @@ class PowerLane {
   crash::CyclePlan draw_plan() const;
   bool prepare();
   std::optional<PowerRecording> record();
+  void note_outside(const report::CycleEvent& event);
 
   PowerOptions options_;
   std::optional<Lane> lane_;

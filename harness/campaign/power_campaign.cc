@@ -7,13 +7,13 @@
 #include <exception>
 #include <map>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/bundle.h"
 #include "harness/campaign/regressions.h"
+#include "harness/campaign/threads.h"
 #include "harness/report/facts.h"
 
 namespace chaosgate::campaign {
@@ -40,17 +40,11 @@ class PowerRun {
     const auto begin = std::chrono::steady_clock::now();
     const std::uint64_t lanes = std::min<std::uint64_t>(config_.lanes, config_.images);
     if (config_.replay_regressions && config_.key.fault.empty()) {
-      in_thread([this] { replay_regressions(); }).join();
+      in_threads(1, [this](std::uint64_t) { replay_regressions(); });
     }
-    std::vector<std::thread> threads;
-    for (std::uint64_t lane = 0; lane < lanes; ++lane) {
-      threads.push_back(in_thread([this, lane, lanes] {
-        run_lane(lane, share(config_.images, lane, lanes), share(config_.loads_max, lane, lanes));
-      }));
-    }
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
+    in_threads(lanes, [this, lanes](std::uint64_t lane) {
+      run_lane(lane, share(config_.images, lane, lanes), share(config_.loads_max, lane, lanes));
+    });
     if (error_) {
       std::rethrow_exception(error_);
     }
@@ -62,17 +56,21 @@ class PowerRun {
   }
 
  private:
-  // What it throws is kept for run().
+  // body(0) to body(count - 1) in threads; what one throws is kept for run().
   template <typename Body>
-  std::thread in_thread(Body body) {
-    return std::thread([this, body] {
+  void in_threads(std::uint64_t count, const Body& body) {
+    const auto guarded = [this, &body](std::uint64_t number) {
       try {
-        body();
+        body(number);
       } catch (...) {
         const std::lock_guard lock(mutex_);
         error_ = error_ ? error_ : std::current_exception();
         ended_ = true;
       }
+    };
+    run_threads(count, guarded, [this] {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
     });
   }
 
@@ -171,7 +169,12 @@ class PowerRun {
       reporter.write_counts();
     }
     if (lane.broken_by_kill()) {
-      note_kill(*lane.broken_by_kill(), where() + ", after a kill", work.number);
+      const report::CycleEvent& event = *lane.broken_by_kill();
+      note_kill(event,
+                event.crash.kind.empty()
+                    ? fmt::format("lane {}, before any kill or power cut", work.options.lane)
+                    : where() + ", after a kill",
+                work.number);
     }
     return load;
   }
@@ -273,7 +276,8 @@ void PowerReporter::failed(const PowerFailure& failure, const std::string& id, c
   const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
   try {
     fs::create_directories((output.directory / relative).parent_path());
-    write_bundle(explorer_.bundle(failure), failure.image, {}, output.directory / relative, &failure.power);
+    write_bundle(explorer_.bundle(failure), failure.image, failure.output, output.directory / relative,
+                 &failure.power);
     finding->bundle = relative.string();
     finding->command = bundle_command(invocation_, output.directory / relative);
   } catch (...) {

@@ -33,6 +33,7 @@ constexpr std::uint64_t kRecoveryImages[kDepthMax] = {10, 5};
 constexpr std::uint64_t kRecoveriesPart = 3;  // at most one image of so many is kept for them
 constexpr std::uint64_t kRecoveryImagesMax =
     kRecoveriesExplored[0] * (kRecoveryImages[0] + kRecoveriesExplored[1] * kRecoveryImages[1]);
+constexpr const char* kOutput = "judge.output";  // of workers
 constexpr std::uint32_t kExplainTests = 100;
 
 std::string cut_kind(const tap::TraceRecord& call) {
@@ -62,7 +63,7 @@ PowerExplorer::PowerExplorer(const PowerOptions& options, const wire::EngineDesc
                              StopSignal* stop)
     : options_(options),
       engine_(engine),
-      judge_(options.worker, options.plugin, make_directory(options.directory) / "judge.output",
+      judge_(options.worker, options.plugin, make_directory(options.directory) / kOutput,
              options.key.workload, options.key.seed, options.hang_ms, stop),
       stop_(stop),
       rng_(Rng(options.key.seed).fork("power").fork(options.lane)) {
@@ -155,25 +156,13 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
           !first && !known->second.raise(acknowledged)) {
         continue;  // of an earlier trace
       }
-      const fs::path data = fresh(fmt::format("image-{}", depth));
-      {
-        const Stopwatch watch(&tally_.build_us);
-        fs::create_directory(data);
-        imager.materialize(candidate->spec, data);
-      }
-      ImageJudge::Verdict verdict;
+      const fs::path data = options_.directory / fmt::format("image-{}", depth);
       tap::Trace calls;
-      {
-        const Stopwatch watch(&tally_.recover_us);
-        tap::TapOptions watching = tap_options(engine_, data);
-        watching.sync_disk = false;
-        tap::Tap tap(std::move(watching));
-        verdict = judge_.judge(recovery, data, &tap);
-        calls = tap.take_trace();
-      }
+      const ImageJudge::Verdict verdict = judge_surely(recovery, imager, candidate->spec, data, &calls);
       if (verdict.driven.outcome == report::Outcome::stopped) {
         return false;
       }
+      note_end(recording, verdict);
       ++judged;
       ++tally_.judged;
       tally_.in_recovery += depth > 0 ? 1 : 0;
@@ -185,7 +174,8 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
       tally_.recoveries_distinct += novel ? 1 : 0;
       explorer->feedback(candidate->spec, novel);
       if (verdict.failed()) {
-        check_room(options_.directory);
+        check_room(options_.directory,
+                   verdict.events.empty() ? verdict.abnormal : verdict.events.front().explanation);
         fail(recording, orders, imager, candidate->spec, verdict, candidate->description);
       } else {
         fine.push_back(candidate->spec);
@@ -240,6 +230,37 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
   }
 }
 
+ImageJudge::Verdict PowerExplorer::judge_surely(const RecoveryCase& recovery, Imager& imager,
+                                                const ImageSpec& spec, const fs::path& data,
+                                                tap::Trace* calls) {
+  return ImageJudge::judge_again([&] {
+    {
+      const Stopwatch watch(&tally_.build_us);
+      std::error_code ignored;
+      fs::remove_all(data, ignored);
+      fs::create_directory(data);
+      imager.materialize(spec, data);
+    }
+    const Stopwatch watch(&tally_.recover_us);
+    tap::TapOptions watching = tap_options(engine_, data);
+    watching.sync_disk = false;
+    tap::Tap tap(std::move(watching));
+    ImageJudge::Verdict verdict = judge_.judge(recovery, data, &tap);
+    *calls = tap.take_trace();
+    return verdict;
+  });
+}
+
+void PowerExplorer::note_end(const PowerRecording& recording, const ImageJudge::Verdict& verdict) {
+  if (!verdict.not_reproduced.empty()) {
+    tally_.not_reproduced.push_back(
+        {fmt::format(
+             "power cut, lane {} load {}: {}; the same image came through twice when it was judged again",
+             options_.lane, recording.number, verdict.not_reproduced),
+         verdict.outside});
+  }
+}
+
 // The recovery from an image that came through, once more, with its storage calls taken down.
 std::optional<PowerRecording> PowerExplorer::record_recovery(const PowerRecording& from, Orders& orders,
                                                              Imager& imager, const ImageSpec& spec,
@@ -251,17 +272,23 @@ std::optional<PowerRecording> PowerExplorer::record_recovery(const PowerRecordin
   inner.base = fresh(name);
   fs::create_directory(inner.base);
   imager.materialize(spec, inner.base);
-  const fs::path data = fresh(name + "-data");
-  copy_tree(inner.base, data);
-  tap::TapOptions recording = tap_options(engine_, data);
-  recording.keep_payloads = true;
-  recording.sync_disk = false;
-  tap::Tap tap(std::move(recording));
-  const ImageJudge::Verdict verdict = judge_.judge(recovery, data, &tap);
+  tap::Trace trace;
+  const ImageJudge::Verdict verdict = ImageJudge::judge_again([&] {
+    const fs::path data = fresh(name + "-data");
+    copy_tree(inner.base, data);
+    tap::TapOptions recording = tap_options(engine_, data);
+    recording.keep_payloads = true;
+    recording.sync_disk = false;
+    tap::Tap tap(std::move(recording));
+    ImageJudge::Verdict tried = judge_.judge(recovery, data, &tap);
+    trace = tap.take_trace();
+    return tried;
+  });
+  note_end(from, verdict);
   if (verdict.failed() || verdict.driven.outcome == report::Outcome::stopped) {
     return std::nullopt;  // with the engine's own threads, it may turn out otherwise
   }
-  inner.trace = modelled(tap.take_trace());
+  inner.trace = modelled(std::move(trace));
   const wire::FlightRecorder& recorder = judge_.parent().recorder();
   inner.trace.last = {recorder.appended, recorder.synced, recorder.applied, recorder.flushed, recorder.term};
   inner.belief = from.belief;  // a recovery proposes nothing
@@ -306,10 +333,12 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
       on_failing(failing);
     }
     const auto fails = [&](const ImageSpec& tried) {
-      const fs::path data = fresh("explain");
-      fs::create_directory(data);
-      imager.materialize(tried, data);
-      const ImageJudge::Verdict again = judge_.judge(recovery_case(recording, history, tried), data);
+      const ImageJudge::Verdict again = ImageJudge::judge_again([&] {
+        const fs::path data = fresh("explain");
+        fs::create_directory(data);
+        imager.materialize(tried, data);
+        return judge_.judge(recovery_case(recording, history, tried), data);
+      });
       return again.failed() && again.first_broken() == finding.invariant;
     };
     reduced = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
@@ -339,9 +368,13 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
   failure.image = fresh("failed");
   fs::create_directory(failure.image);
   imager.materialize(reduced, failure.image);
-  const fs::path data = fresh("explain");
-  copy_tree(failure.image, data);
-  const ImageJudge::Verdict last = judge_.judge(failure.recovery, data);
+  failure.output = options_.directory / kOutput;
+  const ImageJudge::Verdict last = ImageJudge::judge_again([&] {
+    fs::resize_file(failure.output, 0);  // workers append
+    const fs::path data = fresh("explain");
+    copy_tree(failure.image, data);
+    return judge_.judge(failure.recovery, data);
+  });
   const ImageJudge::Verdict& shown = last.failed() ? last : verdict;
   failure.recovery.violations = shown.violations;
   finding.explanation = shown.violations.empty() ? shown.abnormal : shown.violations.front().explanation;

@@ -69,7 +69,8 @@ struct PowerFailure {
   crash::CyclePlan plan;     // of what was recorded
   report::CycleEvent event;  // what was found, as of a cycle
   report::PowerFinding finding;
-  std::filesystem::path image;  // a new copy of it; good until the callback returns
+  std::filesystem::path image;   // a new copy of it; good until the callback returns
+  std::filesystem::path output;  // what the worker printed that recovered from it last; likewise
 };
 
 class PowerExplorer {
@@ -115,6 +116,11 @@ class PowerExplorer {
                              const disk::ImageSpec& spec) const;
   void fail(const PowerRecording& recording, Orders& orders, disk::Imager& imager,
             const disk::ImageSpec& spec, const ImageJudge::Verdict& verdict, const std::string& description);
+  // Judges an image, which is made in `data`, as often as it takes. `calls`: what the last recovery did.
+  ImageJudge::Verdict judge_surely(const RecoveryCase& recovery, disk::Imager& imager,
+                                   const disk::ImageSpec& spec, const std::filesystem::path& data,
+                                   tap::Trace* calls);
+  void note_end(const PowerRecording& recording, const ImageJudge::Verdict& verdict);
   bool is_promised(const ImageJudge::Verdict& verdict) const;
 
   PowerOptions options_;

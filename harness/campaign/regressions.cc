@@ -26,11 +26,25 @@ bool same_place(const Regression& a, const Regression& b) {
          a.power.has_value() == b.power.has_value();
 }
 
-std::vector<Regression> read_all(const fs::path& path, const std::string& engine) {
+// `whole_bytes`: of the file, without a last line that a campaign which was killed has torn; that is left
+// out.
+std::vector<Regression> read_all(const fs::path& path, const std::string& engine, std::size_t* whole_bytes) {
   std::vector<Regression> all;
-  std::ifstream file(path);
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
+  std::string bytes;
+  if (const Status status = read_file(path, &bytes); !status.ok() && !status.is_not_found()) {
+    throw EnvironmentError(status.message());
+  }
+  *whole_bytes = bytes.size();
+  std::size_t begin = 0;
+  for (int number = 1; begin < bytes.size(); ++number) {
+    const std::size_t end = bytes.find('\n', begin);
+    const bool torn = end == std::string::npos;
+    const std::string line = bytes.substr(begin, torn ? std::string::npos : end - begin);
+    if (torn && !json::accept(line)) {
+      *whole_bytes = begin;
+      break;
+    }
+    begin = torn ? bytes.size() : end + 1;
     if (line.empty()) {
       continue;
     }
@@ -65,10 +79,17 @@ void append_regression(const fs::path& results, const Regression& regression) {
   }
   const fs::path path = file_of(results, regression.engine);
   fs::create_directories(path.parent_path());
-  for (const Regression& known : read_all(path, regression.engine)) {
+  std::size_t whole_bytes = 0;
+  for (const Regression& known : read_all(path, regression.engine, &whole_bytes)) {
     if (same_place(known, regression)) {
       return;
     }
+  }
+  std::string kept;
+  if (fs::exists(path) && read_file(path, &kept).ok() && !kept.ends_with('\n')) {
+    kept.resize(whole_bytes);  // else the torn line would stand in the middle
+    kept += kept.empty() || kept.ends_with('\n') ? "" : "\n";
+    replace_file(path, kept);
   }
   json line = {{"key", regression.key},
                {"protocol", wire::to_string(regression.protocol)},
@@ -90,7 +111,9 @@ void append_regression(const fs::path& results, const Regression& regression) {
 }
 
 RegressionList read_regressions(const fs::path& results, const std::string& engine, RegressionOf kind) {
-  std::vector<Regression> all = read_all(file_of(results, engine), engine);
+  const fs::path path = file_of(results, engine);
+  std::size_t whole_bytes = 0;
+  std::vector<Regression> all = read_all(path, engine, &whole_bytes);
   std::erase_if(all, [kind](const Regression& each) {
     return each.power.has_value() != (kind == RegressionOf::power_cut);
   });
@@ -107,8 +130,14 @@ RegressionList read_regressions(const fs::path& results, const std::string& engi
       list.entries.push_back(std::move(regression));
     }
   }
+  std::error_code ignored;
+  if (fs::exists(path, ignored) && whole_bytes != fs::file_size(path, ignored)) {
+    list.note =
+        fmt::format("{}: the last line is torn, as a killed campaign leaves it; left out", path.string());
+  }
   if (long_ones + old_ones > 0) {
-    list.note = fmt::format(
+    list.note += list.note.empty() ? "" : "; ";
+    list.note += fmt::format(
         "{}: {} earlier failures are not replayed ({} older than the last {}, {} past cycle {})", engine,
         long_ones + old_ones, old_ones, kRegressionsReplayed, long_ones, kRegressionCyclesMax);
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
@@ -16,6 +18,29 @@ namespace chaosgate::campaign {
 namespace fs = std::filesystem;
 
 using report::Outcome;
+
+namespace {
+
+// Of a worker whose end says nothing of the engine; else empty.
+std::string says_nothing(Outcome outcome, const std::string& detail) {
+  return outcome == Outcome::stopped   ? "interrupted"
+         : outcome == Outcome::outside ? "a worker ended from outside: " + detail
+                                       : "";
+}
+
+}  // namespace
+
+bool is_same_finding(const Bundle& bundle, const ReplayRun& run) {
+  const std::vector<oracle::Violation>& wanted = bundle.recovery.violations;
+  if (wanted.empty()) {
+    return run.violations.empty() && !run.abnormal.empty();
+  }
+  return std::any_of(run.violations.begin(), run.violations.end(), [&](const auto& found) {
+    return std::any_of(wanted.begin(), wanted.end(), [&](const oracle::Violation& one) {
+      return oracle::to_string(one.invariant) == found.invariant;
+    });
+  });
+}
 
 ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopSignal& stop) {
   LaneOptions options{replay};
@@ -42,8 +67,16 @@ ReplayRun replay_seed(const SeedReplay& replay, const fs::path& directory, StopS
       }
     }
     if (lane.evidence()) {
+      return run;
+    }
+    if (!run.event.recovered) {
+      const report::Death& death = run.event.last_death();
+      run.not_judged = says_nothing(death.outcome, death.detail);
       break;
     }
+  }
+  if (run.not_judged.empty() && !(run.reached && run.event.recovered)) {
+    run.not_judged = stop.requested() ? "interrupted" : "the wanted cycle was not reached";
   }
   return run;
 }
@@ -70,7 +103,8 @@ ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::p
   const ImageJudge::Verdict verdict = judge.judge(recovery, data, tap.get(), true);
   ReplayRun run;
   run.violations = verdict.events;
-  run.abnormal = verdict.abnormal;
+  run.abnormal = verdict.outside ? "" : verdict.abnormal;
+  run.not_judged = says_nothing(verdict.driven.outcome, verdict.driven.detail);
   if (verdict.driven.ready) {
     const crash::CyclePlan& plan = bundle.plan;
     const bool timer = plan.kind == crash::CrashKind::timer;
@@ -79,6 +113,7 @@ ReplayRun replay_bundle(const Bundle& bundle, const fs::path& image, const fs::p
     if (report::is_abnormal(driven.outcome) && run.violations.empty()) {
       run.abnormal = driven.detail;
     }
+    run.not_judged = says_nothing(driven.outcome, driven.detail);
   }
   run.reached = true;
   std::error_code ignored;

@@ -25,6 +25,9 @@ struct ReplayRun {
   std::string abnormal;      // a death nobody ordered, or an error; empty when there was none
   report::CycleEvent event;  // from the seed: of the wanted cycle, or of the one that failed before it
   bool reached = false;      // from the seed: the wanted cycle was run
+  // Why this says nothing: it was interrupted, a worker was ended from outside, or the worker itself cannot
+  // do what it is told. Empty when it came to its verdict.
+  std::string not_judged;
   std::vector<tap::TraceRecord> records;  // of that cycle, when they were asked for
 };
 
@@ -34,6 +37,9 @@ struct SeedReplay : LaneTarget {
   bool trace = false;                               // take down the storage calls of the wanted cycle
   std::map<std::uint64_t, crash::CyclePlan> given;  // instead of what the seed plans
 };
+
+// Whether a run shows what the bundle is of: one of its invariants, or an abnormal end when it has none.
+bool is_same_finding(const Bundle& bundle, const ReplayRun& run);
 
 // Runs it once, in `directory`, which must not exist.
 ReplayRun replay_seed(const SeedReplay& replay, const std::filesystem::path& directory, StopSignal& stop);

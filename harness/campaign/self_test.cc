@@ -7,7 +7,6 @@
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include "harness/base/error.h"
 #include "harness/campaign/engines.h"
@@ -16,6 +15,7 @@
 #include "harness/campaign/lane.h"
 #include "harness/campaign/migrate_gate.h"
 #include "harness/campaign/power.h"
+#include "harness/campaign/threads.h"
 #include "harness/campaign/work_directory.h"
 
 namespace chaosgate::campaign {
@@ -345,13 +345,12 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
       }
     }
   };
-  std::vector<std::thread> threads;
-  for (std::uint32_t i = 0; i < options.threads; ++i) {
-    threads.emplace_back(work);
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
+  run_threads(
+      options.threads, [&](std::uint64_t) { work(); },
+      [&] {
+        const std::lock_guard lock(mutex);
+        next = jobs.size();
+      });
   if (error) {
     std::rethrow_exception(error);
   }

@@ -5,13 +5,17 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
+#include "harness/wire/flight_recorder.h"
 
 namespace chaosgate::campaign {
 namespace {
+
+constexpr std::uint64_t kOneSignalNs = 1'000'000'000;
 
 void raise_event(int fd) {
   const std::uint64_t one = 1;
@@ -26,6 +30,10 @@ StopSignal::StopSignal()
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  struct sigaction hangup {};
+  if (::sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN) {
+    sigaddset(&set, SIGHUP);  // blocked, it would come although it is ignored
+  }
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC));
   if (!event_ || !end_ || !signals_) {
@@ -48,16 +56,20 @@ void StopSignal::watch() {
     if (waits[1].revents != 0) {
       return;
     }
-    signalfd_siginfo info{};
-    if (::read(signals_.get(), &info, sizeof info) != sizeof info) {
+    // All that have come: together they are one.
+    std::array<signalfd_siginfo, 3> infos{};
+    if (::read(signals_.get(), infos.data(), sizeof infos) < static_cast<ssize_t>(sizeof infos[0])) {
       continue;
     }
-    const int signal = static_cast<int>(info.ssi_signo);
-    if (requested()) {
+    const int signal = infos[0].ssi_signo == SIGINT ? SIGINT : SIGTERM;
+    const std::uint64_t now = wire::monotonic_ns();
+    if (!requested()) {
+      first_ns_ = now;
+      signal_ = signal;
+      raise_event(event_.get());
+    } else if (now - first_ns_ >= kOneSignalNs) {
       exit_at_once(signal);
     }
-    signal_ = signal;
-    raise_event(event_.get());
   }
 }
 

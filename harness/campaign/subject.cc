@@ -245,9 +245,9 @@ bool Subject::attempt(const wire::WorkerOrder& order, const crash::Recrash* recr
   const Driven driven = drive_recovery(parent_, judge, end, recrash != nullptr ? recrash->timer_us : 0,
                                        subject_.hang_ms, tapped);
   const FlightRecorder& recorder = parent_.recorder();
-  const Outcome outcome = driven.outcome;
+  const Outcome outcome = blamed(driven.outcome);
   if (outcome == Outcome::failed || outcome == Outcome::died) {
-    check_room(subject_.directory);
+    check_room(subject_.directory, parent_.tap_end().faulted.empty() ? driven.detail : "");
   }
   note_indexes();
   Death death = describe_death(recorder, kind_of(end), recrash == nullptr ? "" : crash::to_string(*recrash));
@@ -286,9 +286,9 @@ bool Subject::attempt(const wire::WorkerOrder& order, const crash::Recrash* recr
       event->violations.push_back(std::move(violation));
     }
   }
-  const bool fine = judge.violations().empty() && judge.abnormal().empty() && !report::is_abnormal(outcome) &&
-                    outcome != Outcome::stopped;
-  if (!fine && outcome != Outcome::stopped) {
+  const bool found = !judge.violations().empty() || !judge.abnormal().empty() || report::is_abnormal(outcome);
+  const bool fine = !found && outcome != Outcome::stopped && outcome != Outcome::outside;
+  if (found && outcome != Outcome::stopped) {
     keep_evidence(order, judge.violations());
   }
   return fine;
@@ -297,7 +297,8 @@ bool Subject::attempt(const wire::WorkerOrder& order, const crash::Recrash* recr
 bool Subject::note_load(const Driven& driven, std::string kind, std::string planned, bool tapped,
                         const std::vector<tap::StorageFault>& faults, CycleEvent* event) {
   event->crash = describe_death(parent_.recorder(), std::move(kind), std::move(planned));
-  event->crash.outcome = driven.outcome;
+  const Outcome outcome = blamed(driven.outcome);
+  event->crash.outcome = outcome;
   event->crash.detail = driven.detail;
   event->timings.load += (driven.dying_ns - driven.begin_ns) / kNsPerUs;
   event->timings.kill += (driven.end_ns - driven.dying_ns) / kNsPerUs;
@@ -306,11 +307,16 @@ bool Subject::note_load(const Driven& driven, std::string kind, std::string plan
     note_calls(faults, &event->crash);
   }
   event->at_risk = indexes_.synced > indexes_.flushed ? indexes_.synced - indexes_.flushed : 0;
-  const bool abnormal = report::is_abnormal(driven.outcome);
+  const bool abnormal = report::is_abnormal(outcome);
   if (abnormal) {
-    check_room(subject_.directory);
+    check_room(subject_.directory, parent_.tap_end().faulted.empty() ? driven.detail : "");
   }
-  return !abnormal && driven.outcome != Outcome::stopped;
+  return !abnormal && outcome != Outcome::stopped && outcome != Outcome::outside;
+}
+
+Outcome Subject::blamed(Outcome outcome) {
+  constexpr std::uint32_t kOutsideMax = 3;
+  return outcome == Outcome::outside && ++outside_in_a_row_ >= kOutsideMax ? Outcome::died : outcome;
 }
 
 }  // namespace chaosgate::campaign

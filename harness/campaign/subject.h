@@ -94,6 +94,11 @@ class Subject {
   // Takes what the tap saw of the worker that just died into the books.
   void note_calls(const std::vector<tap::StorageFault>& faults, report::Death* death);
   void keep_evidence(const wire::WorkerOrder& order, const std::vector<oracle::Violation>& violations);
+  // An end from outside, once, may be anybody's doing. One after the other is the engine's: it kills itself,
+  // or takes all memory.
+  report::Outcome blamed(report::Outcome outcome);
+  // A cycle came through: what was ended from outside before it was chance.
+  void note_fine_cycle() { outside_in_a_row_ = 0; }
 
   SubjectOptions subject_;
   workloads::Generator generator_;
@@ -112,6 +117,7 @@ class Subject {
   crash::Coverage coverage_;
   std::vector<tap::TraceRecord> records_;
   std::optional<Evidence> evidence_;
+  std::uint32_t outside_in_a_row_ = 0;
 };
 
 }  // namespace chaosgate::campaign

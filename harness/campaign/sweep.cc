@@ -10,6 +10,7 @@
 
 #include "harness/base/error.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/threads.h"
 #include "harness/tap/decider.h"
 
 namespace chaosgate::campaign {
@@ -92,13 +93,12 @@ class Sweep {
       ++result_.by_call[point.call];
       ++result_.by_phase[point.phase];
     }
-    std::vector<std::thread> threads;
-    for (std::uint32_t i = 0; i < options_.threads; ++i) {
-      threads.emplace_back([this, i] { work(i); });
-    }
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
+    run_threads(
+        options_.threads, [this](std::uint64_t i) { work(i); },
+        [this] {
+          const std::lock_guard lock(mutex_);
+          next_ = points_.size();
+        });
     if (error_) {
       std::rethrow_exception(error_);
     }
@@ -124,8 +124,12 @@ class Sweep {
         if (!lane.hello().tap_unavailable.empty()) {
           throw UsageError("storage calls cannot be seen here: " + lane.hello().tap_unavailable);
         }
-        if (!lane.prepare()) {
-          throw EnvironmentError("a new data directory cannot be made; 'chaosgate run' says why");
+        std::vector<CycleEvent> failed;
+        if (!lane.prepare(&failed)) {
+          if (lane.evidence()) {
+            keep(lane, failed.back(), {});  // nothing has died yet
+          }
+          return;
         }
         start_ = lane.keep_state(directory_ / "start");
         const std::vector<TraceRecord> load = calls(lane, never(), false);
@@ -165,7 +169,7 @@ class Sweep {
     return wanted;
   }
 
-  void work(std::uint32_t number) {
+  void work(std::uint64_t number) {
     try {
       Lane lane(lane_options(fmt::format("sweep-{}", number), false), &stop_);
       for (;;) {
@@ -196,8 +200,11 @@ class Sweep {
     if (point.in_recovery) {
       plan.recrashes.emplace_back().call = point.fault;
     }
-    lane.go_back(start_, plan);
-    const CycleEvent event = lane.run_cycle(true);
+    CycleEvent event;
+    do {  // again, when somebody else ended it
+      lane.go_back(start_, plan);
+      event = lane.run_cycle(true);
+    } while (event.ended_from_outside() && !lane.evidence());
     const std::lock_guard lock(mutex_);
     const report::Death& death =
         point.in_recovery && !event.recrashes.empty() ? event.recrashes.front() : event.crash;

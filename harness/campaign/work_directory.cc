@@ -70,6 +70,12 @@ void require_room(const fs::path& path) {
   }
 }
 
+// Whether a campaign works there now.
+bool is_in_use(const fs::path& marker) {
+  const UniqueFd file(::open(marker.c_str(), O_RDONLY | O_CLOEXEC));
+  return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
+}
+
 // Refuses an existing directory that is not empty and not a work directory for these engines.
 void check_ours(const fs::path& directory, const fs::path& named, const std::vector<std::string>& engines) {
   if (!fs::is_directory(directory)) {
@@ -94,9 +100,16 @@ void check_ours(const fs::path& directory, const fs::path& named, const std::vec
     throw UsageError(
         fmt::format("--dir {}: its {} is damaged; nothing was touched", named.string(), kMarker));
   }
+  if (is_in_use(directory / kMarker)) {
+    throw UsageError(fmt::format("--dir {}: in use by another campaign, on engine {}", named.string(),
+                                 fmt::join(owner, "+")));
+  }
   if (owner != engines) {
-    throw UsageError(fmt::format("--dir {}: belongs to engine {}, not {}; nothing was touched",
-                                 named.string(), fmt::join(owner, "+"), fmt::join(engines, "+")));
+    throw UsageError(
+        fmt::format("--dir {}: belongs to engine {}, not {}: a campaign on it was killed and left its work "
+                    "there; nothing was "
+                    "touched; remove {} and {} in it, or name another directory",
+                    named.string(), fmt::join(owner, "+"), fmt::join(engines, "+"), kMarker, kWork));
   }
 }
 
@@ -114,10 +127,13 @@ WorkDirectory::WorkDirectory(const fs::path& named, const std::vector<std::strin
                              Storage storage)
     : stop_(stop) {
   if (named.empty()) {
+    for (const fs::path& place : {fs::path(kMemoryBacked), fs::temp_directory_path()}) {
+      ScratchDirectory::remove_abandoned(place);
+    }
     const fs::path parent = choose_parent(storage);
     require_utf8("TMPDIR", parent);
     require_room(parent);
-    temporary_.emplace(parent, "chaosgate-");
+    temporary_.emplace(parent);
     path_ = temporary_->path();
     made_ = {path_};
   } else {
@@ -214,8 +230,14 @@ std::filesystem::path make_directory(const std::filesystem::path& path) {
   return path;
 }
 
-void check_room(const fs::path& directory) {
+void check_room(const fs::path& directory, const std::string& message) {
   constexpr std::uint64_t kRoomMin = 16 << 20;
+  for (const int error : {ENOSPC, EDQUOT}) {
+    if (message.find(std::strerror(error)) != std::string::npos) {
+      throw EnvironmentError(fmt::format("the work directory {} was full ({} KiB are left now): {}",
+                                         directory.string(), room(directory) / 1024, message));
+    }
+  }
   if (const std::uint64_t left = room(directory); left < kRoomMin) {
     throw EnvironmentError(
         fmt::format("the work directory {} is full ({} KiB left)", directory.string(), left / 1024));

@@ -3,7 +3,8 @@
 // Either a new temporary directory, on memory-backed storage when that has room (a SIGKILL does not care, and
 // the report says so) unless the time of syncs matters, or one the user named. A named one must be absent,
 // empty, or one of ours for the same engines; it is marked and locked while in use, and the work happens in
-// `work/` inside it. The destructor leaves nothing behind: it removes what the campaign made. A constructor
+// `work/` inside it. The destructor leaves nothing behind: it removes what the campaign made. What campaigns
+// left that were killed is removed by the next one. A constructor
 // that throws has touched nothing.
 #pragma once
 
@@ -13,15 +14,15 @@
 #include <string>
 #include <vector>
 
-#include "harness/base/file.h"
 #include "harness/base/unique_fd.h"
+#include "harness/campaign/scratch_directory.h"
 #include "harness/campaign/stop.h"
 
 namespace chaosgate::campaign {
 
-// Throws EnvironmentError when hardly any room is left: a full work directory is the environment's failure,
-// never a finding.
-void check_room(const std::filesystem::path& directory);
+// Throws EnvironmentError when hardly any room is left, or when `message`, of an engine to which no such
+// error was given, says that none was: a full work directory is the environment's failure, never a finding.
+void check_room(const std::filesystem::path& directory, const std::string& message = "");
 
 // Makes it, and returns it. Throws EnvironmentError, also when it exists already.
 std::filesystem::path make_directory(const std::filesystem::path& path);
@@ -50,7 +51,7 @@ class WorkDirectory {
   void take_named(const std::filesystem::path& named, const std::vector<std::string>& engines);
 
   StopSignal* stop_;
-  std::optional<TempDir> temporary_;
+  std::optional<ScratchDirectory> temporary_;
   std::filesystem::path path_;
   std::string kind_;
   UniqueFd lock_;

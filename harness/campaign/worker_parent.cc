@@ -9,15 +9,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/process/v2.hpp>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/campaign/limits.h"
 #include "harness/tap/listener.h"
 
 namespace chaosgate::campaign {
@@ -35,6 +39,17 @@ UniqueFd make_memfd(const char* name, std::size_t size) {
     throw_errno(std::string("make shared memory ") + name);
   }
   return fd;
+}
+
+// "123 (chaosgate-worke) T 122 ...": the name may hold anything, so the state is behind the last bracket.
+bool is_stopped_process(pid_t pid) {
+  std::string stat;
+  if (!read_file(fmt::format("/proc/{}/stat", pid), &stat).ok()) {
+    return false;
+  }
+  const std::size_t bracket = stat.rfind(')');
+  const char state = bracket != std::string::npos && bracket + 2 < stat.size() ? stat[bracket + 2] : '?';
+  return state == 'T' || state == 't';
 }
 
 // Sets an eventfd back to zero, without waiting.
@@ -112,7 +127,11 @@ bool Exit::clean() const { return WIFEXITED(wait_status) && WEXITSTATUS(wait_sta
 std::string Exit::describe() const {
   if (WIFSIGNALED(wait_status)) {
     const int signal = WTERMSIG(wait_status);
-    return fmt::format("killed by signal {} ({})", signal, ::strsignal(signal));
+    return fmt::format("killed by signal {} ({}){}", signal, ::strsignal(signal),
+                       signal == SIGKILL
+                           ? ", which chaosgate did not send: the kernel's OOM killer is a candidate "
+                             "(its log says so), or somebody's kill -9"
+                           : "");
   }
   return fmt::format("exited with status {}", WEXITSTATUS(wait_status));
 }
@@ -155,7 +174,8 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::vect
                                                  {wire::kGoFd, go_fd_.get()},
                                                  {wire::kTapFd, tap_theirs.get()}});
   } catch (const boost::system::system_error& error) {
-    throw EnvironmentError(fmt::format("start {}: {}", program.string(), error.code().message()));
+    throw EnvironmentError(fmt::format("start {}: {}{}", program.string(), error.code().message(),
+                                       limit_behind(error.code().value())));
   }
   theirs.reset();
   tap_theirs.reset();
@@ -187,7 +207,9 @@ WorkerParent::~WorkerParent() {
   if (pidfd_) {
     kill();
     try {
-      reap();  // so that it is gone, and no longer writes, when this returns
+      if (!silent_) {
+        reap();  // so that it is gone, and no longer writes, when this returns
+      }
     } catch (const std::exception&) {
       // The parent is gone, and its worker with it.
     }
@@ -223,14 +245,17 @@ void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap, std::vec
   }
   control_->send(nlohmann::json(order).dump(), stream);
   theirs.reset();
-  auto answer = control_->receive(kAnswerTimeoutMs);
-  if (!answer || !answer->fd) {
-    throw EnvironmentError("the worker parent ended");
+  wire::Channel::Message started = answer();
+  if (!started.fd) {
+    throw EnvironmentError(fmt::format("start a worker: {}{}",
+                                       nlohmann::json::parse(started.text).at("error").get<std::string>(),
+                                       limit_behind(EAGAIN)));
   }
-  pidfd_ = std::move(answer->fd);
+  pidfd_ = std::move(started.fd);
+  worker_ = nlohmann::json::parse(started.text).at("pid");
   if (order.tap) {
     tap_ = tap;
-    attach(nlohmann::json::parse(answer->text).at("pid"), std::move(faults));
+    attach(worker_, std::move(faults));
   }
 }
 
@@ -254,26 +279,37 @@ void WorkerParent::attach(pid_t pid, std::vector<tap::StorageFault> faults) {
     return tap::Moment{{r.appended, r.synced, r.applied, r.flushed, r.term}, wire::protocol_phase(r)};
   };
   worker.before_kill = [this] { recorder_->crash_ordered = 1; };
-  tap_->attach(std::move(worker));
+  try {
+    tap_->attach(std::move(worker));
+  } catch (const std::system_error& error) {  // it runs on a thread of its own
+    tap_ = nullptr;
+    throw EnvironmentError(
+        fmt::format("start a thread: {}{}", error.code().message(), limit_behind(error.code().value())));
+  }
 }
 
-WorkerParent::Event WorkerParent::wait(std::uint64_t deadline_ns) {
+WorkerParent::Event WorkerParent::wait(wire::AwakeBound* bound, std::uint64_t until_ns) {
   CHECK(running());
   for (;;) {
     pollfd waits[] = {{pidfd_.get(), POLLIN, 0},
                       {notice_fd_.get(), POLLIN, 0},
                       {stop_ != nullptr ? stop_->fd() : -1, POLLIN, 0}};
-    const std::uint64_t now = wire::monotonic_ns();
-    const std::uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
+    const std::uint64_t begin = wire::monotonic_ns();
+    const std::uint64_t left = std::min(until_ns > begin ? until_ns - begin : 0, bound->next_wait_ns());
     const timespec timeout{static_cast<time_t>(left / 1'000'000'000),
                            static_cast<long>(left % 1'000'000'000)};
     const int count = ::ppoll(waits, 3, &timeout, nullptr);
     if (count < 0 && errno != EINTR) {
       throw_errno("poll");
     }
+    const std::uint64_t now = wire::monotonic_ns();
+    const bool overdue = bound->look(now);
     if (count <= 0) {
-      if (count == 0) {
-        return Event::timeout;
+      if (now >= until_ns) {
+        return Event::due;
+      }
+      if (overdue) {
+        return Event::overdue;
       }
       continue;
     }
@@ -286,6 +322,34 @@ WorkerParent::Event WorkerParent::wait(std::uint64_t deadline_ns) {
     }
     return Event::stop;
   }
+}
+
+bool WorkerParent::is_stopped() const {
+  CHECK(running());
+  return is_stopped_process(worker_);
+}
+
+wire::Channel::Message WorkerParent::answer() {
+  constexpr int kStoppedLooks = 20;  // 100 ms each: a Ctrl-Z stops us, too, and ends for both at once
+  wire::AwakeBound bound(kAnswerTimeoutMs);
+  int stopped = 0;
+  pollfd readable{control_->fd(), POLLIN, 0};
+  while (::poll(&readable, 1, static_cast<int>(bound.next_wait_ns() / 1'000'000)) <= 0) {
+    stopped = is_stopped_process(process_->id()) ? stopped + 1 : 0;
+    silent_ = stopped >= kStoppedLooks || bound.look(wire::monotonic_ns());
+    if (silent_) {
+      throw EnvironmentError(
+          fmt::format("the worker parent, process {}, {}", process_->id(),
+                      stopped > 0 ? "was stopped by somebody (SIGSTOP)" : "does not answer"));
+    }
+  }
+  auto message = control_->receive(0);
+  if (!message) {
+    silent_ = true;
+    throw EnvironmentError(
+        "the worker parent ended: the kernel's OOM killer is a candidate, or somebody's kill -9");
+  }
+  return std::move(*message);
 }
 
 void WorkerParent::go(std::vector<tap::StorageFault> faults) {
@@ -304,16 +368,13 @@ bool WorkerParent::kill() {
 Exit WorkerParent::reap() {
   CHECK(running());
   control_->send(R"({"reap": true})");
-  const auto answer = control_->receive(kAnswerTimeoutMs);
-  if (!answer) {
-    throw EnvironmentError("the worker parent ended");
-  }
+  const wire::Channel::Message ended = answer();
   pidfd_.reset();
   if (tap_ != nullptr) {
     tap::Tap* const tap = std::exchange(tap_, nullptr);
     tap_end_ = tap->detach();
   }
-  const auto json = nlohmann::json::parse(answer->text);
+  const auto json = nlohmann::json::parse(ended.text);
   return {json.at("wait_status"), json.at("rss_max_kib"), json.at("cpu_us")};
 }
 

@@ -21,6 +21,7 @@
 #include "harness/base/unique_fd.h"
 #include "harness/campaign/stop.h"
 #include "harness/tap/tap.h"
+#include "harness/wire/awake_bound.h"
 #include "harness/wire/channel.h"
 #include "harness/wire/flight_recorder.h"
 #include "harness/wire/order.h"
@@ -35,7 +36,8 @@ struct Exit {
 
   bool by_sigkill() const;
   bool clean() const;  // exit status 0
-  // "exited with status 3", "killed by signal 6 (Aborted)".
+  // "exited with status 3", "killed by signal 6 (Aborted)". Of an end that nobody ordered: a SIGKILL comes
+  // from outside, and the text says from where it may.
   std::string describe() const;
 };
 
@@ -62,10 +64,13 @@ class WorkerParent {
              std::vector<tap::StorageFault> faults = {}, int stream = -1);
   bool running() const { return static_cast<bool>(pidfd_); }
 
-  enum class Event { notice, death, timeout, stop };
-  // Waits for a notice from the worker, its death, the deadline (CLOCK_MONOTONIC, ns) or a stop signal; the
-  // first that applies in the order death, notice, stop, timeout. REQUIRES: running()
-  Event wait(std::uint64_t deadline_ns);
+  enum class Event { notice, death, stop, due, overdue };
+  // Waits for a notice from the worker, its death, a stop signal, `until_ns` (CLOCK_MONOTONIC), or until
+  // `bound` is used up; the first that applies in the order death, notice, stop, due, overdue. REQUIRES:
+  // running()
+  Event wait(wire::AwakeBound* bound, std::uint64_t until_ns = UINT64_MAX);
+  // Somebody has stopped the worker (SIGSTOP, a debugger): it neither runs nor waits. REQUIRES: running()
+  bool is_stopped() const;
   // Lets the worker load. When it is tapped, `faults` replace those of its recovery, and occurrences are
   // counted anew.
   void go(std::vector<tap::StorageFault> faults = {});
@@ -81,6 +86,8 @@ class WorkerParent {
 
  private:
   void* map(int fd, std::size_t size);
+  // The parent's answer. Throws EnvironmentError when there is none: it is gone, or somebody has stopped it.
+  wire::Channel::Message answer();
   void attach(pid_t pid, std::vector<tap::StorageFault> faults);
 
   class Process;
@@ -96,6 +103,8 @@ class WorkerParent {
   std::optional<wire::Channel> control_;
   wire::Hello hello_;
   UniqueFd pidfd_;                          // of the running worker
+  pid_t worker_ = -1;                       // the same
+  bool silent_ = false;                     // the parent did not answer
   std::optional<wire::Channel> listeners_;  // from workers that put their filter on
   std::optional<wire::Channel> network_;    // to the running worker
   tap::Tap* tap_ = nullptr;                 // of the running worker

@@ -70,6 +70,12 @@ class ParentRig {
     REQUIRE(::write(notices.get(), &one, sizeof one) == sizeof one);
   }
 
+  std::string output() const {
+    std::string printed;
+    REQUIRE(read_file(directory_.path() / "output", &printed).ok());
+    return printed;
+  }
+
   // Never 0, which kill(2) would take for this whole process group.
   pid_t worker() const {
     const pid_t pid = child_of(child_of(::getpid()));
@@ -139,9 +145,50 @@ TEST_CASE("any other death is reported as what it is, never as a kill", "[thread
     REQUIRE(rig.recover("during-compaction#1000+0us").ready);
     REQUIRE(::kill(rig.worker(), signal) == 0);  // a stranger's, before the word to load
     const Driven driven = drive_load(rig.parent, std::nullopt, 60'000);
-    CHECK(driven.outcome == Outcome::died);
+    CHECK(driven.outcome == (signal == SIGKILL ? Outcome::outside : Outcome::died));
     CHECK(driven.detail.find("killed by signal " + std::to_string(signal)) != std::string::npos);
+    CHECK((driven.detail.find("OOM killer") != std::string::npos) == (signal == SIGKILL));
   }
+}
+
+TEST_CASE("a worker that dies by a fault of its own leaves its stack in what it printed", "[threads]") {
+  ParentRig rig;
+  REQUIRE(rig.recover("during-compaction#1000+0us").ready);
+  REQUIRE(::kill(rig.worker(), SIGABRT) == 0);
+  CHECK(drive_load(rig.parent, std::nullopt, 60'000).outcome == Outcome::died);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  const std::string printed = rig.output();
+  CHECK(printed.find("ABRT, the stack is:") != std::string::npos);
+  CHECK(printed.find("chaosgate-worker(") != std::string::npos);
+#endif
+}
+
+TEST_CASE("a core file does not have the gigabytes of the observation buffer", "[threads]") {
+  ParentRig rig;
+  REQUIRE(rig.recover().ready);
+  // VmFlags of each mapping; "dd": not dumped.
+  std::ifstream maps("/proc/" + std::to_string(rig.worker()) + "/smaps");
+  int found = 0;
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    here = line.find("chaosgate-observations") != std::string::npos ||
+           (here && line.find("memfd:") == std::string::npos);
+    if (here && line.starts_with("VmFlags:")) {
+      ++found;
+      here = false;
+      CHECK(line.find(" dd") != std::string::npos);
+    }
+  }
+  CHECK(found == 1);
+}
+
+TEST_CASE("a worker parent that somebody has stopped is named, and nothing hangs", "[threads]") {
+  ParentRig rig;
+  REQUIRE(rig.recover().ready);
+  const pid_t parent = child_of(::getpid());
+  REQUIRE(::kill(parent, SIGSTOP) == 0);
+  CHECK_THROWS_WITH(drive_load(rig.parent, 0U, 60'000),
+                    Catch::Matchers::Contains("was stopped by somebody (SIGSTOP)"));
 }
 
 TEST_CASE("a late notice of the recovery is not taken for an answer of a worker that follows", "[threads]") {
@@ -163,7 +210,8 @@ TEST_CASE("a worker without progress hangs, and is ended", "[threads]") {
   REQUIRE(rig.recover("during-compaction#1000+0us").ready);
   REQUIRE(::kill(rig.worker(), SIGSTOP) == 0);
   const Driven driven = drive_load(rig.parent, std::nullopt, 200);
-  CHECK(driven.outcome == Outcome::hung);
+  CHECK(driven.outcome == Outcome::outside);  // found stopped: it is not the engine that hangs
+  CHECK(driven.detail.find("SIGSTOP") != std::string::npos);
   CHECK_FALSE(rig.parent.running());
 }
 

@@ -43,6 +43,28 @@ void print_version(bool json, const std::string& worker) {
   }
 }
 
+// An interrupted command has the status of that, whatever it came to by it, but for a violation: that cannot
+// be taken back.
+int run_command(const Command& command, const campaign::StopSignal& stop) {
+  report::ExitStatus status = report::ExitStatus::internal;
+  try {
+    status = command.run();
+  } catch (const std::exception& error) {
+    if (!stop.requested()) {
+      throw;
+    }
+    log_line(std::string("interrupted: ") + error.what());
+  }
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!written) {
+    log_line(fmt::format("not all of the result could be written to stdout; its exit status is {}",
+                         status_of(status)));
+  }
+  return stop.requested() && status != report::ExitStatus::violation
+             ? 128 + stop.signal()
+             : status_of(after_writing(status, written));
+}
+
 int run(int argc, char* argv[]) {
   campaign::StopSignal stop;
   Globals globals;
@@ -98,13 +120,7 @@ int run(int argc, char* argv[]) {
   }
   for (const Command& command : commands) {
     if (command.app->parsed()) {
-      const report::ExitStatus status = command.run();
-      const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-      if (!written) {
-        log_line(fmt::format("not all of the result could be written to stdout; its exit status is {}",
-                             status_of(status)));
-      }
-      return status_of(after_writing(status, written));
+      return run_command(command, stop);
     }
   }
   log_line("a command is needed; 'chaosgate --help' lists them");

@@ -11,6 +11,7 @@
 #include "harness/campaign/engines.h"
 #include "harness/campaign/migrate.h"
 #include "harness/campaign/migrate_gate.h"
+#include "harness/campaign/scratch_directory.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
@@ -184,7 +185,7 @@ ExitStatus run_migration(const Options& options, const campaign::CampaignConfig&
   }
   campaign::require_utf8("--from", options.from);
   campaign::require_utf8("--to", options.to);
-  const TempDir outputs(fs::temp_directory_path(), "chaosgate-migrate-");
+  const campaign::ScratchDirectory outputs(fs::temp_directory_path(), "migrate-");
   globals.stop->add_directory(outputs.path());
   report::Progress progress(!options.quiet);
   campaign::Migrator migrator(config.worker, outputs.path(), config.hang_ms, globals.stop, &progress);
@@ -242,6 +243,9 @@ void print_tally(const campaign::MigrationTally& tally) {
   for (const campaign::MigrationFinding& finding : tally.findings) {
     print_finding(finding);
   }
+  for (const std::string& end : tally.not_reproduced) {
+    fmt::print("  abnormal, not reproduced: {}\n", report::printable_line(end));
+  }
 }
 
 nlohmann::json to_json(const campaign::MigrationTally& tally) {
@@ -268,6 +272,7 @@ nlohmann::json to_json(const campaign::MigrationTally& tally) {
           {"traces", tally.traces},
           {"calls", tally.calls},
           {"findings", findings},
+          {"not_reproduced", tally.not_reproduced},
           {"complete", tally.complete}};
 }
 
@@ -330,7 +335,7 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
     fs::remove_all(gate.directory);
     progress.clear();
     found = found || !tally.findings.empty();
-    complete = complete && tally.complete;
+    complete = complete && tally.complete && tally.not_reproduced.empty();
     if (options.json) {
       all.push_back(to_json(tally));
     } else {
@@ -340,12 +345,12 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
   if (options.json) {
     fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
-  if (globals.stop->requested()) {
-    return static_cast<ExitStatus>(128 + globals.stop->signal());
-  }
-  if (found) {
+  if (found) {  // also when it was stopped then
     fmt::print(stderr, "{}\n", options.settings.again().word("--gate").text());
     return ExitStatus::violation;
+  }
+  if (globals.stop->requested()) {
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
   }
   return complete ? ExitStatus::pass : ExitStatus::inconclusive;
 }

@@ -63,6 +63,9 @@ ExitStatus minimize(MinimizeArguments& options, const Globals& globals) {
   }
   const campaign::MinimizeResult result = campaign::minimize_bundle(
       bundle, *engine, work.path(), config.worker, config.hang_ms, tests, *globals.stop);
+  if (globals.stop->requested()) {  // what it came to until then is not kept
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
+  }
   const fs::path out = options.out.empty() ? default_out(options.bundle) : fs::path(options.out);
   campaign::write_bundle(result.bundle, result.image, {}, out, &result.power);
 
@@ -71,9 +74,13 @@ ExitStatus minimize(MinimizeArguments& options, const Globals& globals) {
   const campaign::Bundle written = campaign::read_bundle(out, work.path() / "check");
   std::uint64_t reproduced = 0;
   std::uint64_t runs = 0;
-  for (; runs < repeat && !globals.stop->requested(); ++runs) {
+  while (runs < repeat) {
     const campaign::ReplayRun replay = campaign::replay_bundle(
         written, work.path() / "check", work.path() / "replay", config.worker, config.hang_ms, *globals.stop);
+    if (globals.stop->requested()) {
+      break;  // it says nothing
+    }
+    ++runs;
     const std::string shown =
         replay.violations.empty() ? "abnormal death" : replay.violations.front().invariant;
     const bool failed = !replay.violations.empty() || !replay.abnormal.empty();

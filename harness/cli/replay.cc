@@ -15,6 +15,7 @@
 #include "harness/cli/command.h"
 #include "harness/cli/seed_target.h"
 #include "harness/cli/settings.h"
+#include "harness/report/facts.h"
 
 namespace chaosgate::cli {
 namespace {
@@ -34,64 +35,97 @@ struct ReplayArguments {
 
 struct Outcome {
   std::uint64_t reproduced = 0;
-  std::uint64_t runs = 0;
-  std::map<std::string, std::uint64_t> positions;  // of the wanted cycle's crash, from the seed
+  std::uint64_t runs = 0;                           // that came to a verdict
+  std::uint64_t otherwise = 0;                      // of them, showed something that is not the finding
+  std::map<std::string, std::uint64_t> not_judged;  // why -> how many runs that say nothing
+  std::map<std::string, std::uint64_t> positions;   // of the wanted cycle's crash, from the seed
   ReplayRun last;
   std::set<std::string> invariants;
 };
 
-void take(Outcome& outcome, ReplayRun run) {
+// `same`: what the run shows, if anything, is what is looked for.
+void take(Outcome& outcome, ReplayRun run, bool same) {
+  const bool shows = !run.violations.empty() || !run.abnormal.empty();
+  if (!run.not_judged.empty() && !(shows && same)) {
+    ++outcome.not_judged[run.not_judged];
+    outcome.last = std::move(run);
+    return;
+  }
   ++outcome.runs;
-  outcome.reproduced += !run.violations.empty() || !run.abnormal.empty() ? 1 : 0;
+  outcome.reproduced += shows && same ? 1 : 0;
+  outcome.otherwise += shows && !same ? 1 : 0;
   for (const report::ViolationEvent& violation : run.violations) {
     outcome.invariants.insert(violation.invariant);
   }
   outcome.last = std::move(run);
 }
 
+void print_json(const Outcome& outcome, const std::string& what) {
+  nlohmann::json positions = nlohmann::json::object();
+  for (const auto& [position, count] : outcome.positions) {
+    positions[position] = count;
+  }
+  nlohmann::json violations = nlohmann::json::array();
+  for (const report::ViolationEvent& violation : outcome.last.violations) {
+    violations.push_back({{"invariant", violation.invariant},
+                          {"explanation", violation.explanation},
+                          {"detail", violation.detail}});
+  }
+  const nlohmann::json result = {{"what", what},
+                                 {"runs", outcome.runs},
+                                 {"reproduced", outcome.reproduced},
+                                 {"otherwise", outcome.otherwise},
+                                 {"not_judged", outcome.not_judged},
+                                 {"positions", positions},
+                                 {"abnormal", outcome.last.abnormal},
+                                 {"violations", violations}};
+  fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+void print_text(const Outcome& outcome, const std::string& what) {
+  fmt::print("{}\n", what);
+  for (const auto& [position, count] : outcome.positions) {
+    fmt::print("  {} of {}: {}\n", count, outcome.runs, position);
+  }
+  for (const report::ViolationEvent& violation : outcome.last.violations) {
+    fmt::print("{}\n", violation.detail);
+  }
+  if (!outcome.last.abnormal.empty()) {
+    fmt::print("  abnormal end: {}\n", outcome.last.abnormal);
+  }
+  for (const auto& [why, count] : outcome.not_judged) {
+    fmt::print("{} not judged: {}\n", report::plural(count, "run"), report::printable_line(why));
+  }
+  const std::string invariants =
+      outcome.invariants.empty() ? "" : fmt::format(": {}", fmt::join(outcome.invariants, ", "));
+  if (outcome.otherwise > 0) {
+    fmt::print("failed otherwise in {} of {}{}\n", outcome.otherwise, report::plural(outcome.runs, "run"),
+               outcome.reproduced == 0 ? invariants : "");
+  }
+  if (outcome.reproduced > 0) {
+    fmt::print("reproduced {} of {}{}\n", outcome.reproduced, outcome.runs, invariants);
+  } else if (outcome.runs > 0 && outcome.otherwise == 0) {
+    fmt::print("clean in {} of {} runs\n", outcome.runs, outcome.runs);
+  }
+}
+
 ExitStatus print(const Outcome& outcome, const std::string& what, bool json,
                  const campaign::StopSignal& stop) {
   if (json) {
-    nlohmann::json positions = nlohmann::json::object();
-    for (const auto& [position, count] : outcome.positions) {
-      positions[position] = count;
-    }
-    nlohmann::json violations = nlohmann::json::array();
-    for (const report::ViolationEvent& violation : outcome.last.violations) {
-      violations.push_back({{"invariant", violation.invariant},
-                            {"explanation", violation.explanation},
-                            {"detail", violation.detail}});
-    }
-    const nlohmann::json result = {{"what", what},
-                                   {"runs", outcome.runs},
-                                   {"reproduced", outcome.reproduced},
-                                   {"positions", positions},
-                                   {"abnormal", outcome.last.abnormal},
-                                   {"violations", violations}};
-    fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(outcome, what);
   } else {
-    fmt::print("{}\n", what);
-    for (const auto& [position, count] : outcome.positions) {
-      fmt::print("  {} of {}: {}\n", count, outcome.runs, position);
-    }
-    for (const report::ViolationEvent& violation : outcome.last.violations) {
-      fmt::print("{}\n", violation.detail);
-    }
-    if (!outcome.last.abnormal.empty()) {
-      fmt::print("  abnormal end: {}\n", outcome.last.abnormal);
-    }
-    if (outcome.reproduced == 0) {
-      fmt::print("clean in {} of {} runs\n", outcome.runs, outcome.runs);
-      return ExitStatus::pass;
-    }
-    fmt::print("reproduced {} of {}{}\n", outcome.reproduced, outcome.runs,
-               outcome.invariants.empty() ? "" : fmt::format(": {}", fmt::join(outcome.invariants, ", ")));
+    print_text(outcome, what);
   }
   if (outcome.reproduced > 0) {
     return ExitStatus::violation;
   }
-  // "Clean" must not be said of what was not run to its end: git bisect believes it.
-  return stop.requested() ? static_cast<ExitStatus>(128 + stop.signal()) : ExitStatus::pass;
+  // "Clean" must not be said of what was not run to its end, nor "reproduced" of something else: git bisect
+  // believes it.
+  if (stop.requested()) {
+    return static_cast<ExitStatus>(128 + stop.signal());
+  }
+  const bool clean = outcome.runs > 0 && outcome.otherwise == 0 && outcome.not_judged.empty();
+  return clean ? ExitStatus::pass : ExitStatus::untestable;
 }
 
 ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::CampaignConfig& config,
@@ -119,10 +153,10 @@ ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::Campai
   Outcome outcome;
   for (std::uint64_t i = 0; i < repeat && !globals.stop->requested(); ++i) {
     ReplayRun run = campaign::replay_seed(replay, work.path() / fmt::format("replay-{}", i), *globals.stop);
-    if (run.reached) {
+    if (run.reached && run.not_judged.empty()) {
       ++outcome.positions[report::position(run.event.crash)];
     }
-    take(outcome, std::move(run));
+    take(outcome, std::move(run), true);
   }
   return print(outcome,
                fmt::format("{} seed {} lane {} cycle {}\n  {}", replay.engine,
@@ -134,9 +168,6 @@ ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::Campai
 
 ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::CampaignConfig& config,
                             std::uint64_t repeat, const Globals& globals) {
-  options.settings.refuse({"workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
-                           "timer-us-max", "fault", "segment-bytes"},
-                          "does not go with a bundle: the bundle says it");
   const campaign::WorkDirectory work(config.directory, {"bundle"}, globals.stop);
   const std::filesystem::path image = work.path() / "image";
   std::filesystem::create_directory(image);
@@ -158,8 +189,10 @@ ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::Camp
   }
   Outcome outcome;
   for (std::uint64_t i = 0; i < repeat && !globals.stop->requested(); ++i) {
-    take(outcome, campaign::replay_bundle(bundle, image, work.path() / fmt::format("replay-{}", i),
-                                          config.worker, config.hang_ms, *globals.stop));
+    ReplayRun run = campaign::replay_bundle(bundle, image, work.path() / fmt::format("replay-{}", i),
+                                            config.worker, config.hang_ms, *globals.stop);
+    const bool same = campaign::is_same_finding(bundle, run);
+    take(outcome, std::move(run), same);
   }
   std::string was;
   for (const oracle::Violation& violation : bundle.recovery.violations) {
@@ -173,6 +206,25 @@ ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::Camp
                options.json, *globals.stop);
 }
 
+// What is wrong with the command line, before anything is looked at. Throws UsageError.
+void check_usage(const ReplayArguments& options, const CLI::App& app, const campaign::CampaignConfig& config,
+                 bool is_number) {
+  if (is_number) {
+    check_seed_target(options.target, options.settings, config, "replay", "seed");
+    return;
+  }
+  refuse_flags(app, {"--cycle", "--lane", "--plan-checksum", "--as-planned"},
+               "does not go with a bundle: it is of a seed");
+  options.settings.refuse({"workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
+                           "timer-us-max", "fault", "segment-bytes"},
+                          "does not go with a bundle: the bundle says it");
+  if (options.settings.source("engine") == "flag" &&
+      (config.engines.size() != 1 || campaign::plugin_path(config.engines.front()).empty())) {
+    throw UsageError(
+        "--engine does not go with a bundle, which says it, but to name where the plugin is, PATH.so");
+  }
+}
+
 ExitStatus replay(ReplayArguments& options, const CLI::App& app, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
@@ -181,12 +233,17 @@ ExitStatus replay(ReplayArguments& options, const CLI::App& app, const Globals& 
       !options.target.seed.empty() &&
       options.target.seed.find_first_not_of("0123456789abcdefABCDEFxX") == std::string::npos &&
       !std::filesystem::exists(options.target.seed);
-  if (!is_number) {
-    refuse_flags(app, {"--cycle", "--lane", "--plan-checksum", "--as-planned"},
-                 "does not go with a bundle: it is of a seed");
+  check_usage(options, app, config, is_number);
+  try {
+    return is_number ? replay_by_seed(options, config, repeat, globals)
+                     : replay_by_bundle(options, config, repeat, globals);
+  } catch (const std::exception& error) {
+    // Whatever it is (no bundle, no worker, no such engine in it): nothing is known of the failure. Any other
+    // status would be a verdict for git bisect.
+    log_line(error.what());
+    return globals.stop->requested() ? static_cast<ExitStatus>(128 + globals.stop->signal())
+                                     : ExitStatus::untestable;
   }
-  return is_number ? replay_by_seed(options, config, repeat, globals)
-                   : replay_by_bundle(options, config, repeat, globals);
 }
 
 }  // namespace
@@ -210,7 +267,8 @@ Command make_replay_command(CLI::App& parent, Globals& globals) {
       "Examples:\n"
       "  chaosgate replay 0x2a --engine rocksdb --cycle 17 --repeat 20\n"
       "  chaosgate replay results/latest/failures/ID/bundle.tar.zst\n\n"
-      "Exit status: 0 clean, 1 reproduced, 125 untestable (so that 'git bisect run' works).");
+      "Exit status: 0 clean, 1 reproduced, 2 usage, 125 untestable, or it fails otherwise (so that 'git "
+      "bisect run' works), 130 or 143 interrupted.");
   return {app, [options, app, &globals] { return replay(*options, *app, globals); }};
 }
 

@@ -15,14 +15,23 @@ const std::vector<std::string>& seed_target_keys() {
   return keys;
 }
 
-SeedCycle seed_cycle(const SeedTarget& target, const Settings& settings, campaign::CampaignConfig config,
-                     const std::string& command, const std::string& seed_name) {
+void check_seed_target(const SeedTarget& target, const Settings& settings,
+                       const campaign::CampaignConfig& config, const std::string& command,
+                       const std::string& seed_name) {
   if (config.engines.size() != 1 || settings.source("engine") == "default") {
     throw UsageError(fmt::format("{} of a seed needs --engine with exactly one engine", command));
   }
   if (target.cycle.empty()) {
     throw UsageError(fmt::format("{} of a seed needs --cycle", command));
   }
+  parse_number(seed_name, target.seed, 0, UINT64_MAX);
+  parse_number("--lane", target.lane, 0, 255);
+  parse_number("--cycle", target.cycle, 0, 10'000'000);
+}
+
+SeedCycle seed_cycle(const SeedTarget& target, const Settings& settings, campaign::CampaignConfig config,
+                     const std::string& command, const std::string& seed_name) {
+  check_seed_target(target, settings, config, command, seed_name);
   SeedCycle cycle;
   campaign::SeedReplay& replay = cycle.replay;
   const std::uint64_t seed = parse_number(seed_name, target.seed, 0, UINT64_MAX);

@@ -19,13 +19,18 @@ struct SeedTarget {
 // The settings that decide what such a cycle is.
 const std::vector<std::string>& seed_target_keys();
 
+// Throws UsageError for a number that cannot be, or unless exactly one engine was named; starts nothing.
+void check_seed_target(const SeedTarget& target, const Settings& settings,
+                       const campaign::CampaignConfig& config, const std::string& command,
+                       const std::string& seed_name);
+
 struct SeedCycle {
   campaign::SeedReplay replay;
   wire::Hello hello;  // of its worker program
 };
 
 // What to run for it; `config.worker` is known. `command` and `seed_name` are what errors call them. Throws
-// UsageError for a number that cannot be, unless exactly one engine was named, or when validate() does.
+// UsageError like check_seed_target() and validate().
 SeedCycle seed_cycle(const SeedTarget& target, const Settings& settings, campaign::CampaignConfig config,
                      const std::string& command, const std::string& seed_name);
 

@@ -120,8 +120,17 @@ ExitStatus trace(TraceArguments& options, const CLI::App& app, const Globals& gl
   }
   const campaign::WorkDirectory work(config.directory, {replay.engine}, globals.stop);
   const campaign::ReplayRun run = campaign::replay_seed(replay, work.path() / "trace", *globals.stop);
-  if (!run.reached) {
-    log_line("the cycle was not reached; the trace is that of the last one before");
+  if (globals.stop->requested()) {
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
+  }
+  if (!run.reached || !run.not_judged.empty()) {
+    log_line(
+        fmt::format("cycle {} has no trace: {}", replay.cycle,
+                    run.not_judged.empty()
+                        ? fmt::format("the lane ended in cycle {} before it, {}; 'chaosgate replay' says why",
+                                      run.event.cycle, report::position(run.event.crash))
+                        : run.not_judged));
+    return ExitStatus::nothing_ran;
   }
   tap::Trace trace;
   trace.records = run.records;

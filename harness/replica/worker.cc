@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <new>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
@@ -102,6 +102,8 @@ class Worker {
     notify();
   }
 
+  void fail_as_doing(const std::string& message) { fail(doing_, message); }
+
   void fail(Failure failure, const std::string& message) {
     set_message(message);
     recorder_.failure = failure;
@@ -127,10 +129,7 @@ class Worker {
     await_death();
   }
 
-  void set_message(const std::string& message) {
-    std::strncpy(recorder_.message.data(), message.c_str(), recorder_.message.size() - 1);
-    recorder_.message.back() = '\0';
-  }
+  void set_message(const std::string& message) { recorder_.say(message); }
 
   void enter(Phase phase) {
     recorder_.phase_at_ns.at(static_cast<std::size_t>(phase)) = wire::monotonic_ns();
@@ -222,8 +221,17 @@ int run_worker(const wire::WorkerOrder& order, const Shared& shared) {
   Status status;
   try {
     status = worker.run();
-  } catch (const std::exception& error) {
+  } catch (const UsageError& error) {
     worker.fail(Failure::harness, error.what());
+    return wire::kWorkerFailed;
+  } catch (const EnvironmentError& error) {
+    worker.fail(Failure::harness, error.what());
+    return wire::kWorkerFailed;
+  } catch (const std::bad_alloc& error) {
+    worker.fail(Failure::harness, std::string("no memory is left: ") + error.what());
+    return wire::kWorkerFailed;
+  } catch (const std::exception& error) {  // thrown through the engine's functions, which return a Status
+    worker.fail_as_doing(std::string("an exception was thrown: ") + error.what());
     return wire::kWorkerFailed;
   }
   worker.finish(status);

@@ -5,7 +5,7 @@
 // small, has one thread and never opens an engine. It ends when the driver closes the socket; its children
 // die with it.
 //
-//   driver -> parent   a WorkerOrder, and     parent -> driver   {"pid": N} and a pidfd
+//   driver -> parent   a WorkerOrder, and     parent -> driver   {"pid": N} and a pidfd, or {"error": text}
 //                      for a migration or a
 //                      follower a socket
 //   driver -> parent   {"reap": true}         parent -> driver   {"wait_status": N, "rss_max_kib": N,
@@ -34,6 +34,7 @@
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/replica/offer.h"
+#include "harness/replica/stack.h"
 #include "harness/replica/worker.h"
 #include "harness/tap/filter.h"
 #include "harness/wire/channel.h"
@@ -47,6 +48,8 @@ void* map_shared(int fd, std::size_t size) {
   if (memory == MAP_FAILED) {
     throw_errno("map shared memory");
   }
+  // Gigabytes, sparse: a core file of an engine that dies would have them all.
+  ::madvise(memory, size, MADV_DONTDUMP);
   return memory;
 }
 
@@ -67,6 +70,7 @@ pid_t fork_worker(const wire::WorkerOrder& order, const Shared& shared) {
   ::close(wire::kControlFd);
   wire::Channel tap{UniqueFd(wire::kTapFd)};
   int status = wire::kWorkerFailed;
+  print_stack_on_death();
   try {
     set_check_context("worker seed " + std::to_string(order.seed) + " term " + std::to_string(order.term));
     if (order.tap) {
@@ -75,6 +79,10 @@ pid_t fork_worker(const wire::WorkerOrder& order, const Shared& shared) {
     status = run_worker(order, shared);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "chaosgate-worker: %s\n", error.what());
+    wire::FlightRecorder& recorder = *shared.recorder;
+    recorder.say(error.what());
+    recorder.failure = wire::Failure::harness;
+    recorder.phase = wire::Phase::failed;
   }
   std::fflush(nullptr);
   ::_exit(status);
@@ -114,7 +122,12 @@ void serve(const std::vector<std::string>& plugins) {
     }
     CHECK(child < 0, "ordered a worker while one is there");
     shared.stream_fd = message->fd.get();  // closed here when the message goes, so that its end shows
-    child = fork_worker(json.get<wire::WorkerOrder>(), shared);
+    try {
+      child = fork_worker(json.get<wire::WorkerOrder>(), shared);
+    } catch (const EnvironmentError& error) {
+      control.send(nlohmann::json{{"error", error.what()}}.dump());
+      continue;
+    }
     const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
     if (!pidfd) {
       throw_errno("pidfd_open");
@@ -140,9 +153,10 @@ int run(int argc, char* argv[]) {
   }
   // The driver may be killed; nobody else would end us.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // Ctrl-C goes to the whole process group; the driver decides what it means.
+  // Ctrl-C and the end of a terminal go to the whole process group; the driver decides what they mean.
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGTERM, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
   serve(plugins);
   return 0;
 }

@@ -10,9 +10,10 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CutCoverage, seen, cut)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PowerFinding, invariant, cause, profile, explanation, detail, images,
                                    promised, bundle, command)
 // What failed is not among the counts: each failing image has a line.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(NotReproduced, what, outside)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PowerTally, loads, loads_with_errors, calls, judged, in_recovery,
-                                   recoveries_distinct, strategies, cuts, checks, record_us, explore_us,
-                                   build_us, recover_us, explain_us)
+                                   recoveries_distinct, strategies, cuts, checks, not_reproduced, record_us,
+                                   explore_us, build_us, recover_us, explain_us)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultResult, fault, layer, engine, protocol, published_as, seed, found,
                                    invariant, kills_until_found, kills, by_power_cut, profile,
                                    profile_expected)

@@ -1,5 +1,7 @@
 #include "harness/report/campaign_report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -26,6 +28,7 @@ void add_death(EngineTally& tally, const Death& death, bool in_load) {
   tally.refused += death.outcome == Outcome::refused ? 1 : 0;
   tally.entries += death.entries;
   tally.operations += death.operations;
+  tally.outside += death.outcome == Outcome::outside ? 1 : 0;
   if (is_abnormal(death.outcome)) {
     ++tally.abnormal;
     ++tally.abnormal_by_kind[death.kind];
@@ -201,7 +204,43 @@ std::uint64_t EngineSection::violations_found() const {
 }
 
 std::uint64_t EngineSection::abnormal_found() const {
-  return std::max(static_cast<std::uint64_t>(abnormal.size()), tally.abnormal);
+  const std::uint64_t once = power ? power->not_reproduced_by(false) : 0;
+  return std::max(static_cast<std::uint64_t>(abnormal.size()), tally.abnormal) + once;
+}
+
+std::uint64_t EngineSection::outside_found() const {
+  const std::uint64_t in_power = power ? power->not_reproduced_by(true) : 0;
+  return std::max(static_cast<std::uint64_t>(outside.size()), tally.outside) + in_power;
+}
+
+std::vector<std::string> EngineSection::not_reproduced() const {
+  std::vector<std::string> lines = outside;
+  if (power) {
+    for (const NotReproduced& end : power->not_reproduced) {
+      lines.push_back(end.what);
+    }
+  }
+  return lines;
+}
+
+void note_ends(const std::string& where, const CycleEvent& event, EngineSection* section) {
+  constexpr std::size_t kLinesKept = 10;
+  std::vector<const Death*> deaths = {&event.crash};
+  for (const Death& death : event.recrashes) {
+    deaths.push_back(&death);
+  }
+  for (const Death* death : deaths) {
+    // A worker that reported an error in recovery broke an invariant, which says it already.
+    if (is_abnormal(death->outcome) && !death->detail.empty() && section->abnormal.size() < kLinesKept) {
+      section->abnormal.push_back(fmt::format("{}: {} while {} ({})", where,
+                                              nlohmann::json(death->outcome).get<std::string>(), death->phase,
+                                              death->detail));
+    } else if (death->outcome == Outcome::outside && section->outside.size() < kLinesKept) {
+      section->outside.push_back(
+          fmt::format("{}: {}, while {}; the cycle was given up, and nothing like it came in the next ones",
+                      where, death->detail, death->phase));
+    }
+  }
 }
 
 Verdict EngineSection::verdict() const {
@@ -218,11 +257,14 @@ Verdict EngineSection::verdict() const {
 }
 
 std::vector<std::string> EngineSection::reasons() const {
-  if (!inconclusive.empty()) {
-    return inconclusive;
+  std::vector<std::string> why = inconclusive;
+  const bool found = violations_found() > 0 || abnormal_found() > 0;
+  if (!found && outside_found() > 0) {
+    why.push_back(plural(outside_found(), "end of a worker") +
+                  " came from outside: abnormal, and not reproduced; who did it is not known");
   }
-  if (violations_found() > 0 || abnormal_found() > 0) {
-    return {};  // a finding is conclusive, however few kills it took
+  if (found || !why.empty()) {
+    return why;  // a finding is conclusive, however few kills it took
   }
   if (power && power->judged == 0) {
     return {"no disk image was judged"};

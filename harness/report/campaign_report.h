@@ -73,6 +73,7 @@ struct EngineTally {
   std::uint64_t kills_in_recovery = 0;
   std::uint64_t missed = 0;    // planned crash points never reached
   std::uint64_t abnormal = 0;  // deaths nobody ordered, hangs, worker failures
+  std::uint64_t outside = 0;   // ended by somebody else; the cycle was given up
   std::uint64_t entries = 0;
   std::uint64_t operations = 0;      // acknowledged
   std::uint64_t at_risk_cycles = 0;  // cycles in which acknowledged but unflushed entries were at risk
@@ -132,11 +133,15 @@ struct EngineSection {
       violations;  // (where: "lane 0 cycle 17", what), first ones
   std::uint64_t violation_count = 0;
   std::vector<std::string> abnormal;  // deaths nobody ordered, one line each, first ones
+  std::vector<std::string> outside;   // cycles given up because somebody else ended a worker, likewise
   double seconds = 0;
 
   // The count that holds whichever of the three places was filled.
   std::uint64_t violations_found() const;
   std::uint64_t abnormal_found() const;
+  std::uint64_t outside_found() const;
+  // Abnormal ends that did not come again, of kills and of power cuts, one line each.
+  std::vector<std::string> not_reproduced() const;
   // Never harness_fault or interrupted: those are the campaign's.
   Verdict verdict() const;
   // `inconclusive`, or what follows from the numbers when the campaign gave no reason: fewer kills than
@@ -145,6 +150,9 @@ struct EngineSection {
   // The expected steps at which no kill was ordered and landed: the zero cells.
   std::vector<std::string> never_hit() const;
 };
+
+// Adds a line for each death in the event that nobody ordered, up to some. `where`: "lane 0 cycle 17".
+void note_ends(const std::string& where, const CycleEvent& event, EngineSection* section);
 
 // One planted fault of a self-test, for one seed.
 struct FaultResult {

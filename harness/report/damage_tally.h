@@ -34,6 +34,8 @@ struct DamageFinding {
 struct DamageTally {
   std::map<std::string, DamageCounts> by_class;  // of files
   std::vector<DamageFinding> findings;
+  // Workers that ended in a way that nobody ordered, and not again; one sentence each.
+  std::vector<std::string> not_reproduced;
 
   std::uint64_t judged() const;
   DamageCounts total() const;

@@ -167,6 +167,12 @@ void from_json(const nlohmann::json& json, CycleEvent& event) {
   json.at("timings_us").get_to(event.timings);
 }
 
+bool CycleEvent::ended_from_outside() const {
+  return crash.outcome == Outcome::outside ||
+         std::any_of(recrashes.begin(), recrashes.end(),
+                     [](const Death& death) { return death.outcome == Outcome::outside; });
+}
+
 bool is_abnormal(Outcome outcome) {
   return outcome == Outcome::died || outcome == Outcome::hung || outcome == Outcome::failed;
 }

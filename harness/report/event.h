@@ -24,6 +24,7 @@ enum class Outcome : std::uint8_t {
   failed,   // the worker reported an error that ended it
   refused,  // it ended by itself after an ordered I/O error, as it may
   stopped,  // the campaign was stopped by a signal
+  outside,  // by somebody else: a SIGKILL that nobody here sent, or stopped (SIGSTOP) past its bound
 };
 NLOHMANN_JSON_SERIALIZE_ENUM(Outcome, {{Outcome::killed, "killed"},
                                        {Outcome::missed, "missed"},
@@ -31,9 +32,10 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Outcome, {{Outcome::killed, "killed"},
                                        {Outcome::hung, "hung"},
                                        {Outcome::failed, "failed"},
                                        {Outcome::refused, "refused"},
-                                       {Outcome::stopped, "stopped"}})
+                                       {Outcome::stopped, "stopped"},
+                                       {Outcome::outside, "outside"}})
 
-// Neither ordered nor allowed: it died, hung or failed.
+// Neither ordered nor allowed, and the worker's own doing: it died, hung or failed.
 bool is_abnormal(Outcome outcome);
 
 // One death, ordered or not, and where the flight recorder says the worker was.
@@ -113,6 +115,8 @@ struct CycleEvent {
   std::string command;  // shows again what was found, also a death that nobody ordered; else empty
   Timings timings;
 
+  // A worker was ended from outside, so that nothing is known of what would have come.
+  bool ended_from_outside() const;
   const Death& last_death() const { return recrashes.empty() ? crash : recrashes.back(); }
   bool operator==(const CycleEvent&) const = default;
 };

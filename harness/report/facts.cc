@@ -254,6 +254,14 @@ std::string verdict_sentence(const CampaignReport& report) {
   return {};
 }
 
+std::vector<std::string> abnormal_not_reproduced(const EngineSection& section) {
+  std::vector<std::string> lines = section.not_reproduced();
+  for (std::string& line : lines) {
+    line.insert(0, "abnormal, not reproduced: ");
+  }
+  return lines;
+}
+
 std::string command_to_copy(const CampaignReport& report) {
   if (report.verdict() == Verdict::pass) {
     return {};

@@ -41,6 +41,8 @@ std::string contract(const EngineSection& section);
 std::string engine_title(const EngineSection& section);
 // "below 0.30 %", or "-" when a violation was found or nothing was killed
 std::string bound_text(const EngineSection& section);
+// EngineSection::not_reproduced(), each with the words "abnormal, not reproduced" before it.
+std::vector<std::string> abnormal_not_reproduced(const EngineSection& section);
 // The verdict in words for people: "abnormal death", ...
 std::string words(Verdict verdict);
 // Seed, versions, time and place, as far as they are known: a report made from events alone has none.

@@ -95,6 +95,9 @@ std::string violations(const CampaignReport& report) {
                          thousands(section.abnormal_found())) +
              html_list(section.abnormal);
     }
+    if (const std::vector<std::string> lines = abnormal_not_reproduced(section); !lines.empty()) {
+      out += fmt::format("<h3>{}: not reproduced</h3>\n", html(section.engine)) + html_list(lines);
+    }
   }
   return out.empty() ? "" : "<h2>Findings</h2>\n" + out;
 }

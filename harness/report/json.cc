@@ -141,6 +141,8 @@ Json engine(const EngineSection& section) {
                {"kills", kills(section)},
                {"violations", violations(section)}};
   json["abnormal_deaths"] = {{"count", section.abnormal_found()}, {"first", texts(section.abnormal)}};
+  json["not_reproduced"] = {{"from_outside", section.outside_found()},
+                            {"first", texts(section.not_reproduced())}};
   json["violation_per_kill_upper_bound_95"] = bounded ? Json(tally.upper_bound()) : Json();
   json["entries"] = tally.entries;
   json["operations_acknowledged"] = tally.operations;

@@ -145,6 +145,12 @@ std::string abnormal_block(const EngineSection& section) {
                                                 plain(section.engine), list(section.abnormal));
 }
 
+std::string not_reproduced_block(const EngineSection& section) {
+  const std::vector<std::string> lines = abnormal_not_reproduced(section);
+  return lines.empty() ? ""
+                       : fmt::format("### {}: not reproduced\n\n{}\n", plain(section.engine), list(lines));
+}
+
 std::string coverage_block(const EngineSection& section) {
   const EngineTally& tally = section.tally;
   std::string out =
@@ -243,6 +249,7 @@ std::vector<std::string> blocks(const CampaignReport& report) {
       all.push_back(violation_block(section, where, violation));
     }
     all.push_back(abnormal_block(section));
+    all.push_back(not_reproduced_block(section));
   }
   for (const EngineSection& section : report.engines) {
     all.push_back(coverage_block(section));

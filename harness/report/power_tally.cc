@@ -26,6 +26,12 @@ const std::string& weaker_profile(const std::string& a, const std::string& b) {
   return rank(b) < rank(a) ? b : a;
 }
 
+std::uint64_t PowerTally::not_reproduced_by(bool outside) const {
+  return static_cast<std::uint64_t>(
+      std::count_if(not_reproduced.begin(), not_reproduced.end(),
+                    [outside](const NotReproduced& end) { return end.outside == outside; }));
+}
+
 PowerFinding& PowerTally::add(const PowerFinding& finding) {
   const auto same = std::find_if(findings.begin(), findings.end(), [&](const PowerFinding& each) {
     return each.invariant == finding.invariant && each.promised == finding.promised &&
@@ -85,6 +91,7 @@ void PowerTally::add(const PowerTally& other) {
   for (const PowerFinding& finding : other.findings) {
     add(finding);
   }
+  not_reproduced.insert(not_reproduced.end(), other.not_reproduced.begin(), other.not_reproduced.end());
 }
 
 void PowerTally::add_failing(const PowerFinding& finding) {
@@ -97,6 +104,9 @@ PowerTally PowerTally::counts_since(const PowerTally& before) const {
   PowerTally counts;
   on_counts(&counts, *this, [](std::uint64_t* mine, std::uint64_t count) { *mine += count; });
   on_counts(&counts, before, [](std::uint64_t* mine, std::uint64_t count) { *mine -= count; });
+  counts.not_reproduced.assign(
+      not_reproduced.begin() + static_cast<std::ptrdiff_t>(before.not_reproduced.size()),
+      not_reproduced.end());
   return counts;
 }
 

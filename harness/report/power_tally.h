@@ -43,6 +43,15 @@ struct PowerFinding {
   bool operator==(const PowerFinding&) const = default;
 };
 
+// A worker that recovered from an image ended in a way that nobody ordered, and came through when the same
+// image was judged again.
+struct NotReproduced {
+  std::string what;      // one sentence: where, and how it ended
+  bool outside = false;  // by somebody else's doing; see Outcome::outside
+
+  bool operator==(const NotReproduced&) const = default;
+};
+
 struct PowerTally {
   std::string profile;                    // that was explored
   std::uint64_t wanted = 0;               // images
@@ -59,6 +68,7 @@ struct PowerTally {
   std::map<std::string, std::uint64_t> failed_by_profile;  // by the weakest profile that allows the image
   std::map<std::string, std::uint64_t> checks;             // invariant -> how often it was checked
   std::vector<PowerFinding> findings;
+  std::vector<NotReproduced> not_reproduced;
   // Where the time went, microseconds of all threads.
   std::uint64_t record_us = 0;   // loads, with their kill and recovery
   std::uint64_t explore_us = 0;  // choosing images, with their hashes
@@ -79,6 +89,8 @@ struct PowerTally {
     }
     return count;
   }
+  // Ends of workers that did not come again: those from outside, or the others.
+  std::uint64_t not_reproduced_by(bool outside) const;
   // Of one more image with this finding: counts it under its cause. The finding that it was put to.
   PowerFinding& add(const PowerFinding& finding);
   void add(const PowerTally& other);

@@ -10,7 +10,6 @@ namespace chaosgate::report {
 namespace {
 
 // Of kills; of power cuts there is one for each cause.
-constexpr std::size_t kAbnormalKept = 10;
 constexpr std::size_t kViolationsKept = 20;
 
 std::uint64_t parse_seed(const std::string& text) {
@@ -20,15 +19,6 @@ std::uint64_t parse_seed(const std::string& text) {
     throw UsageError("not a seed");
   }
   return seed;
-}
-
-void note_abnormal(EngineSection* section, const std::string& where, const Death& death) {
-  // A worker that reported an error in recovery broke an invariant, which says it already.
-  if (is_abnormal(death.outcome) && !death.detail.empty() && section->abnormal.size() < kAbnormalKept) {
-    section->abnormal.push_back(fmt::format("{}: {} while {} ({})", where,
-                                            nlohmann::json(death.outcome).get<std::string>(), death.phase,
-                                            death.detail));
-  }
 }
 
 }  // namespace
@@ -87,10 +77,7 @@ void ReportBuilder::add_cycle(const CycleEvent& event) {
       section.violations.emplace_back(where, violation);
     }
   }
-  note_abnormal(&section, where, event.crash);
-  for (const Death& death : event.recrashes) {
-    note_abnormal(&section, where, death);
-  }
+  note_ends(where, event, &section);
   if (mine.command.empty()) {
     mine.command = event.command;
   }

@@ -355,6 +355,30 @@ TEST_CASE("the gravest finding decides the verdict and the exit status") {
   }
 }
 
+TEST_CASE("a worker that somebody else ended is no kill, no finding, and no pass") {
+  CycleEvent event = sample::cycle(0);
+  event.crash.outcome = Outcome::outside;
+  event.crash.detail = "killed by signal 9 (Killed)";
+  EngineSection section;
+  section.engine = "lmdb";
+  section.tally.add(event);
+  CHECK(section.tally.kills == 0);
+  CHECK(section.tally.abnormal == 0);
+  CHECK(section.tally.outside == 1);
+  note_ends("lane 0 cycle 0", event, &section);
+  section.tally.kills = 10;
+  CHECK(section.verdict() == Verdict::inconclusive);
+  REQUIRE(section.not_reproduced().size() == 1);
+  CHECK(section.not_reproduced().front().find("lane 0 cycle 0: killed by signal 9") == 0);
+
+  section.power.emplace();
+  section.power->not_reproduced = {{"power cut, lane 0: killed by signal 6", false}};
+  CHECK(section.verdict() == Verdict::abnormal_death);  // nobody else makes a process abort
+  CHECK(section.not_reproduced().size() == 2);
+  section.violation_count = 1;
+  CHECK(section.verdict() == Verdict::violation);
+}
+
 TEST_CASE("zero cells are the expected steps at which no ordered kill landed") {
   EngineSection section = sample::section("rocksdb", 100);
   CHECK(section.never_hit().empty());

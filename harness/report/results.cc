@@ -45,6 +45,9 @@ std::vector<std::string> github_messages(const CampaignReport& report) {
     for (const std::string& line : section.abnormal) {
       messages.push_back(fmt::format("{}: abnormal death: {}", section.engine, line));
     }
+    for (const std::string& line : abnormal_not_reproduced(section)) {
+      messages.push_back(fmt::format("{}: {}", section.engine, line));
+    }
   }
   if (!report.harness_fault.empty()) {
     messages.push_back("harness fault: " + report.harness_fault);
@@ -68,7 +71,8 @@ std::uint64_t unlisted(const CampaignReport& report) {
   std::uint64_t count = 0;
   for (const EngineSection& section : report.engines) {
     count += section.violations_found() - section.violations.size();
-    count += section.abnormal_found() - section.abnormal.size();
+    const std::uint64_t once = section.power ? section.power->not_reproduced_by(false) : 0;
+    count += section.abnormal_found() - once - section.abnormal.size();
   }
   return count;
 }

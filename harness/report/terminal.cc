@@ -322,16 +322,13 @@ void write_engine(Page& page, const EngineSection& section) {
   if (section.power) {
     write_power(page, *section.power);
   }
-  const Distribution& replay = tally.replay_entries;
-  if (replay.count() == 0) {
-    page.sentences("inconclusive", section.reasons(), Ink::doubtful);
-    page.line();
-    return;
+  if (const Distribution& replay = tally.replay_entries; replay.count() > 0) {
+    page.sentence("replay", fmt::format("p50 {}, p99 {}, max {} entries", thousands(replay.percentile(50)),
+                                        thousands(replay.percentile(99)), thousands(replay.max())));
   }
-  page.sentence("replay", fmt::format("p50 {}, p99 {}, max {} entries", thousands(replay.percentile(50)),
-                                      thousands(replay.percentile(99)), thousands(replay.max())));
   page.sentences("inconclusive", section.reasons(), Ink::doubtful);
   page.sentences("abnormal", section.abnormal, Ink::bad);
+  page.sentences("not reproduced", abnormal_not_reproduced(section), Ink::doubtful);
   page.line();
 }
 

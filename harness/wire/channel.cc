@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "harness/base/error.h"
+#include "harness/wire/awake_bound.h"
 
 namespace chaosgate::wire {
 namespace {
@@ -53,9 +54,12 @@ void Channel::send(std::string_view message, int fd) {
 std::optional<Channel::Message> Channel::receive(int timeout_ms) {
   if (timeout_ms >= 0) {
     pollfd readable{socket_.get(), POLLIN, 0};
-    const int count = ::poll(&readable, 1, timeout_ms);
-    if (count == 0) {
-      throw EnvironmentError("no answer on the control socket within " + std::to_string(timeout_ms) + " ms");
+    AwakeBound bound(static_cast<std::uint64_t>(timeout_ms));
+    while (::poll(&readable, 1, static_cast<int>(bound.next_wait_ns() / 1'000'000)) == 0) {
+      if (bound.look(monotonic_ns())) {
+        throw EnvironmentError("no answer on the control socket within " + std::to_string(timeout_ms) +
+                               " ms");
+      }
     }
   }
   Message message;

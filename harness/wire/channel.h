@@ -30,8 +30,8 @@ class Channel {
     std::string text;
     UniqueFd fd;
   };
-  // The next message; nullopt when the other end is gone. Waits at most `timeout_ms` (-1: forever), then
-  // throws.
+  // The next message; nullopt when the other end is gone. Waits at most `timeout_ms` (-1: forever) while
+  // this process is awake, then throws.
   std::optional<Message> receive(int timeout_ms = -1);
   // Whether a message has come that nobody received yet.
   bool has_message() const;

@@ -1,5 +1,6 @@
 #include "harness/wire/flight_recorder.h"
 
+#include <algorithm>
 #include <ctime>
 
 namespace chaosgate::wire {
@@ -106,6 +107,12 @@ void FlightRecorder::reset() {
     at = 0;
   }
   message[0] = '\0';
+}
+
+void FlightRecorder::say(std::string_view text) {
+  const std::size_t size = std::min(text.size(), message.size() - 1);
+  std::copy_n(text.begin(), size, message.begin());
+  message.at(size) = '\0';
 }
 
 std::uint64_t monotonic_ns() {

@@ -83,6 +83,8 @@ struct FlightRecorder {
   std::array<char, 1024> message;
 
   void reset();
+  // Sets the message, cut to its room.
+  void say(std::string_view text);
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);

@@ -4,6 +4,7 @@
 #include "harness/base/error.h"
 #include "harness/base/fill_fields_for_test.h"
 #include "harness/base/test.h"
+#include "harness/wire/awake_bound.h"
 #include "harness/wire/channel.h"
 #include "harness/wire/engine_bench.h"
 #include "harness/wire/flight_recorder.h"
@@ -56,6 +57,28 @@ TEST_CASE("a list of fields that is too short, too long or repeats a name is not
     cut[name] = nlohmann::json(MigrationReport{})[name];
     CHECK_FALSE(same_fields(cut.get<MigrationReport>(), report));
   }
+}
+
+TEST_CASE("a bound is used up by the time in which this process looked, not while it slept") {
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  std::uint64_t now = 5 * kSecond;
+  AwakeBound bound(60'000, now);
+  CHECK(bound.next_wait_ns() == AwakeBound::kLookEveryNs);
+  now += 61 * kSecond;  // SIGSTOP, or a laptop that was shut
+  CHECK_FALSE(bound.look(now));
+  for (int i = 1; i < 59; ++i) {
+    now += kSecond;
+    CHECK_FALSE(bound.look(now));
+  }
+  now += kSecond - 50'000'000;
+  CHECK_FALSE(bound.look(now));
+  CHECK(bound.next_wait_ns() == 50'000'000);
+  CHECK(bound.look(now + 50'000'000));
+  CHECK(bound.used_up());
+  bound.restart();
+  CHECK_FALSE(bound.used_up());
+  AwakeBound brief(1000, now);
+  CHECK_FALSE(brief.look(now + 61 * kSecond));
 }
 
 TEST_CASE("an order of an earlier build lacks what came later and means the default") {

@@ -1,10 +1,17 @@
 // A plugin that misbehaves in the way that its file name says: copy it to exits-on-load.so,
-// hangs-in-write.so, ...
+// hangs-in-write.so, ... Of killed-at-open-30.so the 30th open, over all processes, is the one in which it is
+// killed; a file beside it counts them.
 //
 // For tests only. Without one of the names below it is the engine of the template, which behaves.
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -19,17 +26,52 @@
 
 namespace {
 
-// "hangs-in-write" of ".../hangs-in-write.so".
-std::string behaviour() {
+std::filesystem::path own_file() {
   Dl_info info{};
-  ::dladdr(reinterpret_cast<const void*>(&behaviour), &info);
-  return std::filesystem::path(info.dli_fname).stem();
+  ::dladdr(reinterpret_cast<const void*>(&own_file), &info);
+  return info.dli_fname;
 }
+
+// "hangs-in-write" of ".../hangs-in-write.so".
+std::string behaviour() { return own_file().stem(); }
 
 [[noreturn]] void hang() {
   for (;;) {
     ::pause();
   }
+}
+
+// Of "killed-at-open-30" with "killed-at-open-": whether this is the 30th call.
+bool is_due(const std::string& how, const std::string& prefix) {
+  if (!how.starts_with(prefix)) {
+    return false;
+  }
+  const std::string count = own_file().string() + ".count";
+  const int file = ::open(count.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  struct stat info {};
+  const bool counted = file >= 0 && ::write(file, "x", 1) == 1 && ::fstat(file, &info) == 0;
+  ::close(file);
+  return counted && info.st_size == std::stol(how.substr(prefix.size()));
+}
+
+void end_in_open(const std::string& how) {
+  if (is_due(how, "killed-at-open-")) {
+    ::kill(::getpid(), SIGKILL);  // as the kernel's OOM killer does
+  } else if (is_due(how, "stopped-at-open-")) {
+    ::kill(::getpid(), SIGSTOP);
+  } else if (is_due(how, "aborts-at-open-")) {
+    std::abort();
+  }
+}
+
+// Calls are stopped and answered by somebody: without a filter this is no handle, with one no such call.
+bool is_tapped() { return ::syscall(SYS_open_by_handle_at, -1, nullptr, O_RDONLY) < 0 && errno == ENOSYS; }
+
+// What is stored through such a mapping makes no call.
+bool map_writable(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  return file >= 0 && ::mmap(nullptr, 1, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) != MAP_FAILED &&
+         ::close(file) == 0;
 }
 
 void damage_heap() {
@@ -58,7 +100,11 @@ void damage_heap() {
 
 chaosgate_code misbehave(const std::string& how, chaosgate_engine* engine, chaosgate_batch batch,
                          chaosgate_message* message) {
-  if (how == "hangs-in-write") {
+  if (how == "forgets-writes") {
+    return CHAOSGATE_OK;
+  } else if (how == "killed-in-write") {
+    ::kill(::getpid(), SIGKILL);
+  } else if (how == "hangs-in-write") {
     hang();
   } else if (how == "throws-in-write") {
     throw std::runtime_error("thrown in write");
@@ -86,6 +132,16 @@ extern "C" const chaosgate_plugin* chaosgate_engine_plugin() {
   plugin.configurations = configurations;
   plugin.functions.write = [](chaosgate_engine* engine, chaosgate_batch batch, chaosgate_message* message) {
     return misbehave(how, engine, batch, message);
+  };
+  plugin.functions.open = [](chaosgate_open_options options, chaosgate_engine** engine,
+                             chaosgate_message* message) {
+    end_in_open(how);
+    if (how == "works-untapped-only" && is_tapped()) {
+      return CHAOSGATE_IO_ERROR;
+    }
+    const chaosgate_code code = open_store(options, engine, message);
+    const bool mapped = how != "maps-its-file" || code != CHAOSGATE_OK || map_writable((*engine)->path);
+    return mapped ? code : CHAOSGATE_IO_ERROR;
   };
   if (how == "returns-nothing") {
     return nullptr;
