@@ -122,9 +122,10 @@ reported 'killed by signal 9' killed-in-write # again and again: the engine's ow
 for name in maps-its-file works-untapped-only; do
   harmless $name
   tr '\n' ' ' <out | tr -s ' ' | grep -qF -- '--tap off says so' || fail "$name: nobody says what was not tested: $(cat out)"
-  for faults in power kill,io; do
+  for faults in 'power --images 20' 'kill,io --kills 20'; do
     plugin $name
-    "$chaosgate" run --engine ./$name.so --faults $faults --kills 20 --images 20 --quiet >out 2>err
+    # shellcheck disable=SC2086 # words
+    "$chaosgate" run --engine ./$name.so --faults $faults --quiet >out 2>err
     got=$?
     [[ $got == 2 ]] || fail "$name with $faults exits with $got instead of 2: $(cat err)"
     grep -qF -- '--tap off' err || fail "$name with $faults does not name --tap off: $(cat err)"
