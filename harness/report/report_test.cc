@@ -416,6 +416,31 @@ TEST_CASE("a report made from events alone counts the same and invents nothing")
   CHECK(text.ends_with(sample::violation().command + "\n"));
 }
 
+TEST_CASE("ends of workers that did not come again are in the events, each once") {
+  PowerTally tally;
+  tally.judged = 40;
+  tally.not_reproduced = {{"power cut, lane 0: killed by signal 9", true}};
+  ReportBuilder builder;
+  const auto write = [&](const PowerTally& counts) {
+    nlohmann::json json = ImagesEvent{"lmdb", 0, counts};
+    json["type"] = ImagesEvent::kType;
+    json["schema_version"] = kSchemaVersion;
+    builder.add(nlohmann::json::parse(json.dump()));
+  };
+  write(tally.counts_since({}));
+  const PowerTally before = tally;
+  tally.judged = 90;
+  tally.not_reproduced.push_back({"power cut, lane 0: killed by signal 6", false});
+  write(tally.counts_since(before));
+  write(tally.counts_since(tally));
+  const EngineSection section = builder.section("lmdb");
+  REQUIRE(section.power);
+  CHECK(section.power->judged == 90);
+  CHECK(section.power->not_reproduced == tally.not_reproduced);
+  CHECK(section.outside_found() == 1);
+  CHECK(section.abnormal_found() == 1);
+}
+
 TEST_CASE("numbers read well at every size") {
   CHECK(thousands(0) == "0");
   CHECK(thousands(999) == "999");
