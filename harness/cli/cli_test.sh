@@ -329,7 +329,7 @@ interrupt() {
   rm -rf results
   "$chaosgate" run --engine lmdb --kills 1000000 --seed 1 --quiet >out 2>err &
   pid=$!
-  until [[ -s $(echo results/*/events.jsonl) ]]; do
+  until [[ -s results/latest/events.jsonl ]]; do
     kill -0 $pid 2>/dev/null || break
   done
   for ((i = 0; i < times; ++i)); do
