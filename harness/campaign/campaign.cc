@@ -10,7 +10,6 @@
 #include <exception>
 #include <mutex>
 #include <set>
-#include <thread>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
@@ -109,7 +108,7 @@ class EngineRun {
   void run() {
     const auto begin = std::chrono::steady_clock::now();
     if (config_.kill && config_.replay_regressions && config_.key.fault.empty()) {
-      in_thread([this] { replay_regressions(); });
+      run_thread([this] { replay_regressions(); });
     }
     if (config_.kill) {
       kill_lanes();
@@ -127,16 +126,11 @@ class EngineRun {
  private:
   void kill_lanes() {
     const auto run = [this](std::uint64_t lane) {
-      guard([&] {
-        LaneOptions options = lane_options(config_.key, lane_protocol(config_.protocol, lane), lane);
-        options.given = plans_of_lane(config_.plans, lane);
-        run_lane(std::move(options), share(config_.kills, lane, config_.lanes), UINT64_MAX);
-      });
+      LaneOptions options = lane_options(config_.key, lane_protocol(config_.protocol, lane), lane);
+      options.given = plans_of_lane(config_.plans, lane);
+      run_lane(std::move(options), share(config_.kills, lane, config_.lanes), UINT64_MAX);
     };
     run_threads(config_.lanes, run, [this] { end(); });
-    if (error_) {
-      std::rethrow_exception(error_);
-    }
   }
 
   LaneOptions lane_options(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane) const {
@@ -147,30 +141,11 @@ class EngineRun {
     return options;
   }
 
-  // A lane lives on one thread; what it throws is kept for run().
-  template <typename Body>
-  void guard(Body&& body) {
-    try {
-      body();
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) {
-        error_ = std::current_exception();
-      }
-      ended_ = true;
-    }
-  }
-
-  template <typename Body>
-  void in_thread(Body&& body) {
-    std::thread thread([&] { guard(body); });
-    thread.join();
-  }
-
   bool ended() {
     const std::lock_guard lock(mutex_);
     return ended_ || stop_.requested();
   }
+
   void end() {
     const std::lock_guard lock(mutex_);
     ended_ = true;
@@ -212,9 +187,7 @@ class EngineRun {
       const report::Totals totals = journal_.totals(engine_.name);
       output_.progress->update({engine_.name, totals.kills, config_.kills, "kill", totals.violations});
     }
-    report::EngineTally one;
-    one.add(event);
-    return one.kills;
+    return event.kills();
   }
 
   void keep_failure(const LaneOptions& options, const Lane& lane, CycleEvent& event) {
@@ -321,7 +294,6 @@ class EngineRun {
   std::uint64_t failures_ = 0;
   std::uint64_t lanes_made_ = 0;
   bool ended_ = false;
-  std::exception_ptr error_;
 };
 
 fs::path make_result_directory(const CampaignConfig& config) {

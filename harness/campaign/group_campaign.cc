@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 #include <memory>
 #include <mutex>
 
@@ -95,22 +94,13 @@ class GroupRun {
   template <typename Body>
   std::uint64_t in_groups(std::uint64_t work, const Body& body) {
     const std::uint64_t groups = std::min<std::uint64_t>(config_.lanes, work);
-    const auto run_one = [this, groups, work, &body](std::uint64_t group) {
-      try {
-        body(group, share(work, group, groups));
-      } catch (...) {
-        const std::lock_guard lock(mutex_);
-        error_ = error_ ? error_ : std::current_exception();
-        ended_ = true;
-      }
+    const auto run_one = [groups, work, &body](std::uint64_t group) {
+      body(group, share(work, group, groups));
     };
     run_threads(groups, run_one, [this] {
       const std::lock_guard lock(mutex_);
       ended_ = true;
     });
-    if (error_) {
-      std::rethrow_exception(error_);
-    }
     return groups;
   }
 
@@ -258,9 +248,7 @@ class GroupRun {
   // Returns its confirmed kills.
   std::uint64_t take_event(const CycleEvent& event) {
     journal_.write(event);
-    report::EngineTally one;
-    one.add(event);
-    return one.kills;
+    return event.kills();
   }
 
   void keep_failure(const Group& group, const std::string& part, const GroupMember& member,
@@ -348,7 +336,6 @@ class GroupRun {
   std::uint64_t kept_ = 0;  // bundles of disk images
   std::uint64_t sent_under_power_ = 0;
   bool ended_ = false;
-  std::exception_ptr error_;
 };
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -40,14 +39,12 @@ class PowerRun {
     const auto begin = std::chrono::steady_clock::now();
     const std::uint64_t lanes = std::min<std::uint64_t>(config_.lanes, config_.images);
     if (config_.replay_regressions && config_.key.fault.empty()) {
-      in_threads(1, [this](std::uint64_t) { replay_regressions(); });
+      run_thread([this] { replay_regressions(); });
     }
-    in_threads(lanes, [this, lanes](std::uint64_t lane) {
+    const auto run_one = [this, lanes](std::uint64_t lane) {
       run_lane(lane, share(config_.images, lane, lanes), share(config_.loads_max, lane, lanes));
-    });
-    if (error_) {
-      std::rethrow_exception(error_);
-    }
+    };
+    run_threads(lanes, run_one, [this] { end(); });
     report::EngineEnd end;
     end.threads = static_cast<std::uint32_t>(lanes);
     end.images_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -56,22 +53,9 @@ class PowerRun {
   }
 
  private:
-  // body(0) to body(count - 1) in threads; what one throws is kept for run().
-  template <typename Body>
-  void in_threads(std::uint64_t count, const Body& body) {
-    const auto guarded = [this, &body](std::uint64_t number) {
-      try {
-        body(number);
-      } catch (...) {
-        const std::lock_guard lock(mutex_);
-        error_ = error_ ? error_ : std::current_exception();
-        ended_ = true;
-      }
-    };
-    run_threads(count, guarded, [this] {
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-    });
+  void end() {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
   }
 
   // Whether there were no more images.
@@ -257,7 +241,6 @@ class PowerRun {
   std::mutex mutex_;                             // guards what follows
   std::map<std::uint64_t, std::uint64_t> kept_;  // bundles, by lane
   bool ended_ = false;
-  std::exception_ptr error_;
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -298,7 +297,6 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
   std::mutex mutex;
   std::size_t next = 0;
   std::uint64_t unexpected = 0;
-  std::exception_ptr error;
   std::vector<bool> told(result.faults.size());
   const auto tried = [&](std::size_t number) {  // faults are the first jobs
     told[number] = true;
@@ -311,7 +309,7 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
       std::size_t mine = 0;
       {
         const std::lock_guard lock(mutex);
-        if (next == jobs.size() || error || stop.requested()) {
+        if (next == jobs.size() || stop.requested()) {
           return;
         }
         mine = next++;
@@ -319,30 +317,24 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
           progress->update({"self-test", mine, jobs.size(), "trial", unexpected});
         }
       }
-      try {
-        const std::filesystem::path place = directory / fmt::format("self-test-{}", mine);
-        const Job& job = jobs[mine];
-        if (job.fault != nullptr && !job.fault->migrates_from.empty()) {
-          run_migration_job(job, options, hello, place, stop);
-        } else if (job.fault != nullptr && !job.fault->power_profiles.empty() &&
-                   !job.fault->replicas.empty()) {
-          run_group_power_job(job, options, place, stop);
-        } else if (job.fault != nullptr && !job.fault->power_profiles.empty()) {
-          run_power_job(job, options, place, stop);
-        } else if (job.fault != nullptr && !job.fault->replicas.empty()) {
-          run_group_job(job, options, tappable, place, stop);
-        } else {
-          run_job(job, options, tappable, place, stop);
-        }
-        const std::lock_guard lock(mutex);
-        if (jobs[mine].found != nullptr) {
-          tried(mine);
-        }
-        unexpected += jobs[mine].control != nullptr ? jobs[mine].control->findings.size() : 0;
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        error = std::current_exception();
+      const std::filesystem::path place = directory / fmt::format("self-test-{}", mine);
+      const Job& job = jobs[mine];
+      if (job.fault != nullptr && !job.fault->migrates_from.empty()) {
+        run_migration_job(job, options, hello, place, stop);
+      } else if (job.fault != nullptr && !job.fault->power_profiles.empty() && !job.fault->replicas.empty()) {
+        run_group_power_job(job, options, place, stop);
+      } else if (job.fault != nullptr && !job.fault->power_profiles.empty()) {
+        run_power_job(job, options, place, stop);
+      } else if (job.fault != nullptr && !job.fault->replicas.empty()) {
+        run_group_job(job, options, tappable, place, stop);
+      } else {
+        run_job(job, options, tappable, place, stop);
       }
+      const std::lock_guard lock(mutex);
+      if (jobs[mine].found != nullptr) {
+        tried(mine);
+      }
+      unexpected += jobs[mine].control != nullptr ? jobs[mine].control->findings.size() : 0;
     }
   };
   run_threads(
@@ -351,9 +343,6 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
         const std::lock_guard lock(mutex);
         next = jobs.size();
       });
-  if (error) {
-    std::rethrow_exception(error);
-  }
   for (std::size_t i = 0; i < told.size(); ++i) {
     if (!told[i]) {
       tried(i);

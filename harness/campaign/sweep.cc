@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <exception>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "harness/base/error.h"
@@ -99,9 +97,6 @@ class Sweep {
           const std::lock_guard lock(mutex_);
           next_ = points_.size();
         });
-    if (error_) {
-      std::rethrow_exception(error_);
-    }
     result_.complete = next_ >= points_.size() && !stop_.requested();
     return std::move(result_);
   }
@@ -118,36 +113,28 @@ class Sweep {
   // Runs the load once to its end, and one recovery, and takes down the calls. On a thread of its own: a lane
   // stays on one.
   void explore() {
-    std::thread thread([this] {
-      try {
-        Lane lane(lane_options("explore", true), &stop_);
-        if (!lane.hello().tap_unavailable.empty()) {
-          throw UsageError("storage calls cannot be seen here: " + lane.hello().tap_unavailable);
-        }
-        std::vector<CycleEvent> failed;
-        if (!lane.prepare(&failed)) {
-          if (lane.evidence()) {
-            keep(lane, failed.back(), {});  // nothing has died yet
-          }
-          return;
-        }
-        start_ = lane.keep_state(directory_ / "start");
-        const std::vector<TraceRecord> load = calls(lane, never(), false);
-        result_.load_calls = load.size();
-        add_points(load, false, &points_);
-        // Two thirds into the load there is something to replay, and a tail to cut.
-        mid_ = kill(FaultAction::kill_before, load.size() * 2 / 3);
-        const std::vector<TraceRecord> recovery = calls(lane, mid_, true);
-        result_.recovery_calls = recovery.size();
-        add_points(recovery, true, &points_);
-      } catch (...) {
-        error_ = std::current_exception();
+    run_thread([this] {
+      Lane lane(lane_options("explore", true), &stop_);
+      if (!lane.hello().tap_unavailable.empty()) {
+        throw UsageError("storage calls cannot be seen here: " + lane.hello().tap_unavailable);
       }
+      std::vector<CycleEvent> failed;
+      if (!lane.prepare(&failed)) {
+        if (lane.evidence()) {
+          keep(lane, failed.back(), {});  // nothing has died yet
+        }
+        return;
+      }
+      start_ = lane.keep_state(directory_ / "start");
+      const std::vector<TraceRecord> load = calls(lane, never(), false);
+      result_.load_calls = load.size();
+      add_points(load, false, &points_);
+      // Two thirds into the load there is something to replay, and a tail to cut.
+      mid_ = kill(FaultAction::kill_before, load.size() * 2 / 3);
+      const std::vector<TraceRecord> recovery = calls(lane, mid_, true);
+      result_.recovery_calls = recovery.size();
+      add_points(recovery, true, &points_);
     });
-    thread.join();
-    if (error_) {
-      std::rethrow_exception(error_);
-    }
   }
 
   // The calls of a load that dies at `fault`, or of the recovery after it.
@@ -170,27 +157,22 @@ class Sweep {
   }
 
   void work(std::uint64_t number) {
-    try {
-      Lane lane(lane_options(fmt::format("sweep-{}", number), false), &stop_);
-      for (;;) {
-        std::size_t mine = 0;
-        {
-          const std::lock_guard lock(mutex_);
-          if (next_ >= points_.size() || error_ || stop_.requested() ||
-              result_.failures.size() >= options_.failures_max) {
-            return;
-          }
-          mine = next_++;
-          if (progress_ != nullptr) {
-            progress_->update(
-                {"sweep " + options_.engine, mine, points_.size(), "point", result_.failures.size()});
-          }
+    Lane lane(lane_options(fmt::format("sweep-{}", number), false), &stop_);
+    for (;;) {
+      std::size_t mine = 0;
+      {
+        const std::lock_guard lock(mutex_);
+        if (next_ >= points_.size() || stop_.requested() ||
+            result_.failures.size() >= options_.failures_max) {
+          return;
         }
-        try_point(lane, points_[mine]);
+        mine = next_++;
+        if (progress_ != nullptr) {
+          progress_->update(
+              {"sweep " + options_.engine, mine, points_.size(), "point", result_.failures.size()});
+        }
       }
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      error_ = std::current_exception();
+      try_point(lane, points_[mine]);
     }
   }
 
@@ -239,7 +221,6 @@ class Sweep {
   std::mutex mutex_;  // guards what follows
   std::size_t next_ = 0;
   SweepResult result_;
-  std::exception_ptr error_;
 };
 
 }  // namespace

@@ -1,11 +1,10 @@
 #include "harness/campaign/tap_probe.h"
 
-#include <exception>
-#include <thread>
 #include <vector>
 
 #include "harness/base/error.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/threads.h"
 
 namespace chaosgate::campaign {
 
@@ -33,8 +32,7 @@ std::string try_to_make(const LaneTarget& target, const fs::path& directory, boo
 std::string why_untappable(LaneTarget target, const fs::path& directory, StopSignal* stop) {
   target.key.fault.clear();  // it may be one that nothing survives
   std::string why;
-  std::exception_ptr error;
-  std::thread thread([&] {  // a lane stays on one
+  run_thread([&] {  // a lane stays on one
     try {
       const std::string tapped = try_to_make(target, directory, true, stop);
       if (!tapped.empty() && try_to_make(target, directory, false, stop).empty()) {
@@ -43,14 +41,8 @@ std::string why_untappable(LaneTarget target, const fs::path& directory, StopSig
       }
     } catch (const UntappableError& untappable) {
       why = untappable.what();
-    } catch (...) {
-      error = std::current_exception();
     }
   });
-  thread.join();
-  if (error) {
-    std::rethrow_exception(error);
-  }
   return why;
 }
 

@@ -1,30 +1,28 @@
 #include "harness/report/campaign_event.h"
 
+#include "harness/base/json_fields.h"
 #include "harness/report/facts.h"
 
 namespace chaosgate::report {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SettingLine, key, value, source)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StrategyTally, judged, duplicate, grouped, illegal)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CutCoverage, seen, cut)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PowerFinding, invariant, cause, profile, explanation, detail, images,
-                                   promised, bundle, command)
-// What failed is not among the counts: each failing image has a line.
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(NotReproduced, what, outside)
+JSON_FIELDS(SettingLine, key, value, source)
+JSON_FIELDS(StrategyTally, judged, duplicate, grouped, illegal)
+JSON_FIELDS(CutCoverage, seen, cut)
+JSON_FIELDS(PowerFinding, invariant, cause, profile, explanation, detail, images, promised, bundle, command)
+JSON_FIELDS(NotReproduced, what, outside)
+JSON_FIELDS(FaultResult, fault, layer, engine, protocol, published_as, seed, found, invariant,
+            kills_until_found, kills, by_power_cut, profile, profile_expected)
+// The counts alone: each failing image has a line, what was wanted stands in the begin, and times in the end.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PowerTally, loads, loads_with_errors, calls, judged, in_recovery,
                                    recoveries_distinct, strategies, cuts, checks, not_reproduced, record_us,
                                    explore_us, build_us, recover_us, explain_us)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FaultResult, fault, layer, engine, protocol, published_as, seed, found,
-                                   invariant, kills_until_found, kills, by_power_cut, profile,
-                                   profile_expected)
 
-#define CHAOSGATE_EVENT_FIELDS(type, ...)                                        \
-  void to_json(nlohmann::json& nlohmann_json_j, const type& nlohmann_json_t) {   \
-    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))     \
-  }                                                                              \
-  void from_json(const nlohmann::json& nlohmann_json_j, type& nlohmann_json_t) { \
-    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))   \
-  }
+#define CHAOSGATE_EVENT_FIELDS(type, ...)                                                            \
+  void to_json(nlohmann::json& nlohmann_json_j, const type& nlohmann_json_t) {                       \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))                         \
+  }                                                                                                  \
+  void from_json(const nlohmann::json& nlohmann_json_j, type& nlohmann_json_t){NLOHMANN_JSON_EXPAND( \
+      NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))} CHECK_FIELDS(type, __VA_ARGS__);
 CHAOSGATE_EVENT_FIELDS(CampaignBegin, version, libraries, seed, plan_checksum, settings, started,
                        work_directory_kind, not_tested, command)
 CHAOSGATE_EVENT_FIELDS(EngineBegin, engine, version, commit_survives, flush_survives, protocols, replicas,

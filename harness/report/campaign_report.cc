@@ -34,7 +34,7 @@ void add_death(EngineTally& tally, const Death& death, bool in_load) {
     ++tally.abnormal_by_kind[death.kind];
   } else if (death.outcome == Outcome::missed) {
     ++tally.missed;
-  } else if (death.outcome == Outcome::killed) {
+  } else if (is_kill(death)) {
     ++tally.kills;
     ++(in_load ? tally.kills_in_load : tally.kills_in_recovery);
     ++tally.kills_by_kind[death.kind];

@@ -167,6 +167,13 @@ void from_json(const nlohmann::json& json, CycleEvent& event) {
   json.at("timings_us").get_to(event.timings);
 }
 
+bool is_kill(const Death& death) { return !death.kind.empty() && death.outcome == Outcome::killed; }
+
+std::uint64_t CycleEvent::kills() const {
+  return (is_kill(crash) ? 1 : 0) +
+         static_cast<std::uint64_t>(std::count_if(recrashes.begin(), recrashes.end(), is_kill));
+}
+
 bool CycleEvent::ended_from_outside() const {
   return crash.outcome == Outcome::outside ||
          std::any_of(recrashes.begin(), recrashes.end(),

@@ -58,6 +58,9 @@ struct Death {
   bool operator==(const Death&) const = default;
 };
 
+// Whether it is a kill that was ordered and landed. A death that the cycle never came to has no kind.
+bool is_kill(const Death& death);
+
 // One line for people and for comparing repetitions: "killed at before-log-sync#3 in phase loading: term 14
 // ...".
 std::string position(const Death& death);
@@ -115,6 +118,7 @@ struct CycleEvent {
   std::string command;  // shows again what was found, also a death that nobody ordered; else empty
   Timings timings;
 
+  std::uint64_t kills() const;  // that landed, of the load and of recoveries
   // A worker was ended from outside, so that nothing is known of what would have come.
   bool ended_from_outside() const;
   const Death& last_death() const { return recrashes.empty() ? crash : recrashes.back(); }
