@@ -26,6 +26,7 @@
 #include "harness/campaign/threads.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
+#include "harness/report/facts.h"
 #include "harness/report/journal.h"
 #include "harness/wire/message.h"
 #include "workloads/generator.h"
@@ -65,6 +66,14 @@ std::vector<std::string> kinds_expected(const crash::PlanOptions& plan) {
   add(plan.step, "step", true);
   add(plan.call, "call", true);
   return kinds;
+}
+
+// Whether any cycle up to the one that failed may have died at a storage call, or had an I/O error.
+bool needs_tap(const Regression& regression) {
+  const crash::PlanOptions& plan = regression.key.plan;
+  return plan.call || plan.io || load_needs_tap(regression.plan) ||
+         std::any_of(regression.plan.recrashes.begin(), regression.plan.recrashes.end(),
+                     [](const crash::Recrash& recrash) { return recrash.call.has_value(); });
 }
 
 // Everything the lanes of one engine share.
@@ -233,6 +242,9 @@ class EngineRun {
       if (ended()) {
         return;
       }
+      if (config_.tap == TapUse::off && needs_tap(regression)) {
+        continue;  // the report says so
+      }
       output_.log(fmt::format("{}: replaying an earlier failure first: seed {} lane {} cycle {} ({})",
                               engine_.name, seed_text(regression.key.seed), regression.lane, regression.cycle,
                               regression.invariant));
@@ -356,19 +368,25 @@ std::vector<std::string> not_tested(const CampaignConfig& config, const std::str
   return list;
 }
 
-// What is left when storage calls cannot be seen. Throws UsageError when nothing is, or when it was asked
-// for.
+// What was asked for that storage calls must be seen for, as a flag; empty when there is nothing. What was
+// asked for is done or refused. Kills at storage calls that nobody named are a choice of ours, and left out.
+std::string asked_of_tap(const CampaignConfig& config) {
+  const crash::PlanOptions& plan = config.key.plan;
+  return config.power                                                       ? "--faults power"
+         : plan.io                                                          ? "--faults io"
+         : plan.call && (config.calls_asked || (!plan.timer && !plan.step)) ? "--crash call"
+         : !config.plans.empty()                                            ? "--plan"
+         : config.tap == TapUse::always ? "--tap always (as certificates have it)"
+                                        : "";
+}
+
+// What is left when storage calls cannot be seen. Throws UsageError when it was asked for.
 CampaignConfig without_tap(CampaignConfig config, const std::string& reason) {
-  crash::PlanOptions& plan = config.key.plan;
-  // What was asked for is done or refused. Kills at storage calls alone are a choice of ours.
-  const std::string asked = config.power ? "power" : plan.io ? "io" : "";
-  if (!asked.empty()) {
-    throw UsageError(fmt::format("--faults {}: storage calls cannot be seen here: {}", asked, reason));
+  if (const std::string asked = asked_of_tap(config); !asked.empty()) {
+    throw UsageError(fmt::format("{}: storage calls cannot be seen here: {}", asked, reason));
   }
-  if (config.tap == TapUse::always || (!plan.timer && !plan.step) || !config.plans.empty()) {
-    throw UsageError("storage calls cannot be seen here: " + reason);
-  }
-  plan.call = false;
+  config.key.plan.call = false;
+  config.tap = TapUse::off;
   return config;
 }
 
@@ -376,13 +394,6 @@ bool uses_tap(const CampaignConfig& config) {
   const crash::PlanOptions& plan = config.key.plan;
   return config.tap != TapUse::off &&
          (config.tap == TapUse::always || plan.call || plan.io || config.power || !config.plans.empty());
-}
-
-// Kills without storage calls are left, and nobody asked for more.
-bool can_do_without_tap(const CampaignConfig& config) {
-  const crash::PlanOptions& plan = config.key.plan;
-  return config.kill && !config.power && !plan.io && config.plans.empty() &&
-         config.tap == TapUse::automatic && (plan.timer || plan.step);
 }
 
 // Which engines cannot be tapped, and why. The built-in ones can. Throws UsageError when they are asked for
@@ -397,10 +408,10 @@ std::map<std::string, std::string> find_untappable(const CampaignConfig& config,
     }
     const std::string why =
         why_untappable(lane_target(config, engine, wire::Protocol::in_batch), work / "tap-probe", &stop);
-    if (!why.empty() && !can_do_without_tap(config)) {
-      throw UsageError(fmt::format(
-          "{}: {}; power cuts and I/O errors need to see them, '--faults kill --tap off' does not", name,
-          why));
+    if (const std::string asked = asked_of_tap(config); !why.empty() && !asked.empty()) {
+      throw UsageError(
+          fmt::format("{}: {}; {} needs to see them, '--faults kill --crash timer,step --tap off' does not",
+                      name, why, asked));
     }
     if (!why.empty()) {
       untappable[name] = why;
@@ -607,11 +618,16 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   CampaignConfig resolved = given;
   const wire::Hello hello = resolve_engines(given.worker, &resolved.engines);
   validate(resolved, hello);
+  std::map<std::string, RegressionList> earlier;  // a damaged file is found before anything is written
   if (resolved.kill && resolved.replay_regressions && resolved.key.fault.empty() && resolved.replicas == 0) {
     for (const std::string& engine : resolved.engines) {
-      // A damaged file is found before anything is written.
-      read_regressions(resolved.results, engine, RegressionOf::kill);
+      earlier[engine] = read_regressions(resolved.results, engine, RegressionOf::kill);
     }
+  }
+  if (given.self_test && !hello.tap_unavailable.empty()) {
+    throw UsageError(
+        fmt::format("--selftest: its faults show at storage calls, which cannot be seen here: {}",
+                    hello.tap_unavailable));
   }
   const std::string no_tap = given.tap == TapUse::off ? "--tap off" : hello.tap_unavailable;
   const CampaignConfig config = no_tap.empty() ? resolved : without_tap(resolved, no_tap);
@@ -637,6 +653,13 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   frame.not_tested = not_tested(config, work.kind(), no_tap);
   for (const auto& [name, why] : untappable) {
     frame.not_tested.push_back(fmt::format("kills at storage calls of {}: {}; --tap off says so", name, why));
+  }
+  for (const auto& [name, list] : earlier) {
+    const auto left_out = std::count_if(list.entries.begin(), list.entries.end(), needs_tap);
+    if (left_out > 0 && (!no_tap.empty() || untappable.contains(name))) {
+      frame.not_tested.push_back(fmt::format("{} of {}: their storage calls cannot be seen",
+                                             report::plural(left_out, "earlier failure"), name));
+    }
   }
   frame.command = output.command;
   set_check_context(fmt::format("seed {} engines {}", frame.seed, fmt::join(config.engines, "+")));

@@ -98,6 +98,7 @@ TEST_CASE("a pass that proves too little is inconclusive") {
 TEST_CASE("an earlier failure is replayed first") {
   CampaignRig rig;
   rig.config.kills = 10;
+  rig.config.at_risk_percent_min = 0;  // so few may all come early
   fs::create_directories(rig.config.results / "regressions");
   replace_file(
       rig.config.results / "regressions" / "lmdb.jsonl",
@@ -116,6 +117,21 @@ TEST_CASE("an earlier failure is replayed first") {
     return line.find("replaying an earlier failure first: seed 0x15 lane 1 cycle 2") != std::string::npos;
   }));
   CHECK(report.engines.front().tally.kills >= 13);
+
+  SECTION("or, where its storage calls cannot be seen, left out, and the report says so") {
+    rig.config.tap = TapUse::off;
+    rig.log.clear();
+    rig.output.directory.clear();
+    const report::CampaignReport without = rig.run();
+    CHECK(without.verdict() == report::Verdict::pass);
+    CHECK(std::none_of(rig.log.begin(), rig.log.end(), [](const std::string& line) {
+      return line.find("replaying an earlier failure") != std::string::npos;
+    }));
+    CHECK(std::count(without.not_tested.begin(), without.not_tested.end(),
+                     "1 earlier failure of lmdb: their storage calls cannot be seen") == 1);
+    CHECK(std::count(without.not_tested.begin(), without.not_tested.end(),
+                     "kills at storage calls, before, after and inside each (--tap off)") == 1);
+  }
 }
 
 TEST_CASE("what cannot be run is refused before anything is written") {
@@ -134,6 +150,10 @@ TEST_CASE("what cannot be run is refused before anything is written") {
   // Nothing that was asked for is left out silently.
   refused([](CampaignConfig& c) { c.tap = TapUse::off, c.power = true; });
   refused([](CampaignConfig& c) { c.tap = TapUse::off, c.key.plan.io = true; });
+  refused([](CampaignConfig& c) { c.tap = TapUse::off, c.calls_asked = true; });
+  refused([](CampaignConfig& c) {
+    c.tap = TapUse::off, c.plans = {crash::plan_cycle({}, wire::Protocol::in_batch, 1, 0, 0)};
+  });
   refused([](CampaignConfig& c) { c.lanes = 0; });
   refused([](CampaignConfig& c) { c.key.workload = "nosuch"; });
   refused([](CampaignConfig& c) { c.key.fault = "nosuch"; });

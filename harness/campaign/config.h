@@ -94,6 +94,7 @@ struct CampaignConfig {
   std::uint32_t lanes = 2;
   ProtocolChoice protocol = ProtocolChoice::both;
   TapUse tap = TapUse::automatic;
+  bool calls_asked = false;             // key.plan.call was asked for by name: it is not to be left out
   std::filesystem::path plan_file;      // where they came from
   std::vector<crash::CyclePlan> plans;  // instead of what the seed plans for those lanes and cycles
   std::filesystem::path directory;      // where the kills happen; empty: memory-backed storage if it has room

@@ -20,7 +20,8 @@ namespace {
 struct BenchArguments {
   explicit BenchArguments(CLI::App& app)
       : settings(app, {"engine", "seed", "workload", "protocol", "maintenance", "dir", "worker", "hang-ms"},
-                 {{"workload", "mixed; with --engines, kubernetes"},
+                 {{"protocol", "in-batch"},
+                  {"workload", "mixed; with --engines, kubernetes"},
                   {"maintenance", "both; with --engines, free-running"}}) {}
 
   Settings settings;
@@ -102,8 +103,18 @@ void refuse_foreign_flags(const CLI::App& app, bool compares) {
   }
 }
 
+campaign::CampaignConfig resolve(Settings& settings) {
+  campaign::CampaignConfig config = settings.resolve();
+  if (settings.source("protocol") == "default") {
+    config.protocol = campaign::ProtocolChoice::in_batch;
+  } else if (config.protocol == campaign::ProtocolChoice::both) {
+    throw UsageError("protocol both: expected in-batch or sidecar");
+  }
+  return config;
+}
+
 report::ExitStatus compare(BenchArguments& options, const Globals& globals) {
-  campaign::CampaignConfig config = options.settings.resolve();
+  campaign::CampaignConfig config = resolve(options.settings);
   config.worker = find_worker(config.worker);
   config.engines = options.engines;
   if (options.settings.source("workload") == "default") {
@@ -121,13 +132,20 @@ report::ExitStatus compare(BenchArguments& options, const Globals& globals) {
   return run_engine_bench(config, bench_options, options.json, globals);
 }
 
-report::ExitStatus bench(BenchArguments& options, const Globals& globals) {
-  campaign::CampaignConfig config = options.settings.resolve();
+report::ExitStatus bench(BenchArguments& options, const CLI::App& app, const Globals& globals) {
+  campaign::CampaignConfig config = resolve(options.settings);
   config.worker = find_worker(config.worker);
   const std::uint64_t cycles = parse_number("--cycles", options.cycles, 1, 1'000'000);
   const std::uint64_t images = parse_number("--images", options.images, 0, 1'000'000);
   const wire::Hello hello = campaign::resolve_engines(config.worker, &config.engines);
   campaign::validate(config, hello);
+  if (!hello.tap_unavailable.empty()) {
+    if (app.count("--images") > 0 && images > 0) {
+      throw UsageError("--images: storage calls cannot be seen here: " + hello.tap_unavailable);
+    }
+    log_line("loads under the tap and disk images are not measured: storage calls cannot be seen here: " +
+             hello.tap_unavailable);
+  }
   const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
   log_line(fmt::format("seed {}, work directory on {}", campaign::seed_text(config.key.seed), work.kind()));
   nlohmann::json all = nlohmann::json::array();
@@ -177,7 +195,7 @@ Command make_bench_command(CLI::App& parent, Globals& globals) {
   return {app, [app, options, &globals] {
             const bool compares = !options->engines.empty();
             refuse_foreign_flags(*app, compares);
-            return compares ? compare(*options, globals) : bench(*options, globals);
+            return compares ? compare(*options, globals) : bench(*options, *app, globals);
           }};
 }
 

@@ -58,6 +58,8 @@ bad 2 "nosuch" run --faults power --profile xfs+nosuch
 bad 2 'nosuch' run --faults kill,nosuch
 bad 2 '--faults power: storage calls cannot be seen here' run --engine lmdb --faults kill,io,power --tap off
 bad 2 '--faults io: storage calls cannot be seen here' run --engine lmdb --faults kill,io --tap off
+bad 2 '--crash call: storage calls cannot be seen here: --tap off' run --engine lmdb --crash timer,call --tap off
+CHAOSGATE_CRASH=call,step bad 2 '--crash call: storage calls cannot be seen here: --tap off' run --engine lmdb --tap off
 bad 2 '--cycles does not go with --engines' bench --engines lmdb --cycles 3
 bad 2 '--engine does not go with --engines' bench --engines lmdb --engine lmdb
 bad 2 '--rounds needs --engines' bench --rounds 3
@@ -136,6 +138,19 @@ bad 2 '--profile does nothing with faults kill' run --profile xfs
 echo 'images = 5' >images.toml
 bad 2 'images.toml: images does nothing' run --config images.toml
 bad 2 '--kills does nothing with faults power' run --faults power --kills 5
+bad 2 '--crash does nothing with faults power' run --faults power --crash step
+bad 2 '--recrash does nothing with faults power' run --faults power --no-recrash
+bad 2 '--print-plan: what it prints are the kills of single engines' run --faults power --print-plan
+bad 2 '--print-plan: what it prints are the kills of single engines' run --replicas 2 --engines lmdb --print-plan
+bad 2 '--tap always does nothing with --replicas' run --replicas 2 --engines lmdb --tap always
+bad 2 '--at-risk-percent-min does nothing with --replicas' run --replicas 2 --engines lmdb --at-risk-percent-min 5
+"$chaosgate" run --print-plan --kills 4 --seed 1 --lanes 1 | sed 's/lane=0/lane=5/' >lane5.txt
+bad 2 'a plan of lane 5, and there are 2' run --engine lmdb --plan lane5.txt
+bad 2 'no plan of lane 0 up to cycle 3' replay 5 --engine lmdb --cycle 3 --plan lane5.txt
+bad 2 '--faults power: a cycle is of kills' replay 5 --engine lmdb --cycle 3 --faults power
+bad 2 '--faults kill,power: a cycle is of kills' trace 5 --engine lmdb --cycle 3 --faults kill,power
+bad 2 'protocol both: expected in-batch or sidecar' bench --engine lmdb --protocol both
+bad 2 '--engine does nothing with --control-kills 0' selftest --fault half-batch --engine lmdb --control-kills 0
 bad 2 '--timer-us-max does nothing' run --crash step --timer-us-max 5
 bad 2 '--kills does nothing without --gate' migrate --from a --to b --engine lmdb --kills 5
 bad 2 '--keyspaces does nothing with --gate' migrate --gate --keyspaces a

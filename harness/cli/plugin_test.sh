@@ -122,7 +122,7 @@ reported 'killed by signal 9' killed-in-write # again and again: the engine's ow
 for name in maps-its-file works-untapped-only; do
   harmless $name
   tr '\n' ' ' <out | tr -s ' ' | grep -qF -- '--tap off says so' || fail "$name: nobody says what was not tested: $(cat out)"
-  for faults in 'power --images 20' 'kill,io --kills 20'; do
+  for faults in 'power --images 20' 'kill,io --kills 20' 'kill --crash timer,call --kills 20'; do
     plugin $name
     # shellcheck disable=SC2086 # words
     "$chaosgate" run --engine ./$name.so --faults $faults --quiet >out 2>err

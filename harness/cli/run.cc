@@ -67,30 +67,46 @@ void refuse_idle(const Settings& settings, const campaign::CampaignConfig& confi
     settings.refuse({"images", "loads", "profile"}, why + ": no power cuts");
   }
   if (!config.kill) {
-    settings.refuse({"kills", "at-risk-percent-min", "plan"}, why + ": no kills");
+    settings.refuse({"kills", "at-risk-percent-min", "plan", "crash", "recrash"}, why + ": no kills");
   }
   if (!config.key.plan.timer) {
     settings.refuse({"timer-us-max"}, "does nothing without timers in --crash");
+  }
+  if (config.replicas > 0) {
+    settings.refuse({"at-risk-percent-min"}, "does nothing with --replicas");
+    if (config.tap == campaign::TapUse::always) {
+      settings.refuse({"tap"}, "always does nothing with --replicas: calls are seen where a plan needs it");
+    }
+  }
+  for (const crash::CyclePlan& plan : config.plans) {
+    if (plan.lane >= config.lanes) {
+      throw UsageError(fmt::format("--plan {}: a plan of lane {}, and there are {} (--lanes), counted from 0",
+                                   config.plan_file.string(), plan.lane, config.lanes));
+    }
   }
 }
 
 report::ExitStatus run(RunArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   take_group(options.settings, &config);
+  const std::uint64_t work = config.kill ? config.kills : config.images;
+  if (options.settings.source("lanes") == "default" && work > 0) {
+    config.lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(config.lanes, work));
+  }
   refuse_idle(options.settings, config);
   if (options.print_config) {
     fmt::print("{}", options.settings.toml());
     return report::ExitStatus::pass;
   }
   if (options.print_plan) {
+    if (!config.kill || config.replicas > 0) {
+      throw UsageError(
+          "--print-plan: what it prints are the kills of single engines, and none are asked for");
+    }
     print_plan(config);
     return report::ExitStatus::pass;
   }
   config.worker = find_worker(config.worker);
-  const std::uint64_t work = config.kill ? config.kills : config.images;
-  if (options.settings.source("lanes") == "default" && work > 0) {
-    config.lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(config.lanes, work));
-  }
   const bool interactive = !options.quiet;
   report::Progress progress(interactive);
   campaign::CampaignOutput output;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
@@ -24,9 +26,19 @@ void check_seed_target(const SeedTarget& target, const Settings& settings,
   if (target.cycle.empty()) {
     throw UsageError(fmt::format("{} of a seed needs --cycle", command));
   }
+  if (config.power || !config.kill) {
+    throw UsageError(
+        fmt::format("--faults {}: a cycle is of kills, with or without io", settings.value("faults")));
+  }
   parse_number(seed_name, target.seed, 0, UINT64_MAX);
-  parse_number("--lane", target.lane, 0, 255);
-  parse_number("--cycle", target.cycle, 0, 10'000'000);
+  const std::uint64_t lane = parse_number("--lane", target.lane, 0, 255);
+  const std::uint64_t cycle = parse_number("--cycle", target.cycle, 0, 10'000'000);
+  if (!config.plans.empty() &&
+      std::none_of(config.plans.begin(), config.plans.end(),
+                   [&](const crash::CyclePlan& plan) { return plan.lane == lane && plan.cycle <= cycle; })) {
+    throw UsageError(fmt::format("--plan {}: no plan of lane {} up to cycle {} is in it",
+                                 config.plan_file.string(), lane, cycle));
+  }
 }
 
 SeedCycle seed_cycle(const SeedTarget& target, const Settings& settings, campaign::CampaignConfig config,

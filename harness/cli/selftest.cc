@@ -113,6 +113,13 @@ ExitStatus selftest(SelfTestArguments& options, const Globals& globals) {
   self_test.control_engines = config.engines;
   self_test.worker = config.worker;
   self_test.hang_ms = config.hang_ms;
+  if (self_test.control_kills == 0) {
+    options.settings.refuse({"engine"}, "does nothing with --control-kills 0");
+  }
+  if (!hello.tap_unavailable.empty()) {
+    log_line("no kills at storage calls and no I/O errors: storage calls cannot be seen here: " +
+             hello.tap_unavailable);
+  }
   campaign::SelfTestResult result;
   {
     const campaign::WorkDirectory work(config.directory, {"self-test"}, globals.stop);

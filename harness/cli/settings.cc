@@ -174,6 +174,7 @@ const std::vector<Setting>& declared() {
        [](CampaignConfig& config, const std::string& text) {
          crash::PlanOptions& plan = config.key.plan;
          set_flags("crash", text, {{"timer", &plan.timer}, {"step", &plan.step}, {"call", &plan.call}});
+         config.calls_asked = plan.call;
        },
        [](const CampaignConfig& config) { return campaign::crash_kinds_text(config.key.plan); }},
       {"faults", "KINDS",
