@@ -444,6 +444,19 @@ std::string utc_now(const char* format) {
 
 std::string seed_text(std::uint64_t seed) { return fmt::format("{:#x}", seed); }
 
+CommandLine add_key_options(const PlanKey& key, CommandLine command) {
+  if (!key.fault.empty()) {
+    command.option("--fault", key.fault);
+  }
+  if (!key.plan.free_running || !key.plan.scheduled) {
+    command.option("--maintenance", key.plan.scheduled ? "scheduled" : "free-running");
+  }
+  if (key.segment_bytes != PlanKey().segment_bytes) {
+    command.option("--segment-bytes", std::to_string(key.segment_bytes));
+  }
+  return command;
+}
+
 CommandLine seed_command(const Invocation& invocation, const PlanKey& key, const std::string& engine,
                          wire::Protocol protocol, std::uint64_t lane, std::uint64_t cycle) {
   const PlanKey defaults;
@@ -456,9 +469,6 @@ CommandLine seed_command(const Invocation& invocation, const PlanKey& key, const
   if (key.workload != defaults.workload) {
     command.option("--workload", key.workload);
   }
-  if (!key.fault.empty()) {
-    command.option("--fault", key.fault);
-  }
   if (!key.plan.timer || !key.plan.step || !key.plan.call) {
     command.option("--crash", crash_kinds_text(key.plan));
   }
@@ -468,17 +478,11 @@ CommandLine seed_command(const Invocation& invocation, const PlanKey& key, const
   if (!key.plan.recrash) {
     command.word("--no-recrash");
   }
-  if (!key.plan.free_running || !key.plan.scheduled) {
-    command.option("--maintenance", key.plan.scheduled ? "scheduled" : "free-running");
-  }
   if (key.plan.timer_us_max != defaults.plan.timer_us_max) {
     command.option("--timer-us-max", std::to_string(key.plan.timer_us_max));
   }
-  if (key.segment_bytes != defaults.segment_bytes) {
-    command.option("--segment-bytes", std::to_string(key.segment_bytes));
-  }
-  return command.option("--plan-checksum",
-                        fmt::format("{:016x}", plan_checksum(key, protocol, lane, cycle + 1)));
+  return add_key_options(key, std::move(command))
+      .option("--plan-checksum", fmt::format("{:016x}", plan_checksum(key, protocol, lane, cycle + 1)));
 }
 
 std::string bundle_command(const Invocation& invocation, const fs::path& bundle) {

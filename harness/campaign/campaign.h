@@ -50,6 +50,9 @@ std::string utc_now(const char* format);
 // `0x2a`, as seeds are printed everywhere.
 std::string seed_text(std::uint64_t seed);
 
+// Adds what every replay of the key needs, where it is no default: fault, maintenance, size of segments.
+CommandLine add_key_options(const PlanKey& key, CommandLine command);
+
 // The command that replays one cycle from its seed. `engine` is a selector.
 CommandLine seed_command(const Invocation& invocation, const PlanKey& key, const std::string& engine,
                          wire::Protocol protocol, std::uint64_t lane, std::uint64_t cycle);

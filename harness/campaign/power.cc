@@ -161,6 +161,9 @@ bool PowerLane::run_load(std::uint64_t images) {
   if (!recording) {
     return false;
   }
+  if (on_recording) {
+    on_recording(*recording);
+  }
   const std::uint64_t before = tally().judged;
   explorer_->explore(*recording, std::min(images, options_.images_per_load));
   std::error_code ignored;

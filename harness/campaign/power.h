@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "harness/base/rng.h"
@@ -38,6 +39,8 @@ class PowerLane {
   const wire::Hello& hello() const { return lane_->hello(); }
   // What it is explored with, to listen to.
   PowerExplorer& explorer() { return *explorer_; }
+  // Called with what was recorded of each load, before it is explored.
+  std::function<void(const PowerRecording&)> on_recording;
 
  private:
   crash::CyclePlan draw_plan() const;

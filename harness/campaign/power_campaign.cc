@@ -11,6 +11,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/bundle.h"
+#include "harness/campaign/engines.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/threads.h"
 #include "harness/report/facts.h"
@@ -29,6 +30,14 @@ constexpr std::uint64_t kLoadsForStrength = 20;
 // A campaign that is killed loses what was counted since the last event, and no failure.
 constexpr std::uint64_t kImagesPerEvent = 50;
 
+// An error happens once in a load, so many loads are worth more than many images of one.
+constexpr std::uint64_t kImagesPerLoadWithErrors = 80;
+
+// As findings cite it.
+std::string load_text(std::uint64_t lane, std::uint64_t load) {
+  return fmt::format("lane {} load {}", lane, load);
+}
+
 class PowerRun {
  public:
   PowerRun(const CampaignConfig& config, const wire::EngineDescription& engine, const fs::path& work,
@@ -37,14 +46,12 @@ class PowerRun {
 
   report::EngineEnd run() {
     const auto begin = std::chrono::steady_clock::now();
-    const std::uint64_t lanes = std::min<std::uint64_t>(config_.lanes, config_.images);
+    const std::uint64_t lanes = power_lanes(config_);
     if (config_.replay_regressions && config_.key.fault.empty()) {
       run_thread([this] { replay_regressions(); });
     }
-    const auto run_one = [this, lanes](std::uint64_t lane) {
-      run_lane(lane, share(config_.images, lane, lanes), share(config_.loads_max, lane, lanes));
-    };
-    run_threads(lanes, run_one, [this] { end(); });
+    run_threads(
+        lanes, [this](std::uint64_t lane) { run_lane(lane); }, [this] { end(); });
     report::EngineEnd end;
     end.threads = static_cast<std::uint32_t>(lanes);
     end.images_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -84,38 +91,17 @@ class PowerRun {
     return exhausted;
   }
 
-  // An error happens once in a load, so many loads are worth more than many images of one.
-  static constexpr std::uint64_t kImagesPerLoadWithErrors = 80;
-
-  // What one PowerLane does.
-  struct Work {
-    PowerOptions options;         // without its directory
+  struct Work : PowerWork {
     std::uint64_t number = 0;     // of the lane in events and names
-    std::uint64_t images = 0;     // at most so many
-    std::uint64_t loads = 0;      // the same; 0: as many as it takes
     std::uint64_t load_done = 0;  // of the lane, before; in names only
   };
 
-  // `loads`: at most so many; 0: as many as it takes.
-  void run_lane(std::uint64_t number, std::uint64_t images, std::uint64_t loads) {
-    const std::vector<std::string>& workloads = config_.power_workloads;
+  void run_lane(std::uint64_t number) {
     std::uint64_t done = 0;
     bool more = true;
-    for (std::size_t i = 0; i < workloads.size() && more; ++i) {
-      Work work{{lane_target(config_, engine_, lane_protocol(config_.protocol, number), number)}};
-      work.options.key.workload = workloads[i];
-      work.options.profile = config_.profile;
-      if (config_.loads_max > 0) {
-        work.options.images_per_load = UINT64_MAX;
-      } else if (config_.key.plan.io) {
-        work.options.images_per_load = kImagesPerLoadWithErrors;
-      }
-      work.number = number;
-      work.images = share(images, i, workloads.size());
-      work.loads = share(loads, i, workloads.size());
-      work.load_done = done;
-      if (config_.loads_max == 0 || work.loads > 0) {
-        done += run_work(std::move(work), &more);
+    for (PowerWork& each : power_works(config_, engine_, number)) {
+      if (more) {
+        done += run_work({std::move(each), number, done}, &more);
       }
     }
     const std::lock_guard lock(mutex_);
@@ -127,9 +113,7 @@ class PowerRun {
     work.options.directory = work_ / fmt::format("power-{}", work.number);
     PowerLane lane(work.options, &stop_);
     std::uint64_t load = 0;
-    const auto where = [&] {
-      return fmt::format("lane {} load {}", work.options.lane, work.load_done + load);
-    };
+    const auto where = [&] { return load_text(work.options.lane, work.load_done + load); };
     PowerReporter reporter(config_.invocation, journal_, lane.explorer(), engine_.name, work.number);
     lane.explorer().on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
       keep(work, load, where(), failure, reporter, finding);
@@ -154,11 +138,13 @@ class PowerRun {
     }
     if (lane.broken_by_kill()) {
       const report::CycleEvent& event = *lane.broken_by_kill();
+      const std::uint64_t last = work.load_done + load - 1;
       note_kill(event,
                 event.crash.kind.empty()
                     ? fmt::format("lane {}, before any kill or power cut", work.options.lane)
-                    : where() + ", after a kill",
-                work.number);
+                    : load_text(work.options.lane, last) + ", after a kill",
+                work.number,
+                work.number < config_.lanes ? load_command(config_, engine_, work.number, last).text() : "");
     }
     return load;
   }
@@ -170,14 +156,20 @@ class PowerRun {
         {engine_.name + " power cuts", totals.images, config_.images, "disk image", totals.violations});
   }
 
-  void note_kill(const report::CycleEvent& event, const std::string& where, std::uint64_t number) {
-    for (const report::ViolationEvent& violation : event.violations) {
+  // `command`: runs that load again.
+  void note_kill(const report::CycleEvent& event, const std::string& where, std::uint64_t number,
+                 const std::string& command) {
+    for (report::ViolationEvent violation : event.violations) {
+      violation.command = violation.seed_command = command;
       journal_.write(report::FindingEvent{engine_.name, number, where, violation});
     }
     if (event.violations.empty()) {
       const report::Death& death = event.last_death();
-      journal_.write(report::FindingEvent{
-          engine_.name, number, where, {"abnormal death", death.detail, death.detail + "\n", "", ""}});
+      journal_.write(
+          report::FindingEvent{engine_.name,
+                               number,
+                               where,
+                               {"abnormal death", death.detail, death.detail + "\n", "", command, command}});
     }
   }
 
@@ -192,6 +184,9 @@ class PowerRun {
     const std::string id =
         fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name, seed_text(work.options.key.seed),
                     work.number, work.load_done + load, kept_[work.number]++);
+    if (work.number < config_.lanes) {  // no replay of an earlier failure
+      finding->seed_command = load_command(config_, engine_, work.number, work.load_done + load).text();
+    }
     reporter.failed(failure, id, where, output_, finding);
     if (finding->promised) {
       Regression regression{work.options.key,  engine_.name, work.options.protocol,
@@ -217,7 +212,7 @@ class PowerRun {
           "{}: replaying an earlier failure first: power cut, seed {} workload {} lane {} load {} ({})",
           engine_.name, seed_text(regression.key.seed), regression.key.workload, regression.lane,
           regression.cycle, regression.invariant));
-      Work work{{lane_target(config_, engine_, regression.protocol, regression.lane)}};
+      Work work{{{lane_target(config_, engine_, regression.protocol, regression.lane)}}};
       work.options.key = regression.key;
       if (const Status status = disk::parse_profile(regression.power->profile, &work.options.profile);
           !status.ok()) {
@@ -293,6 +288,54 @@ void PowerReporter::write_counts() {
   report::PowerTally counts = explorer_.tally().counts_since(written_);
   written_ = explorer_.tally();
   journal_.write(report::ImagesEvent{engine_, lane_, std::move(counts)});
+}
+
+std::uint64_t power_lanes(const CampaignConfig& config) {
+  return std::min<std::uint64_t>(config.lanes, config.images);
+}
+
+std::vector<PowerWork> power_works(const CampaignConfig& config, const wire::EngineDescription& engine,
+                                   std::uint64_t lane) {
+  const std::uint64_t lanes = power_lanes(config);
+  const std::vector<std::string>& workloads = config.power_workloads;
+  std::vector<PowerWork> works;
+  for (std::size_t i = 0; i < workloads.size(); ++i) {
+    PowerWork work{{lane_target(config, engine, lane_protocol(config.protocol, lane), lane)}};
+    work.options.key.workload = workloads[i];
+    work.options.profile = config.profile;
+    if (config.loads_max > 0) {
+      work.options.images_per_load = UINT64_MAX;
+    } else if (config.key.plan.io) {
+      work.options.images_per_load = kImagesPerLoadWithErrors;
+    }
+    work.images = share(share(config.images, lane, lanes), i, workloads.size());
+    work.loads = share(share(config.loads_max, lane, lanes), i, workloads.size());
+    if (config.loads_max == 0 || work.loads > 0) {
+      works.push_back(std::move(work));
+    }
+  }
+  return works;
+}
+
+CommandLine load_command(const CampaignConfig& config, const wire::EngineDescription& engine,
+                         std::uint64_t lane, std::uint64_t load) {
+  CommandLine command(config.invocation, "replay");
+  command.word(seed_text(config.key.seed))
+      .option("--engine", selector(engine))
+      .option("--faults", config.key.plan.io ? "power,io" : "power")
+      .option("--protocol", wire::to_string(lane_protocol(config.protocol, lane)))
+      .option("--lane", std::to_string(lane))
+      .option("--load", std::to_string(load))
+      .option("--lanes", std::to_string(config.lanes))
+      .option("--images", std::to_string(config.images));
+  if (config.loads_max > 0) {
+    command.option("--loads", std::to_string(config.loads_max));
+  }
+  command.option("--profile", disk::to_string(config.profile));
+  if (config.power_workloads.size() == 1) {  // it was named
+    command.option("--workload", config.power_workloads.front());
+  }
+  return add_key_options(config.key, std::move(command));
 }
 
 std::vector<std::string> power_weaknesses(const report::PowerTally& tally, bool io) {

@@ -41,6 +41,22 @@ class PowerReporter {
   report::PowerTally written_;
 };
 
+// What one lane of a campaign does with one workload.
+struct PowerWork {
+  PowerOptions options;      // without its directory
+  std::uint64_t images = 0;  // at most so many
+  std::uint64_t loads = 0;   // the same; 0: as many as it takes
+};
+// What lane `lane` does, one after the other. Its loads are numbered through, from 0.
+std::vector<PowerWork> power_works(const CampaignConfig& config, const wire::EngineDescription& engine,
+                                   std::uint64_t lane);
+// How many lanes there are: none without an image to judge.
+std::uint64_t power_lanes(const CampaignConfig& config);
+
+// The command that runs one load of the campaign again, and judges it. What findings cite as "lane 1 load 3".
+CommandLine load_command(const CampaignConfig& config, const wire::EngineDescription& engine,
+                         std::uint64_t lane, std::uint64_t load);
+
 // Why images that broke nothing prove too little; `io`: loads were to have I/O errors.
 std::vector<std::string> power_weaknesses(const report::PowerTally& tally, bool io);
 

@@ -11,7 +11,9 @@
 #include "harness/campaign/engines.h"
 #include "harness/campaign/image_judge.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/power_campaign.h"
 #include "harness/campaign/tap_setup.h"
+#include "harness/report/facts.h"
 
 namespace chaosgate::campaign {
 
@@ -28,7 +30,84 @@ std::string says_nothing(Outcome outcome, const std::string& detail) {
                                        : "";
 }
 
+void take_finding(const report::PowerFinding& finding, ReplayRun* run) {
+  ++run->images_failed;
+  if (!finding.promised) {
+    run->not_promised.push_back(fmt::format("{}: {}", finding.invariant, finding.cause));
+    return;
+  }
+  const std::string explanation =
+      finding.cause + (finding.explanation.empty() ? "" : ": " + finding.explanation);
+  if (std::none_of(run->violations.begin(), run->violations.end(), [&](const auto& known) {
+        return known.invariant == finding.invariant && known.explanation.starts_with(finding.cause);
+      })) {
+    run->violations.push_back({finding.invariant, explanation,
+                               finding.detail.empty() ? explanation + "\n" : finding.detail, "", "", ""});
+  }
+}
+
+// Takes down what the lane's next load is, and what its images show.
+void listen(PowerLane& lane, ReplayRun* run) {
+  lane.on_recording = [run](const PowerRecording& recording) { run->records = recording.trace.records; };
+  lane.explorer().on_failure = [run](const PowerFailure&, report::PowerFinding* finding) {
+    take_finding(*finding, run);
+  };
+  lane.explorer().on_repeat = [run](const report::PowerFinding& finding) { take_finding(finding, run); };
+}
+
+// The lane could not go on.
+void take_end(const PowerLane& lane, ReplayRun* run) {
+  if (!lane.broken_by_kill()) {
+    return;
+  }
+  run->event = *lane.broken_by_kill();
+  run->violations = run->event.violations;
+  const report::Death& death = run->event.last_death();
+  run->not_judged = says_nothing(death.outcome, death.detail);
+  if (run->violations.empty() && report::is_abnormal(death.outcome)) {
+    run->abnormal = death.detail;
+  }
+}
+
 }  // namespace
+
+ReplayRun replay_load(const LoadReplay& replay, const fs::path& directory, StopSignal& stop) {
+  ReplayRun run;
+  std::uint64_t number = 0;
+  bool more = true;
+  for (PowerWork& work : power_works(replay.config, replay.engine, replay.lane)) {
+    if (!more || stop.requested()) {
+      break;
+    }
+    work.options.directory = directory;
+    PowerLane lane(work.options, &stop);
+    for (std::uint64_t load = 0; more && !stop.requested() && lane.tally().judged < work.images &&
+                                 (work.loads == 0 || load < work.loads);
+         ++load, ++number) {
+      run.reached = number == replay.load;
+      if (run.reached) {
+        listen(lane, &run);
+      }
+      const std::uint64_t before = lane.tally().judged;
+      more = lane.run_load(run.reached && replay.trace ? 0 : work.images - before);
+      if (run.reached) {
+        run.images = lane.tally().judged - before;
+        take_end(lane, &run);
+        if (stop.requested()) {
+          run.not_judged = "interrupted";
+        }
+        return run;
+      }
+    }
+    take_end(lane, &run);
+  }
+  if (stop.requested()) {
+    run.not_judged = "interrupted";
+  } else if (run.not_judged.empty() && run.violations.empty() && run.abnormal.empty()) {
+    run.not_judged = fmt::format("lane {} has only {}", replay.lane, report::plural(number, "load"));
+  }
+  return run;
+}
 
 bool is_same_finding(const Bundle& bundle, const ReplayRun& run) {
   const std::vector<oracle::Violation>& wanted = bundle.recovery.violations;

@@ -28,7 +28,12 @@ struct ReplayRun {
   // Why this says nothing: it was interrupted, a worker was ended from outside, or the worker itself cannot
   // do what it is told. Empty when it came to its verdict.
   std::string not_judged;
-  std::vector<tap::TraceRecord> records;  // of that cycle, when they were asked for
+  std::vector<tap::TraceRecord> records;  // of that cycle or load, when they were asked for
+  // Of a load: disk images that were judged, those that failed, and findings that the engine does not promise
+  // to be without, one line each.
+  std::uint64_t images = 0;
+  std::uint64_t images_failed = 0;
+  std::vector<std::string> not_promised;
 };
 
 struct SeedReplay : LaneTarget {
@@ -38,11 +43,24 @@ struct SeedReplay : LaneTarget {
   std::map<std::uint64_t, crash::CyclePlan> given;  // instead of what the seed plans
 };
 
+// One load of a campaign of power cuts. Findings cite it as "lane 1 load 3".
+struct LoadReplay {
+  CampaignConfig config;  // of that campaign: what its lane did before decides what the load begins with
+  wire::EngineDescription engine;
+  std::uint64_t lane = 0;
+  std::uint64_t load = 0;
+  bool trace = false;  // take down its storage calls, and judge no image of it
+};
+
 // Whether a run shows what the bundle is of: one of its invariants, or an abnormal end when it has none.
 bool is_same_finding(const Bundle& bundle, const ReplayRun& run);
 
 // Runs it once, in `directory`, which must not exist.
 ReplayRun replay_seed(const SeedReplay& replay, const std::filesystem::path& directory, StopSignal& stop);
+
+// Runs the lane up to that load, and judges the images of it, in `directory`, which must not exist. With
+// scheduled maintenance it does what the campaign did. Throws UsageError when calls cannot be seen.
+ReplayRun replay_load(const LoadReplay& replay, const std::filesystem::path& directory, StopSignal& stop);
 
 // Runs a bundle's recovery once on a copy of `image`, in `directory`, which must not exist. REQUIRES: the
 // engine is there. A bundle of a load that failed runs that load again.

@@ -286,6 +286,36 @@ for cited in "$power_bundle $(zstd -dc "$power_bundle" | tar xO explanation.txt 
   grep -E "^ *$number " trace.out | grep -F -- "${path%% *}" | grep -q '<- lost' ||
     fail "trace does not know record $number of ${cited%% *}: $(grep -E "^ *$number " trace.out)"
 done
+
+# It cites a load, too: 'replay' and 'trace' know it under that number, and end where they are told.
+"$chaosgate" run --engine lmdb --faults power --fault dir-never-synced --profile strict --images 120 --seed 5 --lanes 1 \
+  --maintenance scheduled --quiet >power.out 2>err
+cited=$(grep -oE 'power cut, lane 0 load [0-9]+' err | tail -1 | grep -oE '[0-9]+$')
+[[ -n $cited ]] || fail "no load is cited: $(cat err)"
+again=$(sed -n 's/^  from the seed  //p' power.out | grep -E -- "--load $cited( |\$)" | head -1)
+bash -c "$again" >out 2>err
+[[ $? == 1 ]] || fail "the load of a finding does not fail again: $again: $(cat out err)"
+grep -qE "^lmdb seed 0x5 lane 0 load $cited: [1-9][0-9]* disk images of power cuts, [1-9][0-9]* failed" out ||
+  fail "replay --load does not say what it did: $(cat out)"
+record=$(grep -oE '[^ ]+ \([a-z-]+, record [0-9]+\) was lost' out | head -1)
+number=$(grep -oE 'record [0-9]+' <<<"$record" | grep -oE '[0-9]+')
+bash -c "${again/ replay / trace } --record $number" >trace.out 2>err || fail "trace --load: $(cat err)"
+[[ $(grep -cE '^ +[0-9]+ ' trace.out) == 1 ]] || fail "trace --record prints more or less than one: $(cat trace.out)"
+grep -E "^ *$number " trace.out | grep -qF -- "${record%% *}" || fail "trace does not know $record: $(cat trace.out)"
+"$chaosgate" replay 5 --engine lmdb --load 0 --lanes 1 --images 40 --profile strict --maintenance scheduled >out 2>err ||
+  fail "a clean load does not exit with 0: $(cat out err)"
+grep -q '^clean in 1 of 1 runs' out || fail "a clean load is not called clean: $(cat out)"
+bad 2 "--record '100000': expected a whole number" trace "$power_bundle" --record 100000
+"$chaosgate" replay 5 --engine lmdb --load 999 --lanes 1 --images 40 --maintenance scheduled >out 2>err
+[[ $? == 125 ]] || fail "a load that does not come is not untestable: $(cat out err)"
+grep -qE 'lane 0 has only [0-9]+ loads?' out || fail "a load that does not come: $(cat out)"
+bad 2 '--cycle does nothing with --load' replay 5 --engine lmdb --load 1 --cycle 2
+bad 2 '--crash does nothing with --load' replay 5 --engine lmdb --load 1 --crash step
+bad 2 '--faults kill has no power cuts' replay 5 --engine lmdb --load 1 --faults kill
+bad 2 '--images does nothing without --load' replay 5 --engine lmdb --cycle 1 --images 5
+bad 2 '--lane 2: there are 2' replay 5 --engine lmdb --load 1 --lane 2
+bad 2 '--load does not go with a bundle' replay "$power_bundle" --load 1
+bad 2 '--plan-checksum does nothing with --load' replay 5 --engine lmdb --load 1 --plan-checksum 0
 "$chaosgate" run --engine lmdb --faults power --images 100000 --loads 1 --seed 5 --quiet >out 2>err ||
   fail "more images than exist: $(cat err)"
 grep -q '100000 images were asked for; there are [0-9]*, from 1 load' err || fail "nobody says how many images exist: $(cat err)"
@@ -378,6 +408,7 @@ interrupt_command() {
 }
 interrupt_command replay 1 --engine rocksdb --cycle 3000
 interrupt_command trace 1 --engine rocksdb --cycle 3000
+interrupt_command replay 1 --engine rocksdb --load 3000 --images 100000
 interrupt_command bench --engine lmdb --cycles 100000
 interrupt_command sweep --engine rocksdb
 

@@ -78,6 +78,9 @@ void print_json(const Outcome& outcome, const std::string& what) {
                                  {"not_judged", outcome.not_judged},
                                  {"positions", positions},
                                  {"abnormal", outcome.last.abnormal},
+                                 {"images", outcome.last.images},
+                                 {"images_failed", outcome.last.images_failed},
+                                 {"not_promised", outcome.last.not_promised},
                                  {"violations", violations}};
   fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
@@ -89,6 +92,9 @@ void print_text(const Outcome& outcome, const std::string& what) {
   }
   for (const report::ViolationEvent& violation : outcome.last.violations) {
     fmt::print("{}\n", violation.detail);
+  }
+  for (const std::string& finding : outcome.last.not_promised) {
+    fmt::print("  not promised: {}\n", finding);
   }
   if (!outcome.last.abnormal.empty()) {
     fmt::print("  abnormal end: {}\n", outcome.last.abnormal);
@@ -130,8 +136,7 @@ ExitStatus print(const Outcome& outcome, const std::string& what, bool json,
 
 ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::CampaignConfig& config,
                           std::uint64_t repeat, const Globals& globals) {
-  const campaign::SeedReplay replay =
-      seed_cycle(options.target, options.settings, config, "replay", "seed").replay;
+  const campaign::SeedReplay replay = seed_cycle(options.target, config).replay;
   const std::string checksum = fmt::format(
       "{:016x}", campaign::plan_checksum(replay.key, replay.protocol, replay.lane, replay.cycle + 1));
   if (!options.plan_checksum.empty() && options.plan_checksum != checksum) {
@@ -163,6 +168,30 @@ ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::Campai
                            campaign::seed_text(replay.key.seed), replay.lane, replay.cycle,
                            crash::to_string(crash::plan_cycle(replay.key.plan, replay.protocol,
                                                               replay.key.seed, replay.lane, replay.cycle))),
+               options.json, *globals.stop);
+}
+
+ExitStatus replay_by_load(const ReplayArguments& options, const campaign::CampaignConfig& config,
+                          std::uint64_t repeat, const Globals& globals) {
+  const campaign::LoadReplay replay = seed_load(options.target, config);
+  const std::string seed = campaign::seed_text(replay.config.key.seed);
+  const campaign::WorkDirectory work(config.directory, {replay.engine.name}, globals.stop);
+  if (replay.config.key.plan.free_running) {
+    log_line(
+        "loads with free-running maintenance are among them, which no seed repeats (--maintenance scheduled "
+        "has none)");
+  }
+  log_line(fmt::format("seed {}: {} lane {}, loads 0 to {}, and the disk images of the last", seed,
+                       replay.engine.name, replay.lane, replay.load));
+  Outcome outcome;
+  for (std::uint64_t i = 0; i < repeat && !globals.stop->requested(); ++i) {
+    take(outcome, campaign::replay_load(replay, work.path() / fmt::format("replay-{}", i), *globals.stop),
+         true);
+  }
+  return print(outcome,
+               fmt::format("{} seed {} lane {} load {}: {} of power cuts, {} failed", replay.engine.name,
+                           seed, replay.lane, replay.load, report::plural(outcome.last.images, "disk image"),
+                           outcome.last.images_failed),
                options.json, *globals.stop);
 }
 
@@ -210,13 +239,16 @@ ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::Camp
 void check_usage(const ReplayArguments& options, const CLI::App& app, const campaign::CampaignConfig& config,
                  bool is_number) {
   if (is_number) {
-    check_seed_target(options.target, options.settings, config, "replay", "seed");
+    check_seed_target(options.target, app, options.settings, config, "seed");
+    if (!options.target.load.empty()) {
+      refuse_flags(app, {"--plan-checksum"}, "does nothing with --load: it is of cycles");
+    }
     return;
   }
-  refuse_flags(app, {"--cycle", "--lane", "--plan-checksum", "--as-planned"},
+  refuse_flags(app, {"--cycle", "--lane", "--load", "--plan-checksum", "--as-planned"},
                "does not go with a bundle: it is of a seed");
-  options.settings.refuse({"workload", "protocol", "crash", "faults", "plan", "recrash", "maintenance",
-                           "timer-us-max", "fault", "segment-bytes"},
+  options.settings.refuse({"workload", "protocol", "crash", "faults", "images", "loads", "profile", "lanes",
+                           "plan", "recrash", "maintenance", "timer-us-max", "fault", "segment-bytes"},
                           "does not go with a bundle: the bundle says it");
   if (options.settings.source("engine") == "flag" &&
       (config.engines.size() != 1 || campaign::plugin_path(config.engines.front()).empty())) {
@@ -235,8 +267,9 @@ ExitStatus replay(ReplayArguments& options, const CLI::App& app, const Globals& 
       !std::filesystem::exists(options.target.seed);
   check_usage(options, app, config, is_number);
   try {
-    return is_number ? replay_by_seed(options, config, repeat, globals)
-                     : replay_by_bundle(options, config, repeat, globals);
+    return !is_number                    ? replay_by_bundle(options, config, repeat, globals)
+           : options.target.load.empty() ? replay_by_seed(options, config, repeat, globals)
+                                         : replay_by_load(options, config, repeat, globals);
   } catch (const std::exception& error) {
     // Whatever it is (no bundle, no worker, no such engine in it): nothing is known of the failure. Any other
     // status would be a verdict for git bisect.
@@ -252,20 +285,17 @@ Command make_replay_command(CLI::App& parent, Globals& globals) {
   CLI::App* app = parent.add_subcommand("replay", "run one failure again, from its seed or from its bundle");
   auto options = std::make_shared<ReplayArguments>(*app);
   app->add_option("target", options->target.seed, "a seed, or the path of a bundle")->required();
-  app->add_option("--cycle", options->target.cycle, "from a seed: the cycle to run up to")->type_name("N");
-  app->add_option("--lane", options->target.lane, "from a seed: its lane (default 0)")->type_name("N");
+  add_seed_target(*app, &options->target);
   app->add_option("--repeat", options->repeat,
                   "run it N times and say how often it was reproduced (default 1)")
       ->type_name("N");
   app->add_option("--plan-checksum", options->plan_checksum, "refuse when this build plans something else")
       ->type_name("HEX");
-  app->add_flag("--as-planned", options->target.as_planned,
-                "from a seed: run earlier cycles with their timers and free-running maintenance, which no "
-                "seed repeats");
   app->add_flag("--json", options->json, "print the result as JSON");
   app->footer(
       "Examples:\n"
       "  chaosgate replay 0x2a --engine rocksdb --cycle 17 --repeat 20\n"
+      "  chaosgate replay 0x2a --engine lmdb --load 3 --images 400 --profile strict\n"
       "  chaosgate replay results/latest/failures/ID/bundle.tar.zst\n\n"
       "Exit status: 0 clean, 1 reproduced, 2 usage, 125 untestable, or it fails otherwise (so that 'git "
       "bisect run' works), 130 or 143 interrupted.");

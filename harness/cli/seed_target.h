@@ -1,4 +1,5 @@
-// SeedTarget is one cycle of one lane of a seed, as the command lines of `replay` and `trace` name it.
+// SeedTarget is one cycle of one lane of a seed, or one load of its power cuts, as the command lines of
+// `replay` and `trace` name it.
 #pragma once
 
 #include <string>
@@ -13,25 +14,30 @@ struct SeedTarget {
   std::string seed;
   std::string lane = "0";
   std::string cycle;
+  std::string load;  // instead of a cycle; empty: a cycle
   bool as_planned = false;
 };
 
-// The settings that decide what such a cycle is.
+// Adds --lane, --cycle, --load and --as-planned.
+void add_seed_target(CLI::App& app, SeedTarget* target);
+
+// The settings that decide what such a cycle, or load, is.
 const std::vector<std::string>& seed_target_keys();
 
-// Throws UsageError for a number that cannot be, or unless exactly one engine was named; starts nothing.
-void check_seed_target(const SeedTarget& target, const Settings& settings,
-                       const campaign::CampaignConfig& config, const std::string& command,
-                       const std::string& seed_name);
+// Throws UsageError for a number that cannot be, for a flag that does nothing, or unless exactly one engine
+// was named; starts nothing. `seed_name` is what an error calls the seed.
+void check_seed_target(const SeedTarget& target, const CLI::App& app, const Settings& settings,
+                       const campaign::CampaignConfig& config, const std::string& seed_name);
 
 struct SeedCycle {
   campaign::SeedReplay replay;
   wire::Hello hello;  // of its worker program
 };
 
-// What to run for it; `config.worker` is known. `command` and `seed_name` are what errors call them. Throws
-// UsageError like check_seed_target() and validate().
-SeedCycle seed_cycle(const SeedTarget& target, const Settings& settings, campaign::CampaignConfig config,
-                     const std::string& command, const std::string& seed_name);
+// What to run for it; `config.worker` is known, and the target was checked. Throws UsageError like
+// validate().
+SeedCycle seed_cycle(const SeedTarget& target, campaign::CampaignConfig config);
+// The same, with a load.
+campaign::LoadReplay seed_load(const SeedTarget& target, campaign::CampaignConfig config);
 
 }  // namespace chaosgate::cli

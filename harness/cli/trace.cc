@@ -31,12 +31,24 @@ struct TraceArguments {
   Settings settings;
   SeedTarget target;  // its seed may be the path of a trace file
   std::string output;
+  std::string record;  // the only one to print; empty: all
 };
 
-// Numbered as findings cite them: "record 17". `notes`: what is said of some of them.
-void print(const tap::Trace& trace, const std::map<std::size_t, std::string>& notes = {}) {
+// Numbered as findings cite them: "record 17". `notes`: what is said of some of them. `only`: the number of
+// the one to print, or empty.
+void print(const tap::Trace& trace, const std::string& only,
+           const std::map<std::size_t, std::string>& notes = {}) {
+  std::size_t begin = 0;
+  std::size_t end = trace.records.size();
+  if (!only.empty()) {
+    if (end == 0) {
+      throw UsageError(fmt::format("--record {}: there are no records", only));
+    }
+    begin = parse_number("--record", only, 0, end - 1);
+    end = begin + 1;
+  }
   fmt::print("record  begin thread and call\n");
-  for (std::size_t i = 0; i < trace.records.size(); ++i) {
+  for (std::size_t i = begin; i < end; ++i) {
     const auto note = notes.find(i);
     fmt::print("{:>6} {}{}\n", i, tap::describe(trace.records[i]),
                note == notes.end() ? "" : "  <- " + note->second);
@@ -68,7 +80,7 @@ std::map<std::size_t, std::string> notes_of(const campaign::PowerCase& power) {
   return notes;
 }
 
-ExitStatus print_bundle(const std::string& path) {
+ExitStatus print_bundle(const std::string& path, const std::string& record) {
   const TempDir directory(std::filesystem::temp_directory_path(), "chaosgate-trace-");
   std::filesystem::create_directory(directory.path() / "image");
   std::filesystem::create_directory(directory.path() / "base");
@@ -79,7 +91,7 @@ ExitStatus print_bundle(const std::string& path) {
         fmt::format("{}: of a kill, so no trace is in it; 'chaosgate trace {} --cycle {} ...' makes one",
                     path, campaign::seed_text(bundle.key.seed), bundle.cycle));
   }
-  print(bundle.power->trace, notes_of(*bundle.power));
+  print(bundle.power->trace, record, notes_of(*bundle.power));
   return ExitStatus::pass;
 }
 
@@ -90,7 +102,7 @@ bool is_bundle(const std::string& path) {
          (read_file(path, &bytes).ok() && bytes.starts_with(kZstdMagic));
 }
 
-ExitStatus print_file(const std::string& path) {
+ExitStatus print_file(const std::string& path, const std::string& record) {
   std::string bytes;
   if (const Status status = read_file(path, &bytes); !status.ok()) {
     throw UsageError(fmt::format("{}: {}", path, status.message()));
@@ -99,20 +111,64 @@ ExitStatus print_file(const std::string& path) {
   if (const Status status = tap::load_trace(bytes, &trace); !status.ok()) {
     throw UsageError(fmt::format("{}: {}", path, status.message()));
   }
-  print(trace);
+  print(trace, record);
   return ExitStatus::pass;
+}
+
+ExitStatus finish(const tap::Trace& trace, const TraceArguments& options) {
+  if (options.output.empty()) {
+    print(trace, options.record);
+    return ExitStatus::pass;
+  }
+  std::string bytes;
+  tap::save_trace(trace, &bytes);
+  replace_file(options.output, bytes);
+  fmt::print("{} storage calls, signature {:016x}, in {}\n", trace.records.size(), tap::signature(trace),
+             options.output);
+  return ExitStatus::pass;
+}
+
+// The storage calls of a load of power cuts, with those of the recovery after its kill.
+ExitStatus trace_load(const TraceArguments& options, const campaign::CampaignConfig& config,
+                      const Globals& globals) {
+  campaign::LoadReplay replay = seed_load(options.target, config);
+  replay.trace = true;
+  const campaign::WorkDirectory work(config.directory, {replay.engine.name}, globals.stop);
+  log_line(fmt::format("seed {}: {} lane {}, loads 0 to {}", campaign::seed_text(replay.config.key.seed),
+                       replay.engine.name, replay.lane, replay.load));
+  const campaign::ReplayRun run = campaign::replay_load(replay, work.path() / "trace", *globals.stop);
+  if (globals.stop->requested()) {
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
+  }
+  if (run.records.empty()) {
+    log_line(fmt::format(
+        "load {} has no trace: {}", replay.load,
+        run.not_judged.empty() ? "the lane ended before it; 'chaosgate replay' says why" : run.not_judged));
+    return ExitStatus::nothing_ran;
+  }
+  tap::Trace trace;
+  trace.records = run.records;
+  return finish(trace, options);
 }
 
 ExitStatus trace(TraceArguments& options, const CLI::App& app, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   if (std::filesystem::exists(options.target.seed)) {
     options.settings.refuse(seed_target_keys(), "does nothing with a file, which says it");
-    refuse_flags(app, {"--cycle", "--lane", "--output", "--as-planned"}, "does nothing with a file");
-    return is_bundle(options.target.seed) ? print_bundle(options.target.seed)
-                                          : print_file(options.target.seed);
+    refuse_flags(app, {"--cycle", "--lane", "--load", "--output", "--as-planned"},
+                 "does nothing with a file");
+    return is_bundle(options.target.seed) ? print_bundle(options.target.seed, options.record)
+                                          : print_file(options.target.seed, options.record);
   }
   config.worker = find_worker(config.worker);
-  SeedCycle cycle = seed_cycle(options.target, options.settings, config, "a trace", "seed, file or bundle");
+  check_seed_target(options.target, app, options.settings, config, "seed, file or bundle");
+  if (!options.output.empty()) {
+    refuse_flags(app, {"--record"}, "does nothing with --output, which has all");
+  }
+  if (!options.target.load.empty()) {
+    return trace_load(options, config, globals);
+  }
+  SeedCycle cycle = seed_cycle(options.target, config);
   campaign::SeedReplay& replay = cycle.replay;
   replay.trace = true;
   if (!cycle.hello.tap_unavailable.empty()) {
@@ -135,16 +191,7 @@ ExitStatus trace(TraceArguments& options, const CLI::App& app, const Globals& gl
   tap::Trace trace;
   trace.records = run.records;
   log_line(report::position(run.event.crash));
-  if (options.output.empty()) {
-    print(trace);
-    return ExitStatus::pass;
-  }
-  std::string bytes;
-  tap::save_trace(trace, &bytes);
-  replace_file(options.output, bytes);
-  fmt::print("{} storage calls, signature {:016x}, in {}\n", trace.records.size(), tap::signature(trace),
-             options.output);
-  return ExitStatus::pass;
+  return finish(trace, options);
 }
 
 }  // namespace
@@ -156,15 +203,16 @@ Command make_trace_command(CLI::App& parent, Globals& globals) {
   app->add_option("target", options->target.seed,
                   "a seed, or the path of a trace file or of a power cut's bundle")
       ->required();
-  app->add_option("--cycle", options->target.cycle, "from a seed: the cycle (default 0)")->type_name("N");
-  app->add_option("--lane", options->target.lane, "from a seed: its lane (default 0)")->type_name("N");
+  add_seed_target(*app, &options->target);
+  app->add_option("--record", options->record, "print this one only, by the number that findings cite")
+      ->type_name("N");
   app->add_option("--output", options->output, "write the trace to this file instead of printing it")
       ->type_name("FILE");
-  app->add_flag("--as-planned", options->target.as_planned, "do not pin the cycles before; see 'replay'");
   app->footer(
       "Examples:\n"
       "  chaosgate trace 0x2a --engine lmdb --cycle 3\n"
       "  chaosgate trace 0x2a --engine rocksdb --output calls.trace\n"
+      "  chaosgate trace 0x2a --engine lmdb --load 3 --images 400 --profile strict --record 227\n"
       "  chaosgate trace calls.trace\n"
       "  chaosgate trace results/latest/failures/ID/bundle.tar.zst   # numbered as the finding cites them");
   return {app, [options, app, &globals] { return trace(*options, *app, globals); }};

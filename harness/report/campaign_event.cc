@@ -8,7 +8,8 @@ namespace chaosgate::report {
 JSON_FIELDS(SettingLine, key, value, source)
 JSON_FIELDS(StrategyTally, judged, duplicate, grouped, illegal)
 JSON_FIELDS(CutCoverage, seen, cut)
-JSON_FIELDS(PowerFinding, invariant, cause, profile, explanation, detail, images, promised, bundle, command)
+JSON_FIELDS(PowerFinding, invariant, cause, profile, explanation, detail, images, promised, bundle, command,
+            seed_command)
 JSON_FIELDS(NotReproduced, what, outside)
 JSON_FIELDS(FaultResult, fault, layer, engine, protocol, published_as, seed, found, invariant,
             kills_until_found, kills, by_power_cut, profile, profile_expected)

@@ -36,9 +36,10 @@ struct PowerFinding {
   std::string explanation;  // of the first image
   std::string detail;       // several lines
   std::uint64_t images = 0;
-  bool promised = true;  // false: the engine's contract says that this may happen
-  std::string bundle;    // of the first image, relative to the result directory, or empty
-  std::string command;   // reproduces it
+  bool promised = true;      // false: the engine's contract says that this may happen
+  std::string bundle;        // of the first image, relative to the result directory, or empty
+  std::string command;       // reproduces it
+  std::string seed_command;  // runs the whole load again, from the seed; or empty
 
   bool operator==(const PowerFinding&) const = default;
 };

@@ -123,7 +123,7 @@ void ReportBuilder::add_image(PowerPart* lane, const std::string& where, const P
         fmt::format("power cut, {}, weakest profile {}", where, finding.profile),
         ViolationEvent{finding.invariant,
                        finding.cause + (finding.explanation.empty() ? "" : ": " + finding.explanation),
-                       finding.detail, finding.bundle, finding.command});
+                       finding.detail, finding.bundle, finding.command, finding.seed_command});
   }
 }
 

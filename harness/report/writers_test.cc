@@ -409,9 +409,9 @@ TEST_CASE("every report tells of power cuts: images, causes, profiles, and what 
 
 TEST_CASE("findings of power cuts are one when they differ in numbers only, and keep the weakest profile") {
   PowerTally tally;
-  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of a", "xfs", "", "", 1, true, "", ""});
-  tally.add(PowerFinding{"log.acked", "write of bytes 30..4444 of a", "btrfs", "", "", 2, true, "", ""});
-  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of b", "strict", "", "", 5, false, "", ""});
+  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of a", "xfs", "", "", 1, true, "", "", ""});
+  tally.add(PowerFinding{"log.acked", "write of bytes 30..4444 of a", "btrfs", "", "", 2, true, "", "", ""});
+  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of b", "strict", "", "", 5, false, "", "", ""});
   REQUIRE(tally.findings.size() == 2);
   CHECK(tally.findings[0].images == 3);
   CHECK(tally.findings[0].profile == "btrfs");

@@ -7,8 +7,8 @@ _chaosgate_flags() {
     '') echo --help --version --color ;;
     run) echo "$run_and_replay" --json --images --loads --profile --tap --print-plan --replicas --engines --kills --seed --lanes --results --failures-max --regressions \
       --no-regressions --selftest --no-selftest --at-risk-percent-min --print-config --quiet ;;
-    replay) echo "$run_and_replay" --json --cycle --lane --repeat --plan-checksum --as-planned ;;
-    trace) echo "$run_and_replay" --cycle --lane --output --as-planned ;;
+    replay) echo "$run_and_replay" --json --images --loads --profile --lanes --cycle --load --lane --repeat --plan-checksum --as-planned ;;
+    trace) echo "$run_and_replay" --images --loads --profile --lanes --cycle --load --lane --record --output --as-planned ;;
     sweep) echo --engine --seed --workload --protocol --fault --segment-bytes --dir --results --worker \
       --hang-ms --failures-max --config --entries --json --quiet --help ;;
     selftest) echo --engine --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
@@ -41,7 +41,7 @@ _chaosgate_values() {
     --maintenance) echo scheduled free-running both ;;
     --color) echo auto always never ;;
     --dir | --from | --to | --results | --config | --worker | --plan | --output | --out) return 2 ;;
-    --kills | --seed | --seeds | --lanes | --lane | --cycle | --cycles | --repeat | --plan-checksum) ;;
+    --kills | --seed | --seeds | --lanes | --lane | --load | --record | --cycle | --cycles | --repeat | --plan-checksum) ;;
     --timer-us-max | --segment-bytes | --failures-max | --hang-ms | --at-risk-percent-min) ;;
     --io-kills | --damages | --soak-kills | --keyspaces | --control-kills | --entries | --rounds | --images | --loads | --tests) ;;
     *) return 1 ;;

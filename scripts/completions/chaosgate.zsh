@@ -70,6 +70,11 @@ _chaosgate() {
       _arguments $run_and_replay \
         '--json[print the result as JSON]' \
         '--cycle[from a seed\: the cycle to run up to]:number:' \
+        '--images[power cuts\: disk images of the campaign]:number:' \
+        '--loads[power cuts\: loads of the campaign]:number:' \
+        '--profile[power cuts\: what the file system promises]:profile:(strict ext4-writeback xfs ext4-ordered btrfs prefix)' \
+        '--lanes[lanes of the campaign]:number:' \
+        '--load[from a seed\: the load of a campaign of power cuts]:number:' \
         '--lane[from a seed\: its lane]:number:' \
         '--repeat[run it so many times]:number:' \
         '--plan-checksum[refuse when this build plans something else]:checksum:' \
@@ -102,6 +107,12 @@ _chaosgate() {
     trace)
       _arguments $run_and_replay \
         '--cycle[from a seed\: the cycle]:number:' \
+        '--images[power cuts\: disk images of the campaign]:number:' \
+        '--loads[power cuts\: loads of the campaign]:number:' \
+        '--profile[power cuts\: what the file system promises]:profile:(strict ext4-writeback xfs ext4-ordered btrfs prefix)' \
+        '--lanes[lanes of the campaign]:number:' \
+        '--load[from a seed\: the load of a campaign of power cuts]:number:' \
+        '--record[print this one only]:number:' \
         '--lane[from a seed\: its lane]:number:' \
         '--output[write the trace to this file]:file:_files' \
         '--as-planned[do not pin the cycles before the wanted one]' \
