@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -54,46 +55,64 @@ LaneTarget target_of(const Job& job, const SelfTestOptions& options) {
   return target;
 }
 
-constexpr const char* kPowerWorkload = "small";
+// Small values put many records on a page, large ones let a record begin on a page of its own: some faults
+// need the one, some the other. Each has its share of the images, and loads of its own.
+constexpr std::array<const char*, 2> kPowerWorkloads = {"small", "rollover"};
+
+// The profile that a fault is to be found under is explored for so many times longer than those that must not
+// show it: time is no cause of a miss.
+constexpr std::uint64_t kPatience = 4;
+
+struct PowerTrial {
+  PowerExploration how;
+  const char* workload = nullptr;
+  std::uint64_t number = 0;  // of the workload
+  std::uint64_t images = 0;  // at most
+};
 
 // Explores the profiles one after the other, from the one that allows the fewest images: the first that shows
-// the fault is the weakest. explore(how, row) counts its images in the row and returns the invariant that did
-// not hold, if any; it may also set that of the row, for what no power cut broke, and then nothing more is
-// tried.
+// the fault is the weakest. explore(trial, row) counts its images in the row and returns the invariant that
+// did not hold, if any; it may also set that of the row, for what no power cut broke, and then nothing more
+// is tried.
 template <typename Explore>
-void explore_profiles(const Job& job, StopSignal& stop, const Explore& explore) {
+void explore_profiles(const Job& job, std::uint64_t images_max, StopSignal& stop, const Explore& explore) {
   report::FaultResult& row = *job.found;
   for (const std::string& name : job.fault->power_profiles) {
-    PowerExploration how;
-    if (const Status status = disk::parse_profile(name, &how.profile); !status.ok()) {
+    PowerTrial trial;
+    if (const Status status = disk::parse_profile(name, &trial.how.profile); !status.ok()) {
       throw UsageError(fmt::format("planted fault {}: {}", job.fault->name, status.message()));
     }
-    how.stop_at_first = true;
-    how.images_per_load = 100;  // many loads: what a fault needs happens in few of them
-    how.explained_max = 0;
-    how.in_recovery = false;
-    const std::optional<std::string> invariant = explore(how, row);
-    if (stop.requested() || !row.invariant.empty()) {
-      return;
-    }
-    if (invariant) {
-      row.invariant = *invariant;
-      row.profile = name;
-      row.found = row.profile == row.profile_expected;
-      row.kills_until_found = row.kills;
-      return;
+    trial.how.stop_at_first = true;
+    trial.how.images_per_load = 40;  // many loads: what a fault needs happens in few of them
+    trial.how.explained_max = 0;
+    trial.how.in_recovery = false;
+    trial.images = images_max / kPowerWorkloads.size() * (name == row.profile_expected ? kPatience : 1);
+    for (trial.number = 0; trial.number < kPowerWorkloads.size(); ++trial.number) {
+      trial.workload = kPowerWorkloads[trial.number];
+      const std::optional<std::string> invariant = explore(trial, row);
+      if (stop.requested() || !row.invariant.empty()) {
+        return;
+      }
+      if (invariant) {
+        row.invariant = *invariant;
+        row.profile = name;
+        row.found = row.profile == row.profile_expected;
+        row.kills_until_found = row.kills;
+        return;
+      }
     }
   }
 }
 
 void run_power_job(const Job& job, const SelfTestOptions& options, const std::filesystem::path& directory,
                    StopSignal& stop) {
-  explore_profiles(job, stop, [&](const PowerExploration& how, report::FaultResult& row) {
-    PowerOptions power{target_of(job, options), how, directory};
-    power.key.workload = kPowerWorkload;
+  explore_profiles(job, options.images_max, stop, [&](const PowerTrial& trial, report::FaultResult& row) {
+    PowerOptions power{target_of(job, options), trial.how, directory};
+    power.key.workload = trial.workload;
+    power.lane = trial.number;
     PowerLane lane(power, &stop);
-    for (bool more = true; more && lane.tally().judged < options.images_max;) {
-      more = lane.run_load(options.images_max - lane.tally().judged);
+    for (bool more = true; more && lane.tally().judged < trial.images;) {
+      more = lane.run_load(trial.images - lane.tally().judged);
     }
     row.kills += lane.tally().judged;
     if (lane.broken_by_kill()) {
@@ -119,16 +138,16 @@ std::vector<LaneTarget> group_of(const Job& job, const SelfTestOptions& options,
 // The same for replicas of a group.
 void run_group_power_job(const Job& job, const SelfTestOptions& options,
                          const std::filesystem::path& directory, StopSignal& stop) {
-  explore_profiles(job, stop, [&](const PowerExploration& how, report::FaultResult& row) {
+  explore_profiles(job, options.images_max, stop, [&](const PowerTrial& trial, report::FaultResult& row) {
     GroupPowerOptions group;
-    static_cast<PowerExploration&>(group) = how;
+    static_cast<PowerExploration&>(group) = trial.how;
     group.members = group_of(job, options, true);
     for (LaneTarget& member : group.members) {
-      member.key.workload = kPowerWorkload;
+      member.key.workload = trial.workload;
     }
     group.directory = directory;
     GroupPower power(group, &stop);
-    const std::uint64_t images = options.images_max / group.members.size();
+    const std::uint64_t images = trial.images / group.members.size();
     for (bool more = true; more && power.judged_min() < images;) {
       more = power.run_cycle(images);
     }

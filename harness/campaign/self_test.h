@@ -17,9 +17,11 @@ namespace chaosgate::campaign {
 
 struct SelfTestOptions {
   std::vector<std::uint64_t> seeds;
-  std::vector<std::string> faults;           // empty: all
-  std::uint64_t kills_max = 1000;            // a fault that is not found in so many is missed
-  std::uint64_t images_max = 800;            // the same for one that needs a power cut, for each profile
+  std::vector<std::string> faults;  // empty: all
+  std::uint64_t kills_max = 3000;   // a fault that is not found in so many is missed
+  // For one that needs a power cut: images of each profile that must not show it, and four times as many of
+  // the one that must.
+  std::uint64_t images_max = 800;
   std::vector<std::string> control_engines;  // correct configurations to run beside; empty: all
   std::uint64_t control_kills = 0;  // kills of each correct configuration and protocol, for each seed
   std::filesystem::path worker;

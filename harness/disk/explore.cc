@@ -105,6 +105,18 @@ void Explorer::find_horizons() {
       horizons_.push_back(i + 1);
     }
   }
+  const auto count = static_cast<std::uint32_t>(history_.records().size());
+  next_sync_.assign(count, count);
+  std::map<InodeId, std::uint32_t> next;
+  for (std::uint32_t i = count; i-- > 0;) {
+    const TraceRecord& call = history_.records()[i];
+    if (const auto found = next.find(call.inode); found != next.end()) {
+      next_sync_[i] = found->second;
+    }
+    if (is_sync(call)) {
+      next[call.inode] = i;
+    }
+  }
 }
 
 void Explorer::find_places(const Rng& rng) {
@@ -128,6 +140,8 @@ void Explorer::find_places(const Rng& rng) {
     return call.offset < 2 * kPageBytes || call.size_after > call.size_before;
   };
   std::stable_partition(places(Strategy::tear).begin(), places(Strategy::tear).end(), is_early);
+  const auto is_left_behind = [&](const Place& place) { return next_sync_[place.record] < place.cut; };
+  std::stable_partition(places(Strategy::omit_one).begin(), places(Strategy::omit_one).end(), is_left_behind);
 }
 
 // The first, second, fourth, ... and last horizon at which something of the call is pending.

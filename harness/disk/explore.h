@@ -5,7 +5,8 @@
 //   drop-all     only what is durable, at each horizon: finds missing syncs
 //   prefix       everything before the cut, at each cut: finds sequences that are not atomic
 //   omit-one     everything but one pending call, at the first, second, fourth, ... and last horizon at which
-//                it is pending
+//                it is pending. First those that a later sync of their own file left pending (a part of the
+//                file, or a write through, was synced): whoever acknowledged then believed in more
 //   keep-one     nothing pending but one call and what that needs, at the same horizons
 //   class-split  one file class dropped, or kept alone; of two successive files of a class, the older one
 //                dropped
@@ -134,6 +135,7 @@ class Explorer {
   Rng random_;
   std::vector<std::uint32_t> horizons_;    // ascending
   std::vector<std::uint32_t> since_sync_;  // by record: calls since the last sync of its file
+  std::vector<std::uint32_t> next_sync_;   // by record: the next sync of its file, or the number of records
   std::array<std::deque<Place>, kStrategyCount> places_;
   std::array<std::int64_t, kStrategyCount> credit_ = {};
   std::array<StrategyCounts, kStrategyCount> counts_ = {};

@@ -259,6 +259,26 @@ TEST_CASE("one bug in a long trace is found within 300 images") {
   REQUIRE(found);
 }
 
+TEST_CASE("what a later sync of its own file left pending is the first that omit-one loses") {
+  TraceBuilder t = busy(40);
+  t.base_file("log", kPage).append("log", std::string(4096, '1'));
+  const auto left_behind = static_cast<std::uint32_t>(t.trace.records.size() - 1);
+  t.append("log", std::string(4096, '2'));
+  t.last().write_through = true;
+  t.acknowledge(41).create("late").append("late", kPage).fsync("late");
+  const Workload workload(t);
+  const Order order(*workload.history, named_profile("xfs"));
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    Explorer explorer(order, workload.imager.get(), Rng(seed), {.weights = {0, 0, 1, 0, 0, 0, 0}});
+    const std::optional<Candidate> first = explorer.next();
+    REQUIRE(first);
+    REQUIRE_FALSE(first->spec.dropped.empty());
+    for (const OpId lost : first->spec.dropped) {
+      CHECK(workload.history->ops()[lost].record == left_behind);
+    }
+  }
+}
+
 TEST_CASE("an explorer yields each image once, the same ones for the same seed, and then ends") {
   const Bug bug = unlink_before_durable();
   const Workload workload(bug.trace);
