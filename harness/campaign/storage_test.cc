@@ -45,6 +45,8 @@ Bundle sample_bundle() {
   bundle.cycle = 17;
   bundle.plan_checksum = "00ff";
   bundle.recovery.order.engine = "lmdb";
+  bundle.recovery.order.term = 1;
+  bundle.recovery.order.segment_bytes = 24 << 10;
   bundle.recovery.crash = {4, 3, 2, 1};
   bundle.recovery.belief = std::string("\0belief\xff", 8);
   bundle.recovery.violations = {{oracle::Invariant::state_prefix, "differs", {}, 3}};
@@ -171,10 +173,51 @@ TEST_CASE("a truncated or damaged bundle is refused, and nothing is unpacked") {
     INFO("flipped at " << at);
     std::string damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
-    refused(damaged);
+    write(file, damaged);
+    try {
+      read_bundle(file, out);
+      CHECK(content(out) == content(image));  // it was in what fills a block up, which nobody reads
+      fs::remove_all(out);
+      fs::create_directory(out);
+    } catch (const UsageError&) {
+      CHECK(fs::is_empty(out));
+    }
   }
   refused("not a bundle at all");
   CHECK_THROWS_AS(read_bundle(directory.path() / "none", out), UsageError);
+}
+
+TEST_CASE("a bundle decides neither which program is loaded nor what else a worker does") {
+  const TempDir directory = storage_directory();
+  const fs::path plugin = directory.path() / "evil.so";
+  write(plugin, "a program");
+  const fs::path file = directory.path() / "b.tar.zst";
+  const fs::path out = directory.path() / "out";
+  fs::create_directory(out);
+  Bundle bundle = sample_bundle();
+  bundle.recovery.order.plugin = plugin.string();
+  bundle.recovery.order.conformance_check = "any";
+  bundle.recovery.order.floor_cycles = 1'000'000;
+  write_bundle(bundle, {}, {}, file);
+  Bundle back = read_bundle(file, out);
+  CHECK(back.plugin == "evil.so");
+  CHECK(back.plugin_sha256.size() == 64);
+  CHECK(back.recovery.order.plugin.empty());
+  CHECK(back.recovery.order.conformance_check.empty());
+  CHECK(back.recovery.order.floor_cycles == 0);
+  CHECK_THROWS_WITH(choose_plugin({}, &back), Catch::Matchers::Contains("--engine PATH.so"));
+  CHECK(back.recovery.order.plugin.empty());
+  choose_plugin({plugin.string()}, &back);
+  CHECK(back.recovery.order.plugin == plugin.string());
+
+  bundle = sample_bundle();
+  bundle.recovery.order.schedule.flush_one_in = 0;
+  write_bundle(bundle, {}, {}, file);
+  CHECK_THROWS_AS(read_bundle(file, out), UsageError);
+  bundle = sample_bundle();
+  bundle.key.plan.timer_us_max = 0;
+  write_bundle(bundle, {}, {}, file);
+  CHECK_THROWS_AS(read_bundle(file, out), UsageError);
 }
 
 TEST_CASE("a work directory that is foreign, another engine's or in use is refused and not touched") {
@@ -240,6 +283,10 @@ TEST_CASE("a regression is kept once, newest first, and never for a planted faul
   CHECK(read_regressions(directory.path(), "lmdb", RegressionOf::kill).entries.size() ==
         kRegressionsReplayed);
   CHECK_FALSE(read_regressions(directory.path(), "lmdb", RegressionOf::kill).note.empty());
+
+  regression.key.plan.timer_us_max = 0;
+  append_regression(directory.path() / "other", regression);
+  CHECK_THROWS_AS(read_regressions(directory.path() / "other", "lmdb", RegressionOf::kill), UsageError);
 
   std::ofstream(directory.path() / "regressions" / "lmdb.jsonl", std::ios::app) << "damaged\n";
   CHECK_THROWS_WITH(read_regressions(directory.path(), "lmdb", RegressionOf::kill),

@@ -17,6 +17,7 @@
 #include "engines/directory.h"
 #include "engines/marker.h"
 #include "harness/base/file.h"
+#include "harness/base/printable.h"
 
 namespace chaosgate::migrate {
 
@@ -39,6 +40,9 @@ Status list_files(const fs::path& directory, std::vector<std::string>* files) {
   for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     if (it->is_regular_file(error) && !error) {
       files->push_back(it->path().lexically_relative(directory).string());
+    } else if (!error && !it->is_directory(error) && !error) {
+      return Status::invalid_argument(fmt::format(
+          "the source has {}, which is neither a file nor a directory", printable_line(it->path().string())));
     }
   }
   std::sort(files->begin(), files->end());
