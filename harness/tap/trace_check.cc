@@ -47,8 +47,8 @@ Status check_base(const Trace& trace) {
     const std::string_view name = slash == std::string_view::npos ? path : path.substr(slash + 1);
     if (path.size() >= PATH_MAX || !is_plain_name(name) || parent == directories.end() || !parent->second ||
         !directories.emplace(path, entry.directory).second || entry.inode == kRootInode) {
-      return Status::corruption(
-          fmt::format("the base of the trace has an entry that no directory can hold: '{}'", printable_line(path)));
+      return Status::corruption(fmt::format(
+          "the base of the trace has an entry that no directory can hold: '{}'", printable_line(path)));
     }
   }
   return {};
