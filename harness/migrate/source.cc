@@ -38,9 +38,11 @@ bool is_immutable(const engines::EngineConfig& config, const std::string& path) 
 Status list_files(const fs::path& directory, std::vector<std::string>* files) {
   std::error_code error;
   for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    if (it->is_regular_file(error) && !error) {
+    std::error_code ignored;  // of a link that leads nowhere
+    const fs::file_type type = it->status(ignored).type();
+    if (type == fs::file_type::regular) {
       files->push_back(it->path().lexically_relative(directory).string());
-    } else if (!error && !it->is_directory(error) && !error) {
+    } else if (type != fs::file_type::directory) {
       return Status::invalid_argument(fmt::format(
           "the source has {}, which is neither a file nor a directory", printable_line(it->path().string())));
     }
