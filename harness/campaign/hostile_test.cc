@@ -354,6 +354,44 @@ TEST_CASE("a key that nothing can be planned from is refused where it is read") 
   refused({{"seed", "7"}});
 }
 
+TEST_CASE("a regression that no campaign appended is an error that names its line") {
+  const TempDir directory = hostile_directory();
+  const nlohmann::json good = {
+      {"key", PlanKey{}},
+      {"protocol", "sidecar"},
+      {"lane", 0},
+      {"cycle", 1},
+      {"plan", crash::to_string(crash::plan_cycle({}, wire::Protocol::sidecar, 1, 0, 1))},
+      {"invariant", "state.prefix"},
+      {"power", {{"profile", "strict"}, {"images", 5}, {"images_per_load", 5}}}};
+  fs::create_directories(directory.path() / "regressions");
+  const auto read = [&](const nlohmann::json& line) {
+    replace_file(directory.path() / "regressions" / "lmdb.jsonl", line.dump() + "\n");
+    return read_regressions(directory.path(), "lmdb", RegressionOf::power_cut).entries.size();
+  };
+  CHECK(read(good) == 1);
+  std::string forced = good.at("plan");
+  const std::size_t at = forced.find(" forced=");
+  forced.replace(at, forced.find(' ', at + 1) - at, " forced=flush/0");
+  for (const auto& [place, value] :
+       std::vector<std::pair<std::string, nlohmann::json>>{{"/key/workload", "nosuch"},
+                                                           {"/key/fault", "half-batch"},
+                                                           {"/key/seed", "x"},
+                                                           {"/plan", forced},
+                                                           {"/plan", "none"},
+                                                           {"/protocol", "nosuch"},
+                                                           {"/lane", nullptr},
+                                                           {"/invariant", 7},
+                                                           {"/power/profile", "nosuch"},
+                                                           {"/power/images_per_load", 0}}) {
+    INFO(place << " " << value);
+    nlohmann::json line = good;
+    line[nlohmann::json::json_pointer(place)] = value;
+    CHECK_THROWS_AS(read(line), UsageError);
+    CHECK_THROWS_WITH(read(line), Catch::Contains("lmdb.jsonl:1: not a regression"));
+  }
+}
+
 TEST_CASE("a regression that nothing can be planned from is an error that names its line") {
   const TempDir directory(fs::temp_directory_path(), "chaosgate-hostile-test-");
   nlohmann::json key = PlanKey{};
