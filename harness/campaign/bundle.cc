@@ -240,7 +240,7 @@ class MemberReader {
 
 // What an order may say in a bundle. What belongs to other tasks of a worker, or to the machine where it was
 // made, is not taken from it.
-wire::WorkerOrder checked_order(const fs::path& path, const wire::WorkerOrder& read) {
+wire::WorkerOrder checked_order(const fs::path& path, const wire::WorkerOrder& read, const PlanKey& key) {
   wire::WorkerOrder order = read;
   const wire::WorkerOrder none;
   order.directory.clear();
@@ -259,9 +259,12 @@ wire::WorkerOrder checked_order(const fs::path& path, const wire::WorkerOrder& r
                         s.entries_max > 0 && (s.forced == wire::Chore::none || s.forced_every > 0);
   const bool segment = order.segment_bytes >= kSegmentBytesMin && order.segment_bytes <= kSegmentBytesMax;
   constexpr std::uint32_t kReadsMax = 100'000;
-  if (!schedule || !segment || order.term == 0 || order.reads > kReadsMax ||
+  // What there are of these, validate_key() knows.
+  const bool as_key = order.workload == key.workload && order.seed == key.seed && order.fault == key.fault;
+  if (!schedule || !segment || !as_key || order.term == 0 || order.reads > kReadsMax ||
       (!order.load_crash.empty() && !parse_crash_point(order.load_crash))) {
-    throw UsageError(fmt::format("{}: the order in bundle.json is none that a worker gets", path.string()));
+    throw UsageError(
+        fmt::format("{}: the order in bundle.json is none that a worker got under its key", path.string()));
   }
   return order;
 }
@@ -371,7 +374,7 @@ Bundle parse(const fs::path& path, Members& members) {
     const auto order = head.at("order").get<wire::WorkerOrder>();
     bundle.plugin = fs::path(order.plugin).filename().string();
     bundle.plugin_sha256 = head.value("plugin_sha256", "");
-    bundle.recovery.order = checked_order(path, order);
+    bundle.recovery.order = checked_order(path, order, bundle.key);
     bundle.recovery.crash = indexes_of(head.at("crash"));
     if (const Status status = crash::parse_plan(head.at("plan").get<std::string>(), &bundle.plan);
         !status.ok()) {

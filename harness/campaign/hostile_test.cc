@@ -72,6 +72,18 @@ void find_power_cut(const fs::path& directory, const fs::path& file) {
   REQUIRE(fs::exists(file));
 }
 
+// Without an image.
+Bundle empty_bundle() {
+  Bundle bundle;
+  bundle.recovery.order.engine = "lmdb";
+  bundle.recovery.order.workload = bundle.key.workload;
+  bundle.recovery.order.seed = bundle.key.seed;
+  bundle.recovery.order.term = 1;
+  bundle.recovery.order.segment_bytes = bundle.key.segment_bytes;
+  bundle.plan = crash::plan_cycle({}, wire::Protocol::in_batch, 1, 0, 0);
+  return bundle;
+}
+
 // Reads bundles into directories that are empty each time.
 class Inbox {
  public:
@@ -238,11 +250,7 @@ TEST_CASE("what a bundle names outside of its directories is not touched, and it
   const TempDir directory = hostile_directory();
   const fs::path outside = directory.path() / "outside";
   fs::create_directory(outside);
-  Bundle bundle;
-  bundle.recovery.order.engine = "lmdb";
-  bundle.recovery.order.term = 1;
-  bundle.recovery.order.segment_bytes = 24 << 10;
-  bundle.plan = crash::plan_cycle({}, wire::Protocol::in_batch, 1, 0, 0);
+  const Bundle bundle = empty_bundle();
   const fs::path file = directory.path() / "bundle.tar.zst";
   write_bundle(bundle, {}, {}, file);
   const RawBundle good(file);
@@ -271,11 +279,7 @@ TEST_CASE("what a bundle names outside of its directories is not touched, and it
 
 TEST_CASE("a bundle that unpacks to more than its limit is refused before it is unpacked") {
   const TempDir directory = hostile_directory();
-  Bundle bundle;
-  bundle.recovery.order.engine = "lmdb";
-  bundle.recovery.order.term = 1;
-  bundle.recovery.order.segment_bytes = 24 << 10;
-  bundle.plan = crash::plan_cycle({}, wire::Protocol::in_batch, 1, 0, 0);
+  const Bundle bundle = empty_bundle();
   const fs::path file = directory.path() / "bundle.tar.zst";
   write_bundle(bundle, {}, {}, file);
   RawBundle raw(file);

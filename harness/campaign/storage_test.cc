@@ -46,6 +46,8 @@ Bundle sample_bundle() {
   bundle.plan_checksum = "00ff";
   bundle.recovery.order.engine = "lmdb";
   bundle.recovery.order.term = 1;
+  bundle.recovery.order.workload = bundle.key.workload;
+  bundle.recovery.order.seed = bundle.key.seed;
   bundle.recovery.order.segment_bytes = 24 << 10;
   bundle.recovery.crash = {4, 3, 2, 1};
   bundle.recovery.belief = std::string("\0belief\xff", 8);
