@@ -117,7 +117,7 @@ class Inbox {
 };
 
 // Another value in the place of this one.
-nlohmann::json other(const nlohmann::json& value, Rng& rng) {
+nlohmann::json another(const nlohmann::json& value, Rng& rng) {
   static const std::vector<std::uint64_t> numbers = {
       0, 1, 2, 31, 32, 255, 4096, 65'536, UINT32_MAX, std::uint64_t{1} << 62, UINT64_MAX};
   static const std::vector<std::string> texts = {
@@ -167,7 +167,7 @@ void mutate(RawBundle* raw, Rng& rng) {
         }
       }
       const std::string place = places.at(rng.below(places.size()));
-      raw->head[nlohmann::json::json_pointer(place)] = other(flat.at(place), rng);
+      raw->head[nlohmann::json::json_pointer(place)] = another(flat.at(place), rng);
       break;
     }
     case 1:
