@@ -259,8 +259,7 @@ TEST_CASE("what a bundle names outside of its directories is not touched, and it
   for (const std::string& name :
        {"image/" + outside.string() + "/evil", std::string("image/../../outside/evil"),
         std::string("image/a/../../../outside/evil"), "base/" + outside.string() + "/evil",
-        "image/" + std::string(300, 'x'), "image/" + std::string(5'000, 'x'), std::string("image/"),
-        std::string("image/.."), std::string("elsewhere")}) {
+        "image/" + std::string(300, 'x'), "image/" + std::string(5'000, 'x'), std::string("image/..")}) {
     INFO(name);
     RawBundle raw = good;
     raw.members.emplace_back(name, "evil");
@@ -308,6 +307,7 @@ TEST_CASE("a base that is not what the trace began with is refused") {
   const RawBundle good(file);
   Inbox inbox(directory.path());
   CHECK(inbox.refusal(good) == "");
+  int files = 0;
   for (std::size_t i = 0; i < good.members.size(); ++i) {
     const std::string& name = good.members[i].first;
     if (!name.starts_with("base/") || name.ends_with('/')) {
@@ -320,7 +320,9 @@ TEST_CASE("a base that is not what the trace began with is refused") {
     RawBundle renamed = good;
     renamed.members[i].first += "x";
     CHECK_THAT(inbox.refusal(renamed), Catch::Contains("which the bundle does not have"));
+    ++files;
   }
+  CHECK(files > 0);
 }
 
 TEST_CASE("a bundle whose worker's term had begun before is refused, not a fault of ours") {
