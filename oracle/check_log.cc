@@ -125,20 +125,24 @@ std::vector<Violation> Oracle::check_log(const LogObservation& log, const CrashI
   }
 
   // Entries that were appended and removed from the prefix again, between two checks.
-  if (log.first > pinned + 1 && (open_terms.empty() || log.first > end_max + 1)) {
+  std::vector<std::uint64_t> later_terms = open_terms;
+  std::erase_if(later_terms, [&](std::uint64_t term) {
+    return pinned > 0 && term < state.history.term_at(pinned);  // terms never fall
+  });
+  if (log.first > pinned + 1 && (later_terms.empty() || log.first > end_max + 1)) {
     violations.push_back(
         violation(Invariant::log_content,
                   fmt::format("the log begins at entry {}, but entries up to {} only were ever appended",
-                              log.first, open_terms.empty() ? pinned : end_max)));
+                              log.first, later_terms.empty() ? pinned : end_max)));
     state.log_first = pinned + 1;
     state.acknowledged = std::min(state.acknowledged, pinned);
     return violations;
   }
   if (log.first > pinned + 1) {
     // One term proposed them: that of the first entry that is left, when it is a possible one.
-    const bool known = !log.entries.empty() && std::find(open_terms.begin(), open_terms.end(),
-                                                         log.entries[0].term) != open_terms.end();
-    state.history.pin(log.first - 1, known ? log.entries[0].term : open_terms.front());
+    const bool known = !log.entries.empty() && std::find(later_terms.begin(), later_terms.end(),
+                                                         log.entries[0].term) != later_terms.end();
+    state.history.pin(log.first - 1, known ? log.entries[0].term : later_terms.front());
   }
 
   const Explainer explainer(state.history, state.lost, state.newest_term);

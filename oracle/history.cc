@@ -9,11 +9,18 @@ namespace chaosgate::oracle {
 
 using workloads::Transaction;
 
-std::uint64_t History::term_at(std::uint64_t index) const {
+std::vector<History::Run>::const_iterator History::run_of(std::uint64_t index) const {
   CHECK(index >= 1 && index <= last_, "index {} of a history that ends at {}", index, last_);
   const auto after = std::upper_bound(runs_.begin(), runs_.end(), index,
                                       [](std::uint64_t at, const Run& run) { return at < run.first; });
-  return std::prev(after)->term;
+  return std::prev(after);
+}
+
+std::uint64_t History::term_at(std::uint64_t index) const { return run_of(index)->term; }
+
+std::uint64_t History::same_term_until(std::uint64_t index) const {
+  const auto next = std::next(run_of(index));
+  return next == runs_.end() ? last_ : next->first - 1;
 }
 
 History::Content& History::content_at(std::uint64_t index) {
@@ -113,7 +120,7 @@ void History::save(std::string* out) const {
 
 bool History::load(Reader* reader) {
   std::uint64_t count = 0;
-  if (!reader->u64(&last_) || !reader->u64(&count)) {
+  if (!reader->u64(&last_) || !reader->u64(&count) || last_ > kIndexMax) {
     return false;
   }
   runs_.clear();

@@ -25,8 +25,10 @@ class History {
 
   // The last index whose term is known; 0 at the start.
   std::uint64_t last() const { return last_; }
-  // REQUIRES: 1 <= index <= last(), and so for the two below.
+  // REQUIRES: 1 <= index <= last(), and so for the three below.
   std::uint64_t term_at(std::uint64_t index) const;
+  // The last index that the same term proposed without a break.
+  std::uint64_t same_term_until(std::uint64_t index) const;
   // workloads::entry_hash() of the entry.
   std::uint64_t hash_at(std::uint64_t index);
   // The reference is good until the next call that is not const.
@@ -45,6 +47,9 @@ class History {
   void release(std::uint64_t hashes_below, std::uint64_t transactions_below);
 
   void save(std::string* out) const;
+  // The highest index that any history has: what is added to an index, or made for each, stays small.
+  static constexpr std::uint64_t kIndexMax = 100'000'000;
+
   // False, and an undefined history, when the bytes are not a saved one.
   bool load(Reader* reader);
 
@@ -59,6 +64,7 @@ class History {
     std::unique_ptr<workloads::Transaction> transaction;
   };
 
+  std::vector<Run>::const_iterator run_of(std::uint64_t index) const;
   Content& content_at(std::uint64_t index);
   void generate(std::uint64_t index, Content* content);
 

@@ -46,10 +46,7 @@ void Oracle::State::remember_lost(std::uint64_t term, std::uint64_t first, std::
 void Oracle::State::remember_lost(std::uint64_t first, std::uint64_t last, bool discarded) {
   while (first <= last) {
     const std::uint64_t term = history.term_at(first);
-    std::uint64_t end = first;
-    while (end < last && history.term_at(end + 1) == term) {
-      ++end;
-    }
+    const std::uint64_t end = std::min(last, history.same_term_until(first));
     remember_lost(term, first, end, discarded);
     first = end + 1;
   }
@@ -60,8 +57,6 @@ Oracle::Oracle(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Oracle::~Oracle() = default;
 Oracle::Oracle(Oracle&&) noexcept = default;
 Oracle& Oracle::operator=(Oracle&&) noexcept = default;
-
-std::uint64_t Oracle::newest_term() const { return state_->newest_term; }
 
 void Oracle::begin_term(std::uint64_t term) {
   CHECK(term > state_->newest_term, "term {} begins after term {}", term, state_->newest_term);

@@ -58,9 +58,6 @@ class Oracle {
   // REQUIRES: term is higher than any before.
   void begin_term(std::uint64_t term);
 
-  // The highest term that began; 0 before the first.
-  std::uint64_t newest_term() const;
-
   // For a replica that is sent its entries: those up to `last` that are not known yet were proposed by
   // `term`, which is nobody's of the above. What check_log() cut off has to be told again. REQUIRES: term is
   // not lower than that of the last known entry.
@@ -109,6 +106,9 @@ class Oracle {
   void save(std::string* out) const;
   static Status load(std::string_view bytes, const workloads::Generator& generator,
                      std::unique_ptr<Oracle>* oracle);
+  // For what was read from files: whether a recovery under `term` after `crash`, which cuts off entries from
+  // `cut_from` on (0: none), can follow this belief. invalid_argument says why not.
+  Status can_recover(std::uint64_t term, const CrashIndexes& crash, std::uint64_t cut_from) const;
 
  private:
   struct State;

@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 
 #include "oracle/lane_for_test.h"
 
+#include "harness/base/coding.h"
+#include "harness/base/hash.h"
 #include "harness/base/test.h"
 
 using namespace chaosgate;
@@ -610,6 +613,78 @@ TEST_CASE("a saved oracle that is damaged, newer or about another generator is r
         StatusCode::invalid_argument);
   CHECK(loaded == nullptr);
   CHECK(Oracle::load(bytes, lane.generator, &loaded).ok());
+}
+
+namespace {
+
+// The same with another number at this byte, and a checksum that fits.
+std::string with_number(std::string bytes, std::size_t at, std::uint64_t number) {
+  std::memcpy(bytes.data() + at, &number, sizeof number);
+  bytes.resize(bytes.size() - sizeof number);
+  put_u64(&bytes, hash64(bytes));
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("a belief that somebody made is refused, or judges without an end of the program") {
+  Lane lane = loaded_lane(60);
+  CHECK(lane.oracle.check_log(lane.log(), all_synced(50)).empty());
+  lane.append(2, 80);
+  lane.cut(71);
+  lane.oracle.begin_term(3);
+  CHECK(lane.oracle.check_log(lane.log(), {80, 60, 60, 0}).empty());
+  lane.append(3, 100);
+  lane.oracle.begin_term(4);
+  std::string bytes;
+  lane.oracle.save(&bytes);
+  const auto state = lane.dump(lane.state(90), 90);
+  const auto gap = lane.log(100);  // all but its last entry was cut off from the front
+
+  std::uint64_t judged = 0;
+  std::uint64_t refused = 0;
+  const auto try_one = [&](const std::string& made, const CrashIndexes& crash, std::uint64_t cut_from,
+                           const workloads::LogObservation& log) {
+    std::unique_ptr<Oracle> loaded;
+    if (!Oracle::load(made, lane.generator, &loaded).ok() || !loaded->can_recover(5, crash, cut_from).ok()) {
+      ++refused;
+      return;
+    }
+    ++judged;
+    loaded->begin_term(5);
+    (void)loaded->check_log(log, crash);
+    if (cut_from != 0 && cut_from <= loaded->last_index()) {
+      loaded->cut_suffix(cut_from);
+    }
+    (void)loaded->check_before_replay(state, crash);
+    (void)loaded->check_after_replay(state);
+  };
+  // The header is 24 bytes long; what follows up to the model is numbers but for one byte of each lost tail.
+  const std::size_t end = std::min<std::size_t>(bytes.size() - 16, 24 + 400);
+  for (std::size_t at = 24; at < end; at += at % 8 == 0 ? 3 : 5) {
+    for (const std::uint64_t number :
+         {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{70}, std::uint64_t{99},
+          std::uint64_t{1'000'000'000}, UINT64_MAX - 1, UINT64_MAX}) {
+      const std::string made = with_number(bytes, at, number);
+      try_one(made, {100, 80, 80, 60}, 95, lane.log());
+      try_one(made, {100, 80, 80, 60}, 0, gap);
+      try_one(made, {100, 0, 0, UINT64_MAX}, 101, gap);
+    }
+  }
+  CHECK(judged > 100);
+  CHECK(refused > 100);
+}
+
+TEST_CASE("indexes and terms that cannot follow a belief are refused") {
+  Lane lane = loaded_lane(60);
+  CHECK(lane.oracle.check_log(lane.log(), all_synced(50)).empty());
+  const CrashIndexes crash{60, 50, 50, 0};
+  CHECK(lane.oracle.can_recover(3, crash, 51).ok());
+  CHECK(lane.oracle.can_recover(3, crash, 0).ok());
+  CHECK(lane.oracle.can_recover(2, crash, 0).code() == StatusCode::invalid_argument);
+  CHECK(lane.oracle.can_recover(3, crash, 50).code() == StatusCode::invalid_argument);
+  CHECK(lane.oracle.can_recover(3, {UINT64_MAX, 50, 50, 0}, 0).code() == StatusCode::invalid_argument);
+  CHECK(lane.oracle.can_recover(3, {60, UINT64_MAX, 50, 0}, 0).code() == StatusCode::invalid_argument);
 }
 
 // Run by hand: oracle_test "[speed]".

@@ -11,6 +11,7 @@
 // again.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "harness/base/coding.h"
@@ -22,6 +23,7 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x6c726f63;  // "corl"
 constexpr std::uint32_t kVersion = 1;
+constexpr std::uint64_t kEntriesBehindMax = 1'000'000;  // a hundred loads
 
 std::uint64_t fingerprint(const workloads::Generator& generator) {
   std::uint64_t hash = hash64(generator.payload(1, 1));
@@ -161,8 +163,31 @@ Status Oracle::load(std::string_view bytes, const workloads::Generator& generato
       state->acknowledged > state->history.last() || state->log_first == 0) {
     return damaged("its indexes contradict each other");
   }
+  if (index - state->model.index() > kEntriesBehindMax) {
+    return damaged(fmt::format("its model is {} entries behind, at most {} are made again",
+                               index - state->model.index(), kEntriesBehindMax));
+  }
   state->reach(index);
   oracle->reset(new Oracle(std::move(state)));
+  return {};
+}
+
+Status Oracle::can_recover(std::uint64_t term, const CrashIndexes& crash, std::uint64_t cut_from) const {
+  const State& state = *state_;
+  if (term <= state.newest_term) {
+    return Status::invalid_argument(
+        fmt::format("its worker has term {}, but term {} had begun before it", term, state.newest_term));
+  }
+  if (cut_from != 0 && cut_from <= std::max(state.acknowledged, crash.synced)) {
+    return Status::invalid_argument(
+        fmt::format("its order discards entries from {} on, but {} was acknowledged", cut_from,
+                    std::max(state.acknowledged, crash.synced)));
+  }
+  if (std::max(crash.appended, crash.synced) > state.history.last() + kEntriesBehindMax) {
+    return Status::invalid_argument(
+        fmt::format("it says that {} entries were appended, its belief ends at {}", crash.appended,
+                    state.history.last()));
+  }
   return {};
 }
 

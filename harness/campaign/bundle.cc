@@ -4,15 +4,19 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "harness/base/beneath.h"
+#include "harness/base/crash_point.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/json.h"
+#include "harness/base/printable.h"
 #include "harness/campaign/digest.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/versions.h"
@@ -83,21 +87,10 @@ wire::WorkerOrder portable(wire::WorkerOrder order) {
   return order;
 }
 
-// The absolute path that is meant: from the current directory, or from where the bundle lies or a directory
-// above that, as it does in the results of a campaign that was run there.
-std::string locate_plugin(const fs::path& plugin, const fs::path& bundle) {
-  if (plugin.empty() || plugin.is_absolute() || fs::exists(plugin)) {
-    return plugin.empty() ? "" : fs::absolute(plugin).string();
-  }
-  const fs::path file = fs::absolute(bundle);
-  for (fs::path directory = file.parent_path();; directory = directory.parent_path()) {
-    if (fs::exists(directory / plugin)) {
-      return directory / plugin;
-    }
-    if (directory == directory.root_path()) {
-      return fs::absolute(plugin);
-    }
-  }
+// "" when there is none, or it cannot be read any more.
+std::string sha256_of_file(const fs::path& file) {
+  std::string bytes;
+  return !file.empty() && read_file(file, &bytes).ok() ? sha256(bytes) : "";
 }
 
 // The text of bundle.json. Its own checksum is over the rest of it, as parsed: blanks do not count.
@@ -121,6 +114,7 @@ std::string header(const Bundle& bundle, const Members& members, const PowerCase
                {"plan", crash::to_string(bundle.plan)},
                {"commit_survives_kill", bundle.commit_survives_kill},
                {"order", portable(bundle.recovery.order)},
+               {"plugin_sha256", sha256_of_file(bundle.recovery.order.plugin)},
                {"crash", indexes_json(bundle.recovery.crash)},
                {"violations", violations},
                {"members", hashes}};
@@ -161,59 +155,161 @@ void add_member(archive* to, const std::string& name, std::string_view content) 
   }
 }
 
-Members read_members(const fs::path& path) {
-  const Archive from(archive_read_new(), FreeArchive{false});
-  archive_read_support_filter_zstd(from.get());
-  archive_read_support_format_tar(from.get());
-  if (archive_read_open_filename(from.get(), path.c_str(), 64 << 10) != ARCHIVE_OK) {
-    throw UsageError(fmt::format("{} is not a bundle: {}", path.string(), archive_error_string(from.get())));
+// How much is read of the members of this bundle together.
+std::uint64_t bytes_read_of(const fs::path& path) {
+  return std::max(kBundleBytesMax, kBundleRatioMax * fs::file_size(path));
+}
+
+std::string limit_text() {
+  return fmt::format("a bundle unpacks to at most {} MiB, or {} times its own size", kBundleBytesMax >> 20,
+                     kBundleRatioMax);
+}
+
+// Reads the members of one bundle, none of them further than a bundle may hold.
+class MemberReader {
+ public:
+  explicit MemberReader(const fs::path& path)
+      : path_(path), bytes_left_(bytes_read_of(path)), from_(archive_read_new(), FreeArchive{false}) {
+    archive_read_support_filter_zstd(from_.get());
+    archive_read_support_format_tar(from_.get());
+    if (archive_read_open_filename(from_.get(), path.c_str(), 64 << 10) != ARCHIVE_OK) {
+      throw UsageError(fmt::format("{} is not a bundle: {}", path.string(), reason("unknown")));
+    }
   }
-  Members members;
-  for (;;) {
-    archive_entry* entry = nullptr;
-    const int result = archive_read_next_header(from.get(), &entry);
-    if (result == ARCHIVE_EOF) {
-      return members;
+
+  Members read() {
+    Members members;
+    for (;;) {
+      archive_entry* entry = nullptr;
+      const int result = archive_read_next_header(from_.get(), &entry);
+      if (result == ARCHIVE_EOF) {
+        return members;
+      }
+      if (result != ARCHIVE_OK) {
+        throw UsageError(
+            fmt::format("{} is not a bundle, or is damaged: {}", path_.string(), reason("unknown")));
+      }
+      if (members.size() == kBundleMembersMax) {
+        throw UsageError(
+            fmt::format("{} has more than {} members, a bundle has not", path_.string(), kBundleMembersMax));
+      }
+      const char* name = archive_entry_pathname(entry);
+      if (name != nullptr && archive_entry_filetype(entry) == AE_IFDIR && archive_entry_size(entry) == 0) {
+        members.emplace_back(fs::path(std::string(name) + "/").lexically_normal().string() + ".", "");
+        continue;
+      }
+      if (name == nullptr || archive_entry_filetype(entry) != AE_IFREG) {
+        throw UsageError(fmt::format("{} is damaged: a member is not a file with a name", path_.string()));
+      }
+      members.emplace_back(name, content(name, archive_entry_size(entry)));
     }
-    if (result != ARCHIVE_OK) {
-      throw UsageError(fmt::format("{} is not a bundle, or is damaged: {}", path.string(),
-                                   archive_error_string(from.get())));
-    }
-    const char* name = archive_entry_pathname(entry);
-    if (name != nullptr && archive_entry_filetype(entry) == AE_IFDIR && archive_entry_size(entry) == 0) {
-      members.emplace_back(fs::path(std::string(name) + "/").lexically_normal().string() + ".", "");
-      continue;
-    }
-    if (name == nullptr || archive_entry_filetype(entry) != AE_IFREG) {
-      throw UsageError(fmt::format("{} is damaged: a member is not a file with a name", path.string()));
+  }
+
+ private:
+  std::string reason(const char* otherwise) const {
+    const char* text = archive_error_string(from_.get());
+    return printable_line(text != nullptr ? text : otherwise);
+  }
+
+  std::string content(const std::string& name, la_int64_t announced) {
+    const bool parsed = name == "bundle.json" || name == "events.jsonl";
+    const std::uint64_t most = parsed ? std::min(kBundleTextBytesMax, bytes_left_) : bytes_left_;
+    if (announced < 0 || static_cast<std::uint64_t>(announced) > most) {
+      throw UsageError(fmt::format("{}: member {} has {} bytes, and at most {} are read of it; {}",
+                                   path_.string(), printable_line(name), announced, most, limit_text()));
     }
     // Read piece by piece: the announced size may be damaged, too.
-    std::string content;
+    std::string bytes;
     std::string piece(std::size_t{1} << 20, '\0');
     la_ssize_t size = 0;
-    while ((size = archive_read_data(from.get(), piece.data(), piece.size())) > 0) {
-      content.append(piece, 0, static_cast<std::size_t>(size));
+    while (bytes.size() <= most && (size = archive_read_data(from_.get(), piece.data(), piece.size())) > 0) {
+      bytes.append(piece, 0, static_cast<std::size_t>(size));
     }
-    if (size < 0 || static_cast<la_int64_t>(content.size()) != archive_entry_size(entry)) {
-      const char* reason = archive_error_string(from.get());
-      throw UsageError(fmt::format("{} is truncated or damaged at member {}: {}", path.string(), name,
-                                   reason != nullptr ? reason : "short member"));
+    if (size < 0 || bytes.size() != static_cast<std::uint64_t>(announced)) {
+      throw UsageError(fmt::format("{} is truncated or damaged at member {}: {}", path_.string(),
+                                   printable_line(name), reason("short member")));
     }
-    members.emplace_back(name, std::move(content));
+    bytes_left_ -= bytes.size();
+    return bytes;
+  }
+
+  const fs::path& path_;
+  std::uint64_t bytes_left_;
+  const Archive from_;
+};
+
+// What an order may say in a bundle. What belongs to other tasks of a worker, or to the machine where it was
+// made, is not taken from it.
+wire::WorkerOrder checked_order(const fs::path& path, const wire::WorkerOrder& read, const PlanKey& key) {
+  wire::WorkerOrder order = read;
+  const wire::WorkerOrder none;
+  order.directory.clear();
+  order.plugin.clear();
+  order.tap = false;
+  order.follow = false;
+  order.recovery_crash.clear();
+  order.floor_cycles = none.floor_cycles;
+  order.floor_entries = none.floor_entries;
+  order.engine_bench = none.engine_bench;
+  order.conformance_check.clear();
+  order.migration = none.migration;
+  const wire::Schedule& s = order.schedule;
+  const bool schedule = s.sync_group_max > 0 && s.apply_group_max > 0 && s.flush_one_in > 0 &&
+                        s.truncate_one_in > 0 && s.compact_one_in > 0 && s.checkpoint_one_in > 0 &&
+                        s.entries_max > 0 && (s.forced == wire::Chore::none || s.forced_every > 0);
+  const bool segment = order.segment_bytes >= kSegmentBytesMin && order.segment_bytes <= kSegmentBytesMax;
+  constexpr std::uint32_t kReadsMax = 100'000;
+  // What there are of these, validate_key() knows.
+  const bool as_key = order.workload == key.workload && order.seed == key.seed && order.fault == key.fault;
+  if (!schedule || !segment || !as_key || order.term == 0 || order.reads > kReadsMax ||
+      (!order.load_crash.empty() && !parse_crash_point(order.load_crash))) {
+    throw UsageError(
+        fmt::format("{}: the order in bundle.json is none that a worker got under its key", path.string()));
+  }
+  return order;
+}
+
+// The base must be what the trace says it began with.
+void check_base(const fs::path& path, const tap::Trace& trace, const Members& members) {
+  std::map<std::string_view, std::size_t> sizes;
+  for (const auto& [name, content] : members) {
+    sizes.emplace(name, content.size());
+  }
+  for (const tap::BaseEntry& entry : trace.base) {
+    if (entry.directory) {
+      continue;
+    }
+    const auto found = sizes.find(std::string(kBasePrefix) + entry.path);
+    if (found == sizes.end()) {
+      throw UsageError(fmt::format("{}: the trace began with {}, which the bundle does not have",
+                                   path.string(), printable_line(entry.path)));
+    }
+    if (found->second != entry.size) {
+      throw UsageError(fmt::format("{}: {}{} has {} bytes, but the trace began with {}", path.string(),
+                                   kBasePrefix, printable_line(entry.path), found->second, entry.size));
+    }
   }
 }
 
-// A member may not leave the directory it is unpacked into.
-bool is_safe(const fs::path& name) {
-  if (name.empty() || name.is_absolute()) {
-    return false;
-  }
-  for (const fs::path& part : name) {
-    if (part == "..") {
-      return false;
+// Names are hostile: see Beneath.
+void unpack(const Members& members, std::string_view prefix, const fs::path& directory) {
+  const Beneath to(directory);
+  for (const auto& [name, content] : members) {
+    if (name.starts_with(prefix)) {
+      const std::string below = name.substr(prefix.size());
+      throw_if_refused(to.make_parents(below));
+      if (!below.ends_with(kEmptyDirectory)) {
+        throw_if_refused(to.write_new(below, content));
+      }
     }
   }
-  return true;
+}
+
+void remove_content(const fs::path& directory) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    std::error_code ignored;
+    fs::remove_all(entry.path(), ignored);
+  }
 }
 
 Bundle parse(const fs::path& path, Members& members) {
@@ -238,12 +334,13 @@ Bundle parse(const fs::path& path, Members& members) {
     for (std::size_t i = 1; i < members.size(); ++i) {
       auto& [name, content] = members[i];
       const auto hash = expected.find(name);
-      if (hash == expected.end() || !is_safe(name)) {
-        throw UsageError(fmt::format("{} is damaged: unexpected member {}", path.string(), name));
+      if (hash == expected.end()) {
+        throw UsageError(
+            fmt::format("{} is damaged: unexpected member {}", path.string(), printable_line(name)));
       }
       if (hash->second != sha256(content)) {
         throw UsageError(fmt::format("{} is damaged: member {} has another SHA-256 than bundle.json says",
-                                     path.string(), name));
+                                     path.string(), printable_line(name)));
       }
       expected.erase(hash);
       if (name == "belief") {
@@ -258,8 +355,8 @@ Bundle parse(const fs::path& path, Members& members) {
       }
     }
     if (!expected.empty()) {
-      throw UsageError(
-          fmt::format("{} is truncated: member {} is missing", path.string(), expected.begin()->first));
+      throw UsageError(fmt::format("{} is truncated: member {} is missing", path.string(),
+                                   printable_line(expected.begin()->first)));
     }
     bundle.version = head.at("chaosgate");
     bundle.engine_version = head.at("engine_version");
@@ -274,8 +371,10 @@ Bundle parse(const fs::path& path, Members& members) {
     bundle.cycle = head.at("cycle");
     bundle.plan_checksum = head.at("plan_checksum");
     bundle.commit_survives_kill = head.at("commit_survives_kill");
-    head.at("order").get_to(bundle.recovery.order);
-    bundle.recovery.order.plugin = locate_plugin(bundle.recovery.order.plugin, path);
+    const auto order = head.at("order").get<wire::WorkerOrder>();
+    bundle.plugin = fs::path(order.plugin).filename().string();
+    bundle.plugin_sha256 = head.value("plugin_sha256", "");
+    bundle.recovery.order = checked_order(path, order, bundle.key);
     bundle.recovery.crash = indexes_of(head.at("crash"));
     if (const Status status = crash::parse_plan(head.at("plan").get<std::string>(), &bundle.plan);
         !status.ok()) {
@@ -303,7 +402,8 @@ Bundle parse(const fs::path& path, Members& members) {
     }
     return bundle;
   } catch (const json::exception& error) {
-    throw UsageError(fmt::format("{}: bundle.json is damaged: {}", path.string(), error.what()));
+    throw UsageError(
+        fmt::format("{}: bundle.json is damaged: {}", path.string(), printable_line(error.what())));
   }
 }
 
@@ -326,14 +426,29 @@ Bundle make_bundle(const LaneTarget& target, const wire::EngineDescription& engi
   return bundle;
 }
 
-void use_plugin(const std::vector<std::string>& engines, Bundle* bundle) {
-  std::string& plugin = bundle->recovery.order.plugin;
+void choose_plugin(const std::vector<std::string>& engines, Bundle* bundle) {
   const std::string given = engines.size() == 1 ? plugin_path(engines.front()) : "";
-  if (plugin.empty() || given.empty()) {
+  if (!engines.empty() && (bundle->plugin.empty() || given.empty())) {
     throw UsageError(
         "--engine does not go with a bundle, which says it, but to name where the plugin is, PATH.so");
   }
+  std::string& plugin = bundle->recovery.order.plugin;
   plugin = given;
+  if (bundle->plugin.empty() || !given.empty()) {
+    return;
+  }
+  const fs::path installed = installed_plugin(bundle->plugin);
+  if (installed.empty() || bundle->plugin_sha256.empty() ||
+      sha256_of_file(installed) != bundle->plugin_sha256) {
+    throw UsageError(
+        fmt::format("the bundle is of an engine in the plugin {}, and a plugin is a program: {}; name the "
+                    "one to load with "
+                    "--engine PATH.so",
+                    printable_line(bundle->plugin),
+                    installed.empty() ? "this build installed none of that name"
+                                      : "the one that this build installed is another"));
+  }
+  plugin = installed.string();
 }
 
 void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& output, const fs::path& path,
@@ -381,6 +496,15 @@ void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& o
       throw EnvironmentError(fmt::format("write {}: {}", temporary.string(), archive_error_string(to.get())));
     }
   }
+  std::uint64_t bytes = 0;
+  for (const auto& [name, content] : members) {
+    bytes += content.size();
+  }
+  if (bytes > bytes_read_of(temporary)) {
+    fs::remove(temporary);
+    throw EnvironmentError(
+        fmt::format("{} is not kept: it has {} bytes; {}", path.string(), bytes, limit_text()));
+  }
   fs::rename(temporary, path);
 }
 
@@ -389,23 +513,22 @@ Bundle read_bundle(const fs::path& path, const fs::path& directory, const fs::pa
   if (!fs::is_regular_file(file)) {
     throw UsageError(fmt::format("there is no bundle {}", file.string()));
   }
-  Members members = read_members(file);
+  Members members = MemberReader(file).read();
   Bundle bundle = parse(file, members);
-  const auto unpack = [](std::string_view prefix, const std::string& name, const std::string& content,
-                         const fs::path& to) {
-    if (name.starts_with(prefix)) {
-      const fs::path target = to / name.substr(prefix.size());
-      fs::create_directories(target.parent_path());
-      if (!name.ends_with(kEmptyDirectory)) {
-        replace_file(target, content);
-      }
-    }
-  };
-  for (const auto& [name, content] : members) {
-    unpack(kImagePrefix, name, content, directory);
+  if (bundle.power && !base.empty()) {
+    check_base(file, bundle.power->trace, members);
+  }
+  try {
+    unpack(members, kImagePrefix, directory);
     if (!base.empty()) {
-      unpack(kBasePrefix, name, content, base);
+      unpack(members, kBasePrefix, base);
     }
+  } catch (const std::runtime_error&) {
+    remove_content(directory);
+    if (!base.empty()) {
+      remove_content(base);
+    }
+    throw;
   }
   if (bundle.power) {
     bundle.power->base = base;

@@ -29,6 +29,13 @@ namespace chaosgate::campaign {
 
 inline constexpr int kBundleFormatVersion = 3;
 
+// What is read of a bundle, which may be hostile: so many bytes of all members together, or so many times the
+// size of the file where that is more; of the two that are JSON, so many each.
+inline constexpr std::uint64_t kBundleBytesMax = 256 << 20;
+inline constexpr std::uint64_t kBundleRatioMax = 64;
+inline constexpr std::uint64_t kBundleTextBytesMax = 8 << 20;
+inline constexpr std::size_t kBundleMembersMax = 32'768;
+
 struct Bundle {
   std::string version;  // of the chaosgate that wrote it
   std::string engine_version;
@@ -41,6 +48,10 @@ struct Bundle {
   crash::CyclePlan plan;  // of the cycle, as it was carried out
   RecoveryCase recovery;
   report::CycleEvent event;
+  // As read: of the plugin that has the engine; both empty for a built-in one. Its order names no plugin
+  // until choose_plugin() says which one is loaded.
+  std::string plugin;              // file name
+  std::string plugin_sha256;       // empty when the writer did not say
   std::optional<PowerCase> power;  // as read; its base only when a directory was given for it
 };
 
@@ -54,9 +65,11 @@ void write_bundle(const Bundle& bundle, const std::filesystem::path& image,
                   const std::filesystem::path& output, const std::filesystem::path& path,
                   const PowerCase* power = nullptr);
 
-// The plugin that made the bundle is this one now; `engines` is what --engine says. Throws UsageError unless
-// the bundle is of a plugin and `engines` names one.
-void use_plugin(const std::vector<std::string>& engines, Bundle* bundle);
+// Says which plugin is loaded for a bundle that was read. A plugin is a program, and a bundle may come from
+// anybody: it is the one that the user names, `engines` being what --engine says, or that of the same name
+// which this build installed, when it has the SHA-256 that the bundle says. Throws UsageError, one line that
+// says what to do, when there is neither, and when `engines` is not empty and does not name one plugin.
+void choose_plugin(const std::vector<std::string>& engines, Bundle* bundle);
 
 // Reads a bundle and unpacks its image into `directory` and, when `base` is not empty, what its trace began
 // with into that; both must exist and be empty. Throws UsageError when the file is not a bundle, is truncated

@@ -16,6 +16,10 @@ namespace {
 Bundle small_bundle() {
   Bundle bundle;
   bundle.recovery.order.engine = "lmdb";
+  bundle.recovery.order.term = 1;
+  bundle.recovery.order.workload = bundle.key.workload;
+  bundle.recovery.order.seed = bundle.key.seed;
+  bundle.recovery.order.segment_bytes = 24 << 10;
   bundle.plan = crash::plan_cycle({}, wire::Protocol::in_batch, 1, 0, 0);
   bundle.power.reset();
   return bundle;

@@ -210,13 +210,13 @@ class EngineRun {
     fs::create_directories(directory);
     replace_file(directory / "plan.txt", crash::to_string(lane.evidence()->plan) + "\n");
     std::string file;
+    std::string command = by_seed;
     if (config_.keep_images) {
-      write_bundle(lane.bundle(event), lane.evidence()->image, lane.evidence()->output,
-                   directory / "bundle.tar.zst");
+      const Bundle bundle = lane.bundle(event);
+      write_bundle(bundle, lane.evidence()->image, lane.evidence()->output, directory / "bundle.tar.zst");
       file = (fs::path("failures") / id / "bundle.tar.zst").string();
+      command = bundle_command(config_.invocation, output_.directory / file, bundle.recovery.order.plugin);
     }
-    const std::string command =
-        file.empty() ? by_seed : bundle_command(config_.invocation, output_.directory / file);
     for (report::ViolationEvent& violation : event.violations) {
       violation.bundle = file;
       violation.command = command;
@@ -485,8 +485,13 @@ CommandLine seed_command(const Invocation& invocation, const PlanKey& key, const
       .option("--plan-checksum", fmt::format("{:016x}", plan_checksum(key, protocol, lane, cycle + 1)));
 }
 
-std::string bundle_command(const Invocation& invocation, const fs::path& bundle) {
-  return CommandLine(invocation, "replay").path(bundle).text();
+std::string bundle_command(const Invocation& invocation, const fs::path& file, const std::string& plugin) {
+  CommandLine command(invocation, "replay");
+  command.path(file);
+  if (!plugin.empty() && !is_installed(plugin)) {
+    command.option_path("--engine", plugin);
+  }
+  return command.text();
 }
 
 namespace {
@@ -623,9 +628,12 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   const wire::Hello hello = resolve_engines(given.worker, &resolved.engines);
   validate(resolved, hello);
   std::map<std::string, RegressionList> earlier;  // a damaged file is found before anything is written
-  if (resolved.kill && resolved.replay_regressions && resolved.key.fault.empty() && resolved.replicas == 0) {
+  if (resolved.replay_regressions && resolved.key.fault.empty() && resolved.replicas == 0) {
     for (const std::string& engine : resolved.engines) {
-      earlier[engine] = read_regressions(resolved.results, engine, RegressionOf::kill);
+      RegressionList kills = read_regressions(resolved.results, engine, RegressionOf::kill);
+      if (resolved.kill) {
+        earlier[engine] = std::move(kills);
+      }
     }
   }
   if (given.self_test && !hello.tap_unavailable.empty()) {

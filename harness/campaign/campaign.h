@@ -56,7 +56,9 @@ CommandLine add_key_options(const PlanKey& key, CommandLine command);
 // The command that replays one cycle from its seed. `engine` is a selector.
 CommandLine seed_command(const Invocation& invocation, const PlanKey& key, const std::string& engine,
                          wire::Protocol protocol, std::uint64_t lane, std::uint64_t cycle);
-// The command that replays a bundle.
-std::string bundle_command(const Invocation& invocation, const std::filesystem::path& bundle);
+// The command that replays the bundle in `file`. `plugin`: path of the engine's; empty: built in. It is named
+// where choose_plugin() would ask for it.
+std::string bundle_command(const Invocation& invocation, const std::filesystem::path& file,
+                           const std::string& plugin);
 
 }  // namespace chaosgate::campaign

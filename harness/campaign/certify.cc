@@ -300,7 +300,8 @@ class Certification {
             fs::create_directories((options_.directory / relative).parent_path());
             write_bundle(bundle, image, {}, options_.directory / relative);
             finding->bundle = relative.string();
-            finding->command = bundle_command(config_.invocation, options_.directory / relative);
+            finding->command = bundle_command(config_.invocation, options_.directory / relative,
+                                              bundle.recovery.order.plugin);
           }));
     }
     const report::DamageCounts all = tally.total();

@@ -135,8 +135,29 @@ std::vector<std::string> plugins_of(const std::string& plugin) {
   return plugin.empty() ? std::vector<std::string>{} : std::vector{plugin};
 }
 
+fs::path installed_plugin(const std::string& name) {
+  if (name.find('/') != std::string::npos || !name.ends_with(".so")) {
+    return {};
+  }
+  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
+  for (const fs::path& place :
+       {program / "plugins", program.parent_path() / CHAOSGATE_LIBRARY_DIRECTORY / "chaosgate"}) {
+    std::error_code ignored;
+    if (fs::is_regular_file(place / name, ignored)) {
+      return place / name;
+    }
+  }
+  return {};
+}
+
+bool is_installed(const fs::path& plugin) {
+  const fs::path installed = installed_plugin(plugin.filename().string());
+  std::error_code ignored;
+  return !installed.empty() && fs::equivalent(installed, plugin, ignored);
+}
+
 void require_utf8(const std::string& name, const fs::path& path) {
-  if (report::valid_utf8(path.native()) != path.native()) {
+  if (valid_utf8(path.native()) != path.native()) {
     throw UsageError(
         fmt::format("{} {}: not UTF-8, in which a worker is told paths", name, shell_quoted(path.native())));
   }

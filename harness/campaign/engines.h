@@ -43,6 +43,12 @@ std::vector<std::string> plugins_of(const std::string& plugin);
 // Where the plugin of a selector is, absolute; empty for the name of a built-in engine.
 std::string plugin_path(const std::string& selector);
 
+// The plugin of this file name that was built or installed with this program: in "plugins" beside it, or in
+// the library directory of its prefix. Empty when there is none.
+std::filesystem::path installed_plugin(const std::string& name);
+// Whether this file is that one.
+bool is_installed(const std::filesystem::path& plugin);
+
 // The same selector, valid in every directory.
 std::string absolute_selector(const std::string& selector);
 

@@ -261,9 +261,9 @@ class GroupRun {
     std::string command = config_.invocation.again;
     if (config_.keep_images) {
       const fs::path file = fs::path("failures") / id / "bundle.tar.zst";
-      write_bundle(member.bundle(*event), member.evidence()->image, member.evidence()->output,
-                   output_.directory / file);
-      command = bundle_command(config_.invocation, output_.directory / file);
+      const Bundle bundle = member.bundle(*event);
+      write_bundle(bundle, member.evidence()->image, member.evidence()->output, output_.directory / file);
+      command = bundle_command(config_.invocation, output_.directory / file, bundle.recovery.order.plugin);
       for (report::ViolationEvent& violation : event->violations) {
         violation.bundle = file.string();
       }

@@ -1,7 +1,5 @@
 #include "harness/campaign/image_judge.h"
 
-#include <fmt/format.h>
-
 #include "harness/base/error.h"
 
 namespace chaosgate::campaign {
@@ -13,9 +11,11 @@ ImageJudge::Verdict ImageJudge::judge(const RecoveryCase& recovery, const std::f
       !status.ok()) {
     throw UsageError("the bundle's belief cannot be read: " + status.to_string());
   }
-  if (recovery.order.term <= verdict.oracle->newest_term()) {
-    throw UsageError(fmt::format("the bundle's worker has term {}, but term {} had begun before it",
-                                 recovery.order.term, verdict.oracle->newest_term()));
+  // A bundle's parts may contradict each other.
+  if (const Status status =
+          verdict.oracle->can_recover(recovery.order.term, recovery.crash, recovery.order.cut_suffix_from);
+      !status.ok()) {
+    throw UsageError("the bundle cannot be replayed: " + status.message());
   }
   wire::WorkerOrder order = recovery.order;
   order.directory = data.string();

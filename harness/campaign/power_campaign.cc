@@ -254,10 +254,10 @@ void PowerReporter::failed(const PowerFailure& failure, const std::string& id, c
   const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
   try {
     fs::create_directories((output.directory / relative).parent_path());
-    write_bundle(explorer_.bundle(failure), failure.image, failure.output, output.directory / relative,
-                 &failure.power);
+    const Bundle bundle = explorer_.bundle(failure);
+    write_bundle(bundle, failure.image, failure.output, output.directory / relative, &failure.power);
     finding->bundle = relative.string();
-    finding->command = bundle_command(invocation_, output.directory / relative);
+    finding->command = bundle_command(invocation_, output.directory / relative, bundle.recovery.order.plugin);
   } catch (...) {
     journal_.write(report::ImageEvent{engine_, lane_, where, true, *finding});
     throw;

@@ -1,9 +1,12 @@
 #include "harness/campaign/power_case.h"
 
+#include <limits.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "harness/base/error.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/tap_setup.h"
 
@@ -53,6 +56,9 @@ std::vector<tap::BaseEntry> entries_after(const History& history, std::size_t re
   std::vector<tap::BaseEntry> entries = {{tap::kRootInode, true, 0, ""}};
   for (std::size_t i = 0; i < entries.size(); ++i) {  // grows: breadth first
     const tap::BaseEntry parent = entries[i];
+    if (entries.size() > disk::kNamesMax || parent.path.size() > PATH_MAX) {
+      throw UsageError("the trace puts a directory into itself");
+    }
     for (auto at = names.lower_bound({parent.inode, ""});
          parent.directory && at != names.end() && at->first.first == parent.inode; ++at) {
       const Node& node = nodes[at->second];

@@ -9,6 +9,9 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/json.h"
+#include "harness/base/printable.h"
+#include "harness/disk/profile.h"
+#include "workloads/generator.h"
 
 namespace chaosgate::campaign {
 
@@ -24,6 +27,37 @@ fs::path file_of(const fs::path& results, const std::string& engine) {
 bool same_place(const Regression& a, const Regression& b) {
   return json(a.key) == json(b.key) && a.protocol == b.protocol && a.lane == b.lane && a.cycle == b.cycle &&
          a.power.has_value() == b.power.has_value();
+}
+
+// One line. Throws nlohmann::json::exception, or UsageError, for one that no campaign appended.
+Regression parse_line(const std::string& line, const std::string& engine) {
+  const json entry = parse_json(line);
+  const auto protocol = wire::parse_protocol(entry.at("protocol").get<std::string>());
+  if (!protocol) {
+    throw UsageError("unknown protocol");
+  }
+  Regression read{entry.at("key").get<PlanKey>(), engine, *protocol, entry.at("lane"), entry.at("cycle"), {},
+                  entry.at("invariant")};
+  if (const Status status = crash::parse_plan(entry.at("plan").get<std::string>(), &read.plan);
+      !status.ok()) {
+    throw UsageError(status.message());
+  }
+  if (!read.key.fault.empty()) {
+    throw UsageError("a planted fault is no regression");
+  }
+  workloads::Generator(read.key.workload, read.key.seed);  // throws for an unknown one
+  if (entry.contains("power")) {
+    const json& power = entry.at("power");
+    read.power = {power.at("profile"), power.at("images"), power.at("images_per_load")};
+    disk::Profile profile;
+    if (const Status status = disk::parse_profile(read.power->profile, &profile); !status.ok()) {
+      throw UsageError(status.message());
+    }
+    if (read.power->images_per_load == 0) {
+      throw UsageError("images_per_load 0: must be 1 or more");
+    }
+  }
+  return read;
 }
 
 // `whole_bytes`: of the file, without a last line that a campaign which was killed has torn; that is left
@@ -49,23 +83,10 @@ std::vector<Regression> read_all(const fs::path& path, const std::string& engine
       continue;
     }
     try {
-      const json entry = parse_json(line);
-      const auto protocol = wire::parse_protocol(entry.at("protocol").get<std::string>());
-      if (!protocol) {
-        throw UsageError(fmt::format("{}:{}: unknown protocol", path.string(), number));
-      }
-      crash::CyclePlan plan;
-      if (const Status status = crash::parse_plan(entry.at("plan").get<std::string>(), &plan); !status.ok()) {
-        throw UsageError(fmt::format("{}:{}: {}", path.string(), number, status.message()));
-      }
-      all.push_back({entry.at("key").get<PlanKey>(), engine, *protocol, entry.at("lane"), entry.at("cycle"),
-                     std::move(plan), entry.at("invariant")});
-      if (entry.contains("power")) {
-        const json& power = entry.at("power");
-        all.back().power = {power.at("profile"), power.at("images"), power.at("images_per_load")};
-      }
-    } catch (const json::exception& error) {
-      throw UsageError(fmt::format("{}:{}: not a regression: {}", path.string(), number, error.what()));
+      all.push_back(parse_line(line, engine));
+    } catch (const std::exception& error) {
+      throw UsageError(
+          fmt::format("{}:{}: not a regression: {}", path.string(), number, printable_line(error.what())));
     }
   }
   return all;

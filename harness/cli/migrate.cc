@@ -150,7 +150,7 @@ void print_text(const Job& job, const MigrationRun& run, double seconds) {
   }
   if (!run.importer.begun_anew.empty()) {
     fmt::print("begun anew: what was there could not be used ({})\n",
-               report::printable_line(run.importer.begun_anew));
+               printable_line(run.importer.begun_anew));
   }
   if (job.request.dry_run) {
     fmt::print("dry run: would move {}, {} MiB; needs about {} MiB of {} MiB free\n",
@@ -169,7 +169,7 @@ std::string last_words(const fs::path& directory) {
     std::string text;
     if (read_file(directory / file, &text).ok() && !text.empty()) {
       text.erase(text.find_last_not_of('\n') + 1);
-      last = ": " + report::printable_line(text.substr(text.rfind('\n') + 1));
+      last = ": " + printable_line(text.substr(text.rfind('\n') + 1));
     }
   }
   return last;
@@ -226,7 +226,7 @@ void print_finding(const campaign::MigrationFinding& finding) {
   if (!finding.profile.empty()) {
     fmt::print("  possible under: {}\n", finding.profile);
   }
-  fmt::print("  {}\n  kept in {}\n", report::printable_line(finding.detail), finding.kept);
+  fmt::print("  {}\n  kept in {}\n", printable_line(finding.detail), finding.kept);
 }
 
 void print_tally(const campaign::MigrationTally& tally) {
@@ -244,7 +244,7 @@ void print_tally(const campaign::MigrationTally& tally) {
     print_finding(finding);
   }
   for (const std::string& end : tally.not_reproduced) {
-    fmt::print("  abnormal, not reproduced: {}\n", report::printable_line(end));
+    fmt::print("  abnormal, not reproduced: {}\n", printable_line(end));
   }
 }
 

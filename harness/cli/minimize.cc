@@ -4,6 +4,8 @@
 #include <cstdio>
 
 #include "harness/base/error.h"
+#include "harness/base/printable.h"
+#include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/minimize.h"
 #include "harness/campaign/replay.h"
@@ -51,16 +53,17 @@ ExitStatus minimize(MinimizeArguments& options, const Globals& globals) {
   fs::create_directory(work.path() / "base");
   campaign::Bundle bundle =
       campaign::read_bundle(options.bundle, work.path() / "image", work.path() / "base");
-  if (options.settings.source("engine") == "flag") {
-    campaign::use_plugin(config.engines, &bundle);
-  }
+  const bool names_engine = options.settings.source("engine") == "flag";
+  const std::vector<std::string> named = names_engine ? config.engines : std::vector<std::string>{};
+  campaign::choose_plugin(named, &bundle);
   const std::string& plugin = bundle.recovery.order.plugin;
   const wire::Hello hello = campaign::read_hello(config.worker, campaign::plugins_of(plugin));
   const wire::EngineDescription* engine = wire::find_engine(hello, bundle.recovery.order.engine);
   if (engine == nullptr) {
     throw UsageError(fmt::format("{}: unknown engine '{}'; 'chaosgate list' names them", options.bundle,
-                                 bundle.recovery.order.engine));
+                                 printable_line(bundle.recovery.order.engine)));
   }
+  campaign::validate_key(bundle.key, hello);
   const campaign::MinimizeResult result = campaign::minimize_bundle(
       bundle, *engine, work.path(), config.worker, config.hang_ms, tests, *globals.stop);
   if (globals.stop->requested()) {  // what it came to until then is not kept
@@ -71,7 +74,8 @@ ExitStatus minimize(MinimizeArguments& options, const Globals& globals) {
 
   // As a reader of the file would: whether it shows the same.
   fs::create_directory(work.path() / "check");
-  const campaign::Bundle written = campaign::read_bundle(out, work.path() / "check");
+  campaign::Bundle written = campaign::read_bundle(out, work.path() / "check");
+  written.recovery.order.plugin = plugin;
   std::uint64_t reproduced = 0;
   std::uint64_t runs = 0;
   while (runs < repeat) {
@@ -104,7 +108,7 @@ ExitStatus minimize(MinimizeArguments& options, const Globals& globals) {
                            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     fmt::print("{} {}: {}\n", engine->name, engine->version, result.invariant);
-    fmt::print("  {}\n", result.sentence);
+    fmt::print("  {}\n", printable_line(result.sentence));
     fmt::print("  weakest profile  {}\n", result.profile);
     fmt::print("  lost             {} of {} operations ({}), {} images judged{}\n", result.lost_after,
                result.lost_before, image, result.tests, result.minimal ? "" : "; the tests ran out");

@@ -85,6 +85,7 @@ reported 'exited with status 0' exits-in-write
 reported 'signal 6' damages-its-heap
 reported 'unknown code 77' returns-nonsense
 reported 'no progress within the bound' hangs-in-write
+reported 'iteration does not ascend in keyspace' iterates-in-circles
 harmless prints
 harmless leaks-threads
 
@@ -158,22 +159,38 @@ grep -q ' died ' out || fail 'conform does not say that a check died'
 "$chaosgate" selftest --engine ./one.so --fault half-batch --seed 1 --control-kills 5 --quiet >out 2>err || fail "selftest: $(cat err)"
 grep -q 'my-engine .* clean' out || fail 'selftest has no control on the plugin'
 
-# A failure's bundle brings its plugin along by path, wherever it is replayed and moved.
+# A plugin is a program, and a bundle may come from anybody: what lies at the path that it names is not loaded.
 "$chaosgate" run --engine ./one.so --fault half-batch --kills 100 --seed 3 --failures-max 1 --quiet >out 2>err
 [[ $? == 1 ]] || fail 'a fault planted around a plugin is not found'
 bundles=("$PWD"/results/latest/failures/*/bundle.tar.zst)
-(cd / && "$chaosgate" replay "${bundles[0]}") >out 2>err
-[[ $? == 1 ]] || fail "the bundle of a plugin was not reproduced: $(cat err out)"
+command=$(tail -1 out)
+[[ $command == *"replay "*" --engine $PWD/one.so"* ]] || fail "the last line does not name the plugin: $command"
+plugin crashes-on-load
+mv one.so two.so
+mv crashes-on-load.so one.so
+"$chaosgate" replay "${bundles[0]}" >out 2>err
+[[ $? == 125 ]] || fail 'replay loads a plugin that nobody named'
+[[ $(wc -l <err) == 1 ]] || fail "replay without --engine prints more or less than one line: $(cat err)"
+grep -q 'plugin one.so.*--engine PATH.so' err || fail "replay without --engine does not say how: $(cat err)"
 mkdir moved
-mv one.so moved
-cp "${bundles[0]}" moved
-(cd / && "$chaosgate" replay "$OLDPWD/moved/bundle.tar.zst") >out 2>err
-[[ $? == 1 ]] || fail "the bundle was not reproduced where it was moved to, with the plugin: $(cat err out)"
+mv two.so moved/one.so
 "$chaosgate" replay "${bundles[0]}" --engine moved/one.so >out 2>err
 [[ $? == 1 ]] || fail "--engine does not say where a bundle's plugin is: $(cat err out)"
-"$chaosgate" replay "${bundles[0]}" >out 2>err
-[[ $? == 125 ]] || fail 'replay without the plugin does not exit with 125'
-grep -q 'one.so: there is no such file' err || fail "replay without the plugin does not name it: $(cat err)"
+# But the one of the same name and content is, where this build installed it.
+mkdir -p program/plugins
+cp moved/one.so program/plugins
+for file in chaosgate chaosgate-worker; do
+  ln "$(dirname "$chaosgate")/$file" program 2>/dev/null || cp "$(dirname "$chaosgate")/$file" program
+done
+program/chaosgate replay "${bundles[0]}" >out 2>err
+[[ $? == 1 ]] || fail "the plugin that this build installed is not found: $(cat err out)"
+echo >>program/plugins/one.so
+program/chaosgate replay "${bundles[0]}" >out 2>err
+[[ $? == 125 ]] || fail 'replay loads a plugin that is another'
+grep -q 'installed is another' err || fail "replay does not say that the plugin is another: $(cat err)"
+"$chaosgate" replay "${bundles[0]}" --engine ./nosuch.so >out 2>err
+[[ $? == 125 ]] || fail 'replay with a plugin that is not there does not exit with 125'
+grep -q 'nosuch.so: there is no such file' err || fail "replay with a plugin that is not there does not name it: $(cat err)"
 
 if ((failures)); then
   echo "$failures checks failed" >&2

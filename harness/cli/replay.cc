@@ -7,6 +7,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/base/printable.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/replay.h"
@@ -100,7 +101,7 @@ void print_text(const Outcome& outcome, const std::string& what) {
     fmt::print("  abnormal end: {}\n", outcome.last.abnormal);
   }
   for (const auto& [why, count] : outcome.not_judged) {
-    fmt::print("{} not judged: {}\n", report::plural(count, "run"), report::printable_line(why));
+    fmt::print("{} not judged: {}\n", report::plural(count, "run"), printable_line(why));
   }
   const std::string invariants =
       outcome.invariants.empty() ? "" : fmt::format(": {}", fmt::join(outcome.invariants, ", "));
@@ -201,9 +202,8 @@ ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::Camp
   const std::filesystem::path image = work.path() / "image";
   std::filesystem::create_directory(image);
   campaign::Bundle bundle = campaign::read_bundle(options.target.seed, image);
-  if (options.settings.source("engine") == "flag") {
-    campaign::use_plugin(config.engines, &bundle);
-  }
+  const bool names_engine = options.settings.source("engine") == "flag";
+  campaign::choose_plugin(names_engine ? config.engines : std::vector<std::string>{}, &bundle);
   const wire::Hello hello =
       campaign::read_hello(config.worker, campaign::plugins_of(bundle.recovery.order.plugin));
   const wire::EngineDescription& engine = campaign::require_engine(hello, bundle.recovery.order.engine);

@@ -563,7 +563,7 @@ std::string Settings::toml() const {
     const bool bare = setting.value_name.empty() || setting.value_name == "N" || setting.value_name == "US" ||
                       setting.value_name == "MS" || setting.value_name == "BYTES" ||
                       setting.value_name == "PERCENT";
-    if (report::valid_utf8(line.value) != line.value) {
+    if (valid_utf8(line.value) != line.value) {
       throw UsageError(
           fmt::format("{} {}: not UTF-8, so TOML cannot hold it", line.key, shell_quoted(line.value)));
     }

@@ -130,7 +130,9 @@ ExitStatus sweep(SweepArguments& options, const Globals& globals) {
   bool missed = false;
   for (const Swept& swept : all) {
     if (!swept.result.bundles.empty()) {
-      fmt::print(stderr, "{}\n", campaign::bundle_command(config.invocation, swept.result.bundles.front()));
+      fmt::print(stderr, "{}\n",
+                 campaign::bundle_command(config.invocation, swept.result.bundles.front(),
+                                          campaign::plugin_path(swept.engine)));
       return ExitStatus::violation;
     }
     missed = missed || swept.result.judged != swept.result.points;

@@ -149,7 +149,9 @@ Status parse_forced(std::string_view text, wire::Schedule* schedule) {
   if (slash == std::string_view::npos || nlohmann::json(schedule->forced) != nlohmann::json(name)) {
     return wrong("forced", text, "none, flush, truncate, compact or checkpoint, a slash, and a number");
   }
-  return parse_into("forced", text.substr(slash + 1), &schedule->forced_every);
+  RETURN_IF_ERROR(parse_into("forced", text.substr(slash + 1), &schedule->forced_every));
+  const bool every = schedule->forced == wire::Chore::none || schedule->forced_every > 0;
+  return every ? Status() : wrong("forced", text, "a number above 0");
 }
 
 Status parse_choice(std::string_view key, std::string_view text, std::string_view no, std::string_view yes,

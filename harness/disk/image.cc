@@ -1,6 +1,8 @@
 #include "harness/disk/image.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -40,8 +42,11 @@ char garbage_byte(InodeId inode, std::uint64_t at) {
 
 }  // namespace
 
-Imager::Imager(const History& history, std::filesystem::path base, ImagerOptions options)
-    : history_(history), base_(std::move(base)), options_(std::move(options)) {
+Imager::Imager(const History& history, const std::filesystem::path& base, ImagerOptions options)
+    : history_(history), base_(base), options_(std::move(options)) {
+  if (!options_.store.empty()) {
+    store_.emplace(options_.store);
+  }
   load_base();
 }
 
@@ -77,7 +82,7 @@ void Imager::load_base() {
 
 Imager::BaseFile Imager::load_file(const tap::BaseEntry& entry) const {
   BaseFile file{.size = entry.size, .path = entry.path};
-  const std::uint64_t size = read_sparse(base_ / entry.path, [&](std::uint64_t page, std::string_view bytes) {
+  const std::uint64_t size = read_sparse(base_, entry.path, [&](std::uint64_t page, std::string_view bytes) {
     if (const std::uint64_t hash = page_hash(page, bytes); hash != 0) {
       file.pages.emplace(page, bytes);
       file.page_hashes.emplace(page, hash);
@@ -86,7 +91,7 @@ Imager::BaseFile Imager::load_file(const tap::BaseEntry& entry) const {
   });
   if (size != entry.size) {
     throw EnvironmentError(fmt::format("{} has {} bytes, but the trace began with {}",
-                                       (base_ / entry.path).string(), size, entry.size));
+                                       (base_.directory() / entry.path).string(), size, entry.size));
   }
   return file;
 }
@@ -124,6 +129,10 @@ void Imager::walk(const Names& names, InodeId dir, const std::string& path, std:
     const bool directory = known != directories_.end() && known->second;
     if (directory && std::find(above->begin(), above->end(), inode) != above->end()) {
       continue;
+    }
+    if (entries->size() == kNamesMax || path.size() > PATH_MAX) {
+      throw UsageError(
+          fmt::format("a disk image of over {} names, or with one of over {} bytes", kNamesMax, PATH_MAX));
     }
     entries->push_back({path + std::string(name), inode, directory});
     if (directory) {
@@ -329,55 +338,63 @@ std::map<std::string, std::string> Imager::files(const ImageSpec& spec) const {
 
 void Imager::materialize(const ImageSpec& spec, const std::filesystem::path& directory) {
   const SpecIndex image(history_, spec);
-  std::map<InodeId, std::filesystem::path> written;  // a file with two names is one file
+  const Beneath to(directory);
+  std::map<InodeId, std::string> written;  // a file with two names is one file
   for (const Entry& entry : tree(image)) {
-    const std::filesystem::path to = directory / entry.path;
     if (entry.directory) {
-      make_directory(to);
+      throw_if_refused(to.make_directory(entry.path));
       continue;
     }
-    const auto [first, is_new] = written.emplace(entry.inode, to);
-    if (is_new || !link_file(first->second, to)) {
+    const auto [first, is_new] = written.emplace(entry.inode, entry.path);
+    bool linked = false;
+    if (!is_new) {
+      throw_if_refused(Beneath::link(to, first->second, to, entry.path, &linked));
+    }
+    if (!linked) {
       put_file(content(entry.inode, image), entry.path, to);
     }
   }
 }
 
-void Imager::put_file(const File& file, const std::string& path, const std::filesystem::path& to) {
-  const auto write = [&](const std::filesystem::path& where) {
-    SparseWriter writer(where, file.size);
+void Imager::put_file(const File& file, const std::string& path, const Beneath& to) {
+  const auto write = [&](const Beneath& where, const std::string& name) {
+    SparseWriter writer(where, name, file.size);
     for_each_page(file, [&](std::uint64_t offset, std::string_view bytes) { writer.write(offset, bytes); });
     writer.finish();
   };
   const bool linked = options_.never_modified && options_.never_modified(path);
-  if (linked && file.is_base() && link_unchanged(base_ / file.base->path, path, to)) {
+  if (linked && file.is_base() && link_unchanged(base_, file.base->path, path, to)) {
     return;
   }
-  if (linked && !options_.store.empty()) {
-    const std::filesystem::path kept = options_.store / fmt::format("{:016x}", hash_of(file));
-    if (!std::filesystem::exists(kept)) {
-      write(kept);
+  if (linked && store_) {
+    const std::string kept = fmt::format("{:016x}", hash_of(file));
+    if (!std::filesystem::exists(options_.store / kept)) {
+      write(*store_, kept);
     }
-    if (link_unchanged(kept, path, to)) {
+    if (link_unchanged(*store_, kept, path, to)) {
       return;
     }
   }
-  write(to);
+  write(to, path);
 }
 
-bool Imager::link_unchanged(const std::filesystem::path& from, const std::string& path,
-                            const std::filesystem::path& to) {
+bool Imager::link_unchanged(const Beneath& directory, const std::string& name, const std::string& path,
+                            const Beneath& to) {
+  UniqueFd fd;
+  throw_if_refused(directory.open(name, O_PATH, &fd));
   struct stat now {};
-  if (::stat(from.c_str(), &now) != 0) {
-    throw_errno(from.string());
+  if (::fstat(fd.get(), &now) != 0) {
+    throw_errno((directory.directory() / name).string());
   }
   const Stamp stamp{now.st_size, now.st_mtim.tv_sec, now.st_mtim.tv_nsec};
-  if (linked_.try_emplace(from, stamp).first->second != stamp) {
+  if (linked_.try_emplace(directory.directory() / name, stamp).first->second != stamp) {
     throw UsageError(fmt::format(
         "{} is of a file class that the engine declares immutable, but a recovery changed it in place",
         path));
   }
-  return link_file(from, to);
+  bool linked = false;
+  throw_if_refused(Beneath::link(directory, name, to, path, &linked));
+  return linked;
 }
 
 }  // namespace chaosgate::disk

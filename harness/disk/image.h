@@ -11,19 +11,21 @@
 //
 // Holds the base files' data in memory, and remembers hashes of files it has seen. Not thread-safe; use one
 // per thread. Throws EnvironmentError when the base directory is not what the trace says or an image cannot
-// be written.
+// be written, UsageError when the trace has names that lead out of a directory or that it cannot hold.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "harness/base/beneath.h"
 #include "harness/disk/image_spec.h"
 #include "harness/disk/micro_op.h"
 
@@ -38,10 +40,13 @@ struct ImagerOptions {
   std::filesystem::path store;
 };
 
+// A directory that has two names shows what is in it twice, so names can be many more than calls.
+inline constexpr std::size_t kNamesMax = 100'000;
+
 class Imager {
  public:
   // `base` holds the content that the trace began with, and must not change. REQUIRES: history outlives this.
-  Imager(const History& history, std::filesystem::path base, ImagerOptions options = {});
+  Imager(const History& history, const std::filesystem::path& base, ImagerOptions options = {});
 
   // REQUIRES, here and below: fits(spec).
   std::uint64_t hash(const ImageSpec& spec);
@@ -102,14 +107,16 @@ class Imager {
 
   using PutPage = std::function<void(std::uint64_t offset, std::string_view bytes)>;
   static void for_each_page(const File& file, const PutPage& put);
-  void put_file(const File& file, const std::string& path, const std::filesystem::path& to);
-  // False when the file system cannot link them. Throws UsageError when `from` is not as it was at first.
-  bool link_unchanged(const std::filesystem::path& from, const std::string& path,
-                      const std::filesystem::path& to);
+  void put_file(const File& file, const std::string& path, const Beneath& to);
+  // A further name, `path` below `to`, for a file. False when the file system cannot do it. Throws UsageError
+  // when the file is not as it was at first.
+  bool link_unchanged(const Beneath& directory, const std::string& name, const std::string& path,
+                      const Beneath& to);
 
   const History& history_;
-  const std::filesystem::path base_;
+  const Beneath base_;
   const ImagerOptions options_;
+  std::optional<Beneath> store_;
   // Size and time of the last write of each file that images link to, as of its first link.
   using Stamp = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
   std::map<std::filesystem::path, Stamp> linked_;

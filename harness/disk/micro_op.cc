@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <limits.h>
 #include <linux/falloc.h>
 
 #include <algorithm>
@@ -37,6 +38,10 @@ Status History::expand() {
     }
     first_op_.push_back(static_cast<OpId>(ops_.size()));
     RETURN_IF_ERROR(expand_record(i));
+    if (touched_pages_ > kTouchedPagesMax) {
+      return Status::not_supported(
+          fmt::format("the first {} records of the trace touch over {} pages", i + 1, kTouchedPagesMax));
+    }
   }
   first_op_.push_back(static_cast<OpId>(ops_.size()));
   note_returns();
@@ -135,6 +140,10 @@ void History::add(MicroOp op) {
     content_ops_[op.inode].push_back(id);
   }
   if (op.is_data()) {
+    touched_pages_ += (op.end - 1) / kPageBytes - op.begin / kPageBytes + 1;
+    if (touched_pages_ > kTouchedPagesMax) {
+      return;  // create() says so
+    }
     for (std::uint64_t page = op.begin / kPageBytes; page * kPageBytes < op.end; ++page) {
       page_ops_[{op.inode, page}].push_back(id);
     }
@@ -174,6 +183,9 @@ void History::note_directories() {
 std::string History::path_of(InodeId dir, std::string_view name) const {
   const auto found = directories_.find(dir);
   const std::string parent = found == directories_.end() ? "?" : found->second;
+  if (parent.size() > PATH_MAX) {
+    return fmt::format("?/{}", name);  // it cannot be there
+  }
   return parent.empty() ? std::string(name) : fmt::format("{}/{}", parent, name);
 }
 

@@ -35,6 +35,7 @@ using tap::TraceRecord;
 using OpId = std::uint32_t;  // position in History::ops()
 
 inline constexpr std::uint64_t kSectorBytes = 512;
+inline constexpr std::uint64_t kTouchedPagesMax = 16'000'000;  // by the writes and zeroings of one trace
 
 constexpr std::uint64_t round_down(std::uint64_t value, std::uint64_t unit) { return value / unit * unit; }
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
@@ -69,7 +70,8 @@ struct OpRange {
 class History {
  public:
   // not_supported for a call whose effect is not modelled (fallocate that moves data, a write whose payload
-  // was not kept), corruption for records out of order. *history is then left alone.
+  // was not kept) and for more than kTouchedPagesMax, corruption for records out of order. *history is then
+  // left alone.
   static Status create(tap::Trace trace, std::unique_ptr<const History>* history);
 
   History(const History&) = delete;
@@ -119,6 +121,7 @@ class History {
   std::vector<MicroOp> ops_;
   std::vector<OpId> first_op_;           // by record, and one behind the last
   std::vector<std::uint64_t> returned_;  // by record
+  std::uint64_t touched_pages_ = 0;      // by all of them together
   std::map<InodeId, std::vector<OpId>> content_ops_;
   std::map<std::pair<InodeId, std::uint64_t>, std::vector<OpId>> page_ops_;
   std::map<InodeId, std::string> directories_;  // the first path that each was seen under

@@ -15,22 +15,24 @@ namespace {
 
 constexpr std::size_t kRunBytes = 1 << 20;
 
-UniqueFd open_file(const std::filesystem::path& path, int flags) {
-  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, 0644));
-  if (!fd) {
-    throw_errno(path.string());
+UniqueFd open_file(const Beneath& directory, const std::string& name, int flags) {
+  UniqueFd fd;
+  const Status status = directory.open(name, flags, &fd);
+  if (status.is_not_found()) {
+    throw EnvironmentError(status.message());  // a file of ours has vanished
   }
+  throw_if_refused(status);
   return fd;
 }
 
 // Reads up to the end of the range, or of the file.
-std::string read_range(int fd, const std::filesystem::path& path, off_t begin, off_t end) {
+std::string read_range(int fd, const std::string& path, off_t begin, off_t end) {
   std::string bytes(static_cast<std::size_t>(end - begin), '\0');
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t n = ::pread(fd, bytes.data() + done, bytes.size() - done, begin + static_cast<off_t>(done));
     if (n < 0 && errno != EINTR) {
-      throw_errno(path.string());
+      throw_errno(path);
     }
     if (n == 0) {
       break;
@@ -43,12 +45,13 @@ std::string read_range(int fd, const std::filesystem::path& path, off_t begin, o
 
 }  // namespace
 
-std::uint64_t read_sparse(const std::filesystem::path& path,
+std::uint64_t read_sparse(const Beneath& directory, const std::string& name,
                           const std::function<void(std::uint64_t page, std::string_view bytes)>& page) {
-  const UniqueFd fd = open_file(path, O_RDONLY);
+  const std::string path = (directory.directory() / name).string();
+  const UniqueFd fd = open_file(directory, name, O_RDONLY | O_NONBLOCK);
   struct stat info = {};
   if (::fstat(fd.get(), &info) != 0) {
-    throw_errno(path.string());
+    throw_errno(path);
   }
   constexpr off_t kPage = static_cast<off_t>(kPageBytes);
   for (off_t at = ::lseek(fd.get(), 0, SEEK_DATA); at >= 0 && at < info.st_size;
@@ -67,8 +70,10 @@ std::uint64_t read_sparse(const std::filesystem::path& path,
   return static_cast<std::uint64_t>(info.st_size);
 }
 
-SparseWriter::SparseWriter(std::filesystem::path path, std::uint64_t size)
-    : path_(std::move(path)), size_(size), fd_(open_file(path_, O_WRONLY | O_CREAT | O_EXCL)) {}
+SparseWriter::SparseWriter(const Beneath& directory, const std::string& name, std::uint64_t size)
+    : path_((directory.directory() / name).string()),
+      size_(size),
+      fd_(open_file(directory, name, O_WRONLY | O_CREAT | O_EXCL)) {}
 
 void SparseWriter::write(std::uint64_t offset, std::string_view bytes) {
   if (offset != run_begin_ + run_.size() || run_.size() >= kRunBytes) {
@@ -84,7 +89,7 @@ void SparseWriter::flush() {
     const ssize_t n =
         ::pwrite(fd_.get(), run_.data() + done, run_.size() - done, static_cast<off_t>(run_begin_ + done));
     if (n < 0 && errno != EINTR) {
-      throw_errno(path_.string());
+      throw_errno(path_);
     }
     done += static_cast<std::size_t>(std::max<ssize_t>(n, 0));
   }
@@ -95,24 +100,8 @@ void SparseWriter::flush() {
 void SparseWriter::finish() {
   flush();
   if (written_ != size_ && ::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0) {
-    throw_errno(path_.string());
+    throw_errno(path_);
   }
-}
-
-void make_directory(const std::filesystem::path& path) {
-  if (::mkdir(path.c_str(), 0755) != 0) {
-    throw_errno(path.string());
-  }
-}
-
-bool link_file(const std::filesystem::path& from, const std::filesystem::path& to) {
-  if (::link(from.c_str(), to.c_str()) == 0) {
-    return true;
-  }
-  if (errno != EXDEV && errno != EMLINK && errno != EPERM) {
-    throw_errno(to.string());
-  }
-  return false;
 }
 
 }  // namespace chaosgate::disk

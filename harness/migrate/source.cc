@@ -17,6 +17,7 @@
 #include "engines/directory.h"
 #include "engines/marker.h"
 #include "harness/base/file.h"
+#include "harness/base/printable.h"
 
 namespace chaosgate::migrate {
 
@@ -37,8 +38,13 @@ bool is_immutable(const engines::EngineConfig& config, const std::string& path) 
 Status list_files(const fs::path& directory, std::vector<std::string>* files) {
   std::error_code error;
   for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    if (it->is_regular_file(error) && !error) {
+    std::error_code ignored;  // of a link that leads nowhere
+    const fs::file_type type = it->status(ignored).type();
+    if (type == fs::file_type::regular) {
       files->push_back(it->path().lexically_relative(directory).string());
+    } else if (type != fs::file_type::directory) {
+      return Status::invalid_argument(fmt::format(
+          "the source has {}, which is neither a file nor a directory", printable_line(it->path().string())));
     }
   }
   std::sort(files->begin(), files->end());

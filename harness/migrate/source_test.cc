@@ -59,6 +59,23 @@ TEST_CASE("a source that a process has open is in use, whatever lock its engine 
   }
 }
 
+TEST_CASE("a source with what is neither a file nor a directory is refused, and nobody waits for it") {
+  for (const std::string kind : {"pipe", "link to nowhere"}) {
+    INFO(kind);
+    const TempDir parent = test_directory();
+    const fs::path path = make_store(parent, rocksdb());
+    if (kind == "pipe") {
+      REQUIRE(::mkfifo((path / "strange").c_str(), 0600) == 0);
+    } else {
+      fs::create_symlink("nowhere", path / "strange");
+    }
+    SourceHold hold;
+    const Status taken = hold.take(rocksdb(), path);
+    CHECK(taken.code() == StatusCode::invalid_argument);
+    CHECK_THAT(taken.message(), Contains("strange, which is neither a file nor a directory"));
+  }
+}
+
 TEST_CASE("a lock by flock is seen, and the hold keeps one away") {
   const TempDir parent = test_directory();
   const fs::path path = make_store(parent, rocksdb());

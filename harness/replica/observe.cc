@@ -43,7 +43,37 @@ std::string sample_target(engines::Iterator& iterator, Rng& rng) {
   return target;
 }
 
+Status take_room(std::uint64_t bytes, std::uint64_t* room_bytes) {
+  if (bytes > *room_bytes) {
+    return Status::corruption("reading does not end: the store gives more bytes than were ever written");
+  }
+  *room_bytes -= bytes;
+  return {};
+}
+
 }  // namespace
+
+Status observe_keyspace(engines::Iterator& iterator, bool backward, workloads::ObservationWriter& writer,
+                        std::uint64_t* room_bytes) {
+  std::string before;
+  bool first = true;
+  for (backward ? iterator.seek_to_last() : iterator.seek_to_first(); iterator.valid();
+       backward ? iterator.prev() : iterator.next()) {
+    const std::string_view key = iterator.key();
+    const std::string_view value = iterator.value();
+    constexpr std::uint64_t kFrameBytes = 1 + 4 + 4;
+    RETURN_IF_ERROR(take_room(kFrameBytes + key.size() + value.size(), room_bytes));
+    writer.key_value(key, value);
+    if (!first && (backward ? key >= before : key <= before)) {
+      break;  // in a circle, perhaps
+    }
+    first = false;
+    before = key;
+  }
+  RETURN_IF_ERROR(iterator.status());
+  writer.end_keyspace();
+  return {};
+}
 
 void Observer::finish_section() {
   recorder_.observation_bytes.store(writer_.end(), std::memory_order_release);
@@ -78,19 +108,10 @@ Status Observer::state(Replica& replica, SectionKind kind) {
   }
   writer_.u64(value.size() == sizeof(std::uint64_t) ? load_fixed<std::uint64_t>(value.data()) : 0);
   writer_.u64(replica.durable_index());
+  std::uint64_t room = kSectionBytesMax;
   for (std::size_t i = 0; i < workloads::kKeyspaceCount; ++i) {
     const auto iterator = replica.engine().iterator(static_cast<engines::KeyspaceId>(i));
-    if (backward) {
-      for (iterator->seek_to_last(); iterator->valid(); iterator->prev()) {
-        writer_.key_value(iterator->key(), iterator->value());
-      }
-    } else {
-      for (iterator->seek_to_first(); iterator->valid(); iterator->next()) {
-        writer_.key_value(iterator->key(), iterator->value());
-      }
-    }
-    RETURN_IF_ERROR(iterator->status());
-    writer_.end_keyspace();
+    RETURN_IF_ERROR(observe_keyspace(*iterator, backward, writer_, &room));
   }
   finish_section();
   return {};
@@ -104,6 +125,7 @@ Status Observer::reads(Replica& replica, std::uint32_t count, std::uint64_t seed
     iterators.push_back(replica.engine().iterator(static_cast<engines::KeyspaceId>(i)));
   }
   writer_.begin(SectionKind::reads);
+  std::uint64_t room = kSectionBytesMax;
   std::string value;
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto keyspace = static_cast<Keyspace>(rng.below(workloads::kKeyspaceCount));
@@ -119,6 +141,7 @@ Status Observer::reads(Replica& replica, std::uint32_t count, std::uint64_t seed
       if (!status.ok() && !status.is_not_found()) {
         return status;
       }
+      RETURN_IF_ERROR(take_room(target.size() + value.size(), &room));
       writer_.u8(status.ok() ? 1 : 0);
       writer_.bytes(status.ok() ? std::string_view(target) : std::string_view());
       writer_.bytes(status.ok() ? std::string_view(value) : std::string_view());
@@ -130,6 +153,7 @@ Status Observer::reads(Replica& replica, std::uint32_t count, std::uint64_t seed
       }
       RETURN_IF_ERROR(iterator.status());
       const bool found = iterator.valid();
+      RETURN_IF_ERROR(take_room(found ? iterator.key().size() + iterator.value().size() : 0, &room));
       writer_.u8(found ? 1 : 0);
       writer_.bytes(found ? iterator.key() : std::string_view());
       writer_.bytes(found ? iterator.value() : std::string_view());

@@ -6,9 +6,20 @@
 #include <cstdint>
 
 #include "harness/replica/replica.h"
+#include "harness/wire/flight_recorder.h"
 #include "workloads/observation.h"
 
 namespace chaosgate::replica {
+
+// What one state section, or the reads, may have: five fit into the driver's buffer. No workload's state is
+// nearly as large; that of a damaged store may have no end.
+inline constexpr std::uint64_t kSectionBytesMax = wire::kObservationCapacity / 5;
+
+// Writes what `iterator` gives from its first key to its last, or backward, as a keyspace of a state section.
+// Ends behind the first key that is out of order, which the driver judges. corruption when more than
+// `*room_bytes` bytes come; else they are less by what was written.
+Status observe_keyspace(engines::Iterator& iterator, bool backward, workloads::ObservationWriter& writer,
+                        std::uint64_t* room_bytes);
 
 class Observer {
  public:

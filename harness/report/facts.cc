@@ -8,63 +8,6 @@
 namespace chaosgate::report {
 namespace {
 
-// The length of the UTF-8 sequence at the start of `bytes`, 0 when there is none (RFC 3629: no surrogates, no
-// overlong forms, nothing above U+10FFFF).
-std::size_t utf8_length(std::string_view bytes) {
-  const auto at = [bytes](std::size_t i) {
-    return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0U;
-  };
-  const auto continues = [&at](std::size_t i) { return (at(i) & 0xC0U) == 0x80U; };
-  const unsigned first = at(0);
-  if (first < 0x80) {
-    return 1;
-  }
-  if (first >= 0xC2 && first <= 0xDF) {
-    return continues(1) ? 2 : 0;
-  }
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool overlong = first == 0xE0 && at(1) < 0xA0;
-    const bool surrogate = first == 0xED && at(1) > 0x9F;
-    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const bool overlong = first == 0xF0 && at(1) < 0x90;
-    const bool beyond = first == 0xF4 && at(1) > 0x8F;
-    return continues(1) && continues(2) && continues(3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
-
-// C0 and C1 controls and DEL, U+FFFE and U+FFFF. `character` is one valid UTF-8 sequence.
-bool is_unprintable(std::string_view character) {
-  const auto first = static_cast<unsigned char>(character[0]);
-  if (character.size() == 1) {
-    return (first < 0x20 && first != '\t' && first != '\n') || first == 0x7F;
-  }
-  if (character.size() == 2) {
-    return first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
-  }
-  return character == "\xEF\xBF\xBE" || character == "\xEF\xBF\xBF";
-}
-
-std::string escape(std::string_view bytes, bool controls) {
-  std::string out;
-  out.reserve(bytes.size());
-  while (!bytes.empty()) {
-    const std::size_t length = utf8_length(bytes);
-    const std::string_view character = bytes.substr(0, std::max<std::size_t>(length, 1));
-    if (length == 0 || (controls && is_unprintable(character))) {
-      for (const char byte : character) {
-        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
-      }
-    } else {
-      out += character;
-    }
-    bytes.remove_prefix(character.size());
-  }
-  return out;
-}
-
 std::uint64_t images_judged(const CampaignReport& report) {
   std::uint64_t images = 0;
   for (const EngineSection& section : report.engines) {
@@ -159,18 +102,6 @@ std::string plural(std::uint64_t count, std::string_view noun) {
 
 std::string joined(const std::vector<std::string>& parts, std::string_view separator) {
   return fmt::format("{}", fmt::join(parts, separator));
-}
-
-std::string valid_utf8(std::string_view bytes) { return escape(bytes, false); }
-
-std::string printable(std::string_view bytes) { return escape(bytes, true); }
-
-std::string printable_line(std::string_view bytes) {
-  std::string line = printable(bytes);
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
-  line.erase(line.find_last_not_of(' ') + 1);
-  return line;
 }
 
 std::uint64_t count_of(const std::map<std::string, std::uint64_t>& counts, std::string_view key) {

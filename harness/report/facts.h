@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "harness/base/printable.h"
 #include "harness/report/campaign_report.h"
 
 namespace chaosgate::report {
@@ -24,14 +25,6 @@ std::string duration(double seconds);                             // "8.3 s", "1
 std::string seed_text(std::uint64_t seed);                        // "0x2a"
 std::string plural(std::uint64_t count, std::string_view noun);   // "1 kill", "1,000 kills"
 std::string joined(const std::vector<std::string>& parts, std::string_view separator = ", ");
-
-// Keeps UTF-8 and writes every other byte as \xNN.
-std::string valid_utf8(std::string_view bytes);
-// Also writes control characters as \xNN, except tab and newline, and what XML 1.0 forbids: engines' messages
-// and keys hold any bytes, and no report may let them act on a terminal or break a file.
-std::string printable(std::string_view bytes);
-// The same on one line: newlines and tabs become blanks, blanks at the end go.
-std::string printable_line(std::string_view bytes);
 
 std::uint64_t count_of(const std::map<std::string, std::uint64_t>& counts, std::string_view key);
 

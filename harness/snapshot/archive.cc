@@ -12,7 +12,9 @@
 #include <system_error>
 #include <vector>
 
+#include "harness/base/beneath.h"
 #include "harness/base/file.h"
+#include "harness/base/printable.h"
 
 namespace chaosgate::snapshot {
 
@@ -25,12 +27,6 @@ using Entry = std::unique_ptr<archive_entry, void (*)(archive_entry*)>;
 std::string reason(archive* a) {
   const char* text = archive_error_string(a);
   return text != nullptr ? text : "unknown";
-}
-
-// A member may not leave the directory it is unpacked into.
-bool is_safe(const fs::path& name) {
-  return !name.empty() && name.is_relative() &&
-         std::none_of(name.begin(), name.end(), [](const fs::path& part) { return part == ".."; });
 }
 
 class Packer {
@@ -129,6 +125,7 @@ class Unpacker {
       : range_(range), archive_(archive_read_new(), archive_read_free), at_(range.begin) {}
 
   Status run(const fs::path& directory) {
+    const Beneath to(directory);
     archive* const a = archive_.get();
     if (archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
         archive_read_support_format_tar(a) != ARCHIVE_OK ||
@@ -144,7 +141,7 @@ class Unpacker {
       if (result != ARCHIVE_OK) {
         return failed("the next member");
       }
-      RETURN_IF_ERROR(take(entry, directory));
+      RETURN_IF_ERROR(take(entry, to));
     }
   }
 
@@ -171,39 +168,44 @@ class Unpacker {
                       : read_;
   }
 
-  Status take(archive_entry* entry, const fs::path& directory) {
-    const char* const name = archive_entry_pathname(entry);
-    if (name == nullptr || !is_safe(name)) {
-      return Status::corruption("the archive of the snapshot has a member that leaves its directory");
-    }
-    const fs::path path = directory / name;
+  // What the stream names wrongly is damage of the stream.
+  static Status as_damage(const Status& status) {
+    const bool of_name = status.code() == StatusCode::invalid_argument || status.is_not_found();
+    return of_name ? Status::corruption("the archive of the snapshot has a member that cannot be unpacked: " +
+                                        status.message())
+                   : status;
+  }
+
+  Status take(archive_entry* entry, const Beneath& directory) {
+    const char* const text = archive_entry_pathname(entry);
+    std::string name = text != nullptr ? text : "";
     if (archive_entry_filetype(entry) == AE_IFDIR) {
-      std::error_code error;
-      fs::create_directory(path, error);
-      return error ? Status::io_error("create " + path.string(), error.value()) : Status();
+      while (name.ends_with('/')) {
+        name.pop_back();
+      }
+      return as_damage(directory.make_directory(name));
     }
     if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) != nullptr) {
       return Status::corruption(
-          fmt::format("the archive of the snapshot has a member that is no file: {}", name));
+          fmt::format("the archive of the snapshot has a member that is no file: {}", printable_line(name)));
     }
-    return write_member(entry, path);
+    return write_member(entry, directory, name);
   }
 
-  Status write_member(archive_entry* entry, const fs::path& path) {
-    const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!file) {
-      return Status::io_error("create " + path.string(), errno);
-    }
+  Status write_member(archive_entry* entry, const Beneath& directory, const std::string& name) {
+    UniqueFd file;
+    RETURN_IF_ERROR(as_damage(directory.open(name, O_WRONLY | O_CREAT | O_EXCL, &file)));
+    const std::string path = (directory.directory() / name).string();
     std::string block(kBlockBytes, '\0');
     std::uint64_t written = 0;
     la_ssize_t count = 0;
     while ((count = archive_read_data(archive_.get(), block.data(), block.size())) > 0) {
-      RETURN_IF_ERROR(write_all(
-          file.get(), std::string_view(block).substr(0, static_cast<std::size_t>(count)), path.string()));
+      RETURN_IF_ERROR(
+          write_all(file.get(), std::string_view(block).substr(0, static_cast<std::size_t>(count)), path));
       written += static_cast<std::uint64_t>(count);
     }
     if (count < 0 || written != static_cast<std::uint64_t>(archive_entry_size(entry))) {
-      return failed(archive_entry_pathname(entry));
+      return failed(printable_line(name));
     }
     return {};
   }

@@ -277,6 +277,7 @@ class Reading {
     open_how_t how{};
     const std::size_t size = std::min<std::size_t>(args_[3], sizeof how);
     if (process_.read(args_[2], &how, size)) {
+      call_.open_resolve = how.resolve;
       open(descriptor(0), args_[1], how.flags, how.mode);
     }
   }
@@ -559,9 +560,18 @@ void note_written(Call* call, std::uint64_t count) {
 
 std::int64_t carry_out_open(Call* call, FileTable* files) {
   TraceRecord& record = call->record;
-  call->opened = UniqueFd(static_cast<int>(::openat(base_of(call->place), call->place.path.c_str(),
-                                                    static_cast<int>(call->open_flags) | O_CLOEXEC,
-                                                    static_cast<mode_t>(call->open_mode))));
+  const int base = base_of(call->place);
+  const char* path = call->place.path.c_str();
+  if (call->open_resolve != 0) {
+    struct open_how how {};
+    how.flags = call->open_flags | O_CLOEXEC;
+    how.mode = call->open_mode;
+    how.resolve = call->open_resolve;
+    call->opened = UniqueFd(static_cast<int>(::syscall(SYS_openat2, base, path, &how, sizeof how)));
+  } else {
+    call->opened = UniqueFd(::openat(base, path, static_cast<int>(call->open_flags) | O_CLOEXEC,
+                                     static_cast<mode_t>(call->open_mode)));
+  }
   if (!call->opened) {
     return -errno;
   }

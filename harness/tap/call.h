@@ -46,8 +46,9 @@ struct Call {
   Place from;
   std::uint64_t open_flags = 0;
   std::uint64_t open_mode = 0;
-  std::int64_t position = 0;  // of a write; -1: at the file's own position
-  int write_flags = 0;        // RWF_...
+  std::uint64_t open_resolve = 0;  // RESOLVE_... of openat2
+  std::int64_t position = 0;       // of a write; -1: at the file's own position
+  int write_flags = 0;             // RWF_...
   unsigned int rename_flags = 0;
   unsigned int range_flags = 0;
   UniqueFd opened;  // by carry_out(): for the worker

@@ -191,6 +191,28 @@ TEST_CASE("every way of writing is seen with its place and its bytes") {
   CHECK(content(directory.path() / "a.dat") == expected);
 }
 
+TEST_CASE("openat2 resolves under the tap as it does without") {
+  const TempDir directory = make_directory();
+  std::filesystem::create_directory(directory.path() / "sub");
+  std::filesystem::create_directory(directory.path() / "other");
+  std::filesystem::create_directory_symlink("../other", directory.path() / "sub" / "away");
+  const TappedRun run = run_tapped(options_for(directory), {}, [] {
+    const int sub = ::open("sub", O_PATH | O_DIRECTORY);
+    struct open_how how {};
+    how.flags = O_CREAT | O_EXCL | O_WRONLY;
+    how.mode = 0600;
+    how.resolve = RESOLVE_BENEATH;
+    MUST(::syscall(SYS_openat2, sub, "../other/a.dat", &how, sizeof how) < 0 && errno == EXDEV);
+    MUST(::syscall(SYS_openat2, sub, "away/b.dat", &how, sizeof how) < 0 && errno == EXDEV);
+    MUST(::syscall(SYS_openat2, sub, "c.dat", &how, sizeof how) >= 0);
+    return 0;
+  });
+  REQUIRE(run.status() == 0);
+  CHECK(std::filesystem::is_empty(directory.path() / "other"));
+  const std::vector<std::string> calls = calls_of(run.trace);
+  CHECK(calls.back() == "create sub/c.dat");
+}
+
 TEST_CASE("every change of names and sizes is seen, and inodes stay what they are") {
   const TempDir directory = make_directory();
   put(directory.path() / "old.dat", "0123456789");

@@ -258,6 +258,7 @@ Status load_trace(std::string_view bytes, Trace* trace) {
   if (!take_trace(&content, &loaded)) {
     return Status::corruption("the trace is damaged: a record is malformed");
   }
+  RETURN_IF_ERROR(check_trace(loaded));
   *trace = std::move(loaded);
   return {};
 }

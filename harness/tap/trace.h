@@ -136,8 +136,15 @@ std::uint64_t signature(const Trace& trace);
 std::uint64_t calls_of_first_thread(const Trace& trace);
 
 void save_trace(const Trace& trace, std::string* out);
-// corruption for bytes that are damaged or no trace, not_supported for another format version; *trace is
-// then left alone.
+// How many bytes the files of a trace may have beyond what its base and its writes hold: holes.
+inline constexpr std::uint64_t kBytesWithoutContentMax = 256 << 20;
+
+// corruption for a trace that no run can have made: names that a directory cannot hold, a base whose entries
+// lie in no directory, files larger than what the trace can fill. What passes can be used as it is.
+Status check_trace(const Trace& trace);
+
+// corruption for bytes that are damaged, no trace, or one that check_trace() refuses; not_supported for
+// another format version; *trace is then left alone.
 Status load_trace(std::string_view bytes, Trace* trace);
 
 }  // namespace chaosgate::tap

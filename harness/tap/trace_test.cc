@@ -9,7 +9,7 @@ namespace {
 
 Trace sample() {
   Trace trace;
-  trace.base = {{1, true, 0, ""}, {2, false, 77, "a/b"}};
+  trace.base = {{1, true, 0, ""}, {5, true, 0, "a"}, {2, false, 77, "a/b"}};
   TraceRecord record;
   record.begin = 3;
   record.end = UINT64_MAX;
@@ -72,6 +72,78 @@ TEST_CASE("a damaged trace, another version and other files are refused, each wi
   const Status version = load_trace(bytes, &loaded);
   CHECK(version.code() == StatusCode::not_supported);
   CHECK(version.message().find("version 99") != std::string::npos);
+}
+
+TEST_CASE("a trace with a name that no directory can hold is refused where it is read") {
+  const auto refused = [](const Trace& trace) {
+    std::string bytes;
+    save_trace(trace, &bytes);
+    Trace loaded;
+    return load_trace(bytes, &loaded).code() == StatusCode::corruption && loaded.records.empty();
+  };
+  const std::vector<std::string> names = {
+      "", ".", "..", "../../x", "/etc/x", "a/b", std::string("a\0b", 3), std::string(256, 'x')};
+  for (const std::string& name : names) {
+    CAPTURE(name);
+    for (const StorageCall call : {StorageCall::create, StorageCall::rename, StorageCall::link,
+                                   StorageCall::unlink, StorageCall::mkdir, StorageCall::rmdir}) {
+      Trace trace = sample();
+      TraceRecord& record = trace.records[0];
+      record.call = call;
+      record.error = 0;
+      record.name = name;
+      CHECK(refused(trace));
+      record.name = "good";
+      CHECK_FALSE(refused(trace));
+      record.from_name = name;
+      CHECK(refused(trace) == (call == StorageCall::rename));
+    }
+  }
+  using Base = std::vector<BaseEntry>;
+  const std::vector<Base> bases = {
+      {{2, true, 0, ""}},                                            // the root has its own number
+      {{1, false, 5, ""}},                                           // and is a directory
+      {{1, true, 0, ""}, {1, true, 0, "a"}},                         // nothing else has that
+      {{1, true, 0, ""}, {2, false, 5, "/etc/x"}},                   //
+      {{1, true, 0, ""}, {2, false, 5, "../x"}},                     //
+      {{1, true, 0, ""}, {2, false, 5, "a/b"}},                      // below nothing
+      {{1, true, 0, ""}, {2, false, 5, "a"}, {3, false, 5, "a/b"}},  // below a file
+      {{1, true, 0, ""}, {2, false, 5, "a"}, {3, false, 5, "a"}},    // twice
+      {{1, true, 0, ""}, {2, true, 0, "a"}, {3, false, 5, "a/../../x"}},
+  };
+  for (const Base& base : bases) {
+    CAPTURE(base.back().path);
+    Trace trace = sample();
+    trace.base = base;
+    CHECK(refused(trace));
+  }
+}
+
+TEST_CASE("a trace of files larger than what its writes can fill is refused, and the limit is named") {
+  const auto judged = [](const auto& change) {
+    Trace trace = sample();
+    TraceRecord& record = trace.records[1];
+    record.inode = 2;
+    change(record);
+    return check_trace(trace).message();
+  };
+  CHECK(judged([](TraceRecord& record) { record.size_after = kBytesWithoutContentMax; }).empty());
+  for (const StorageCall call : {StorageCall::write, StorageCall::truncate, StorageCall::allocate}) {
+    const std::string holes = judged([&](TraceRecord& record) {
+      record.call = call;
+      record.size_after = kBytesWithoutContentMax + 100'000;
+    });
+    CHECK(holes.find(std::to_string(kBytesWithoutContentMax)) != std::string::npos);
+    const std::string far = judged([&](TraceRecord& record) {
+      record.call = call;
+      record.offset = UINT64_MAX - 5;
+    });
+    CHECK(far.find("a file has at most") != std::string::npos);
+  }
+  CHECK_FALSE(judged([](TraceRecord& record) {
+                record.offset = kBytesWithoutContentMax + 100'000;
+                record.payload = "x";
+              }).empty());
 }
 
 TEST_CASE("a signature forgets names, times, threads, content and files for people, and nothing else") {

@@ -143,6 +143,13 @@ extern "C" const chaosgate_plugin* chaosgate_engine_plugin() {
     const bool mapped = how != "maps-its-file" || code != CHAOSGATE_OK || map_writable((*engine)->path);
     return mapped ? code : CHAOSGATE_IO_ERROR;
   };
+  plugin.functions.iterator_next = [](chaosgate_iterator* iterator, chaosgate_position* position,
+                                      chaosgate_message* message) {
+    const auto& sound = template_plugin()->functions;
+    const chaosgate_code code = sound.iterator_next(iterator, position, message);
+    const bool again = how == "iterates-in-circles" && code == CHAOSGATE_OK && !position->valid;
+    return again ? sound.iterator_seek_first(iterator, position, message) : code;
+  };
   if (how == "returns-nothing") {
     return nullptr;
   } else if (how == "of-another-version") {
