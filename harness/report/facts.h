@@ -26,6 +26,11 @@ std::string seed_text(std::uint64_t seed);                        // "0x2a"
 std::string plural(std::uint64_t count, std::string_view noun);   // "1 kill", "1,000 kills"
 std::string joined(const std::vector<std::string>& parts, std::string_view separator = ", ");
 
+// What makes text safe to print, under the names that reports know it by.
+using chaosgate::printable;
+using chaosgate::printable_line;
+using chaosgate::valid_utf8;
+
 std::uint64_t count_of(const std::map<std::string, std::uint64_t>& counts, std::string_view key);
 
 // "commit survives nothing, flush survives power cut"
