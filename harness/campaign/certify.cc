@@ -304,6 +304,9 @@ class Certification {
           }));
     }
     const report::DamageCounts all = tally.total();
+    const auto breaks_promise = [this](const report::DamageFinding& finding) {
+      return finding.undamaged || (finding.silent && engine_->checksums);
+    };
     level->tried = {{"damaged files", tally.judged()},
                     {"detected", all.detected},
                     {"harmless", all.harmless},
@@ -318,11 +321,11 @@ class Certification {
       add(level, {finding.invariant,
                   fmt::format("{} ({}): {}", finding.silent ? "silently wrong" : "the process died",
                               finding.damage, finding.explanation),
-                  "", finding.count, finding.silent && engine_->checksums, finding.bundle, finding.command});
+                  "", finding.count, breaks_promise(finding), finding.bundle, finding.command});
     }
-    const bool failed = engine_->checksums && all.silent > 0;
+    const bool failed = std::any_of(tally.findings.begin(), tally.findings.end(), breaks_promise);
     level->upper_bound =
-        all.silent == 0 && tally.judged() > 0 ? 3.0 / static_cast<double>(tally.judged()) : 0;
+        !failed && all.silent == 0 && tally.judged() > 0 ? 3.0 / static_cast<double>(tally.judged()) : 0;
     if (tally.judged() < options_.damages) {
       level->doubts.push_back(
           fmt::format("{} of {} damaged files were judged", tally.judged(), options_.damages));

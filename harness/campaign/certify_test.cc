@@ -81,6 +81,22 @@ TEST_CASE("a level that fails ends what was reached, names the failure and its b
   CHECK(fs::exists(directory.path() / "certificate" / kill.exceptions.front().bundle));
 }
 
+TEST_CASE("an engine that is wrong from its first recovery on fails the levels of power cuts and damage") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
+  CertifyOptions options = options_for("lmdb");
+  options.config.key.fault = "reopen-drifts";
+  options.level = "damage";
+  const report::Certificate certificate = certify_in(directory, "certificate", options);
+  for (const std::size_t i : {3U, 4U}) {
+    const report::CertificateLevel& level = certificate.levels[i];
+    INFO(level.name);
+    CHECK(level.verdict == "fail");
+    REQUIRE_FALSE(level.exceptions.empty());
+    CHECK(level.exceptions.front().promised);
+    CHECK(fs::exists(directory.path() / "certificate" / level.exceptions.front().bundle));
+  }
+}
+
 TEST_CASE("what a contract does not promise is an exception and fails no level") {
   const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
   CertifyOptions options = options_for("lmdb-nosync");

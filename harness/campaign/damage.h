@@ -4,6 +4,9 @@
 // the engine's contract claims checksums.
 //
 // Only the engine's files are damaged: the log is ours, and its own tests damage it.
+//
+// What fails before anything is damaged, the making of a data directory or a recovery after a kill, is a
+// finding, too, and a broken promise whatever the contract says of checksums; it ends the run.
 #pragma once
 
 #include <cstdint>

@@ -36,6 +36,24 @@ TEST_CASE("an engine with checksums detects damage at rest, or is not harmed by 
   CHECK_FALSE(fs::exists(directory.path() / "damage"));
 }
 
+TEST_CASE("what is wrong before anything was damaged is a finding, and its bundle shows it") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-damage-test-");
+  StopSignal stop;
+  DamageOptions options = options_for("lmdb", 120, directory);
+  options.key.fault = "reopen-drifts";
+  std::uint64_t shown = 0;
+  const auto keep = [&](const Bundle& bundle, const fs::path& image, report::DamageFinding*) {
+    CHECK(is_same_finding(bundle, replay_bundle(bundle, image, directory.path() / "replay", options.worker,
+                                                options.hang_ms, stop)));
+    ++shown;
+  };
+  const report::DamageTally tally = run_damage(options, stop, keep);
+  CHECK(tally.judged() == 0);
+  REQUIRE(tally.findings.size() == 1);
+  CHECK(tally.findings.front().undamaged);
+  CHECK(shown == 1);
+}
+
 TEST_CASE("an engine without checksums gives out what is wrong, and its bundle shows it again") {
   const TempDir directory(fs::temp_directory_path(), "chaosgate-damage-test-");
   StopSignal stop;

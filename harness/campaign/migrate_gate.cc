@@ -293,6 +293,11 @@ void Gate::explore(const tap::Trace& trace, const fs::path& base, std::uint64_t 
 }
 
 MigrationTally Gate::run() {
+  fs::path source;
+  if (const std::string& wrong = subject_.broken_source(&source); !wrong.empty()) {
+    add_finding({"none", "a source that no migration has touched", wrong, "", ""}, source);
+    return std::move(tally_);
+  }
   if (!stop_.requested()) {
     measure();
   }

@@ -100,17 +100,16 @@ class PowerRun {
     std::uint64_t done = 0;
     bool more = true;
     for (PowerWork& each : power_works(config_, engine_, number)) {
-      if (more) {
+      if (more && !ended()) {
         done += run_work({std::move(each), number, done}, &more);
       }
     }
-    const std::lock_guard lock(mutex_);
-    ended_ = ended_ || !more;
   }
 
-  // Returns how many loads it ran. *more: false when there is nothing to go on with.
+  // Returns how many loads it ran. *more: false when the lane has nothing to go on with.
   std::uint64_t run_work(Work work, bool* more) {
     work.options.directory = work_ / fmt::format("power-{}", work.number);
+    work.options.keep_images = config_.keep_images;
     PowerLane lane(work.options, &stop_);
     std::uint64_t load = 0;
     const auto where = [&] { return load_text(work.options.lane, work.load_done + load); };
@@ -135,42 +134,23 @@ class PowerRun {
          ++load) {
       *more = lane.run_load(work.images - lane.tally().judged);
       reporter.write_counts();
-    }
-    if (lane.broken_by_kill()) {
-      const report::CycleEvent& event = *lane.broken_by_kill();
-      const std::uint64_t last = work.load_done + load - 1;
-      note_kill(event,
-                event.crash.kind.empty()
-                    ? fmt::format("lane {}, before any kill or power cut", work.options.lane)
-                    : load_text(work.options.lane, last) + ", after a kill",
-                work.number,
-                work.number < config_.lanes ? load_command(config_, engine_, work.number, last).text() : "");
+      if (lane.broken_by_kill()) {
+        keep_broken(work, load, where(), lane);
+        *more = lane.go_on();
+      }
     }
     return load;
   }
 
   void show_progress() {
-    const report::Totals totals = journal_.totals(engine_.name);
     const std::lock_guard lock(mutex_);
-    output_.progress->update(
-        {engine_.name + " power cuts", totals.images, config_.images, "disk image", totals.violations});
+    show_progress_locked();
   }
 
-  // `command`: runs that load again.
-  void note_kill(const report::CycleEvent& event, const std::string& where, std::uint64_t number,
-                 const std::string& command) {
-    for (report::ViolationEvent violation : event.violations) {
-      violation.command = violation.seed_command = command;
-      journal_.write(report::FindingEvent{engine_.name, number, where, violation});
-    }
-    if (event.violations.empty()) {
-      const report::Death& death = event.last_death();
-      journal_.write(
-          report::FindingEvent{engine_.name,
-                               number,
-                               where,
-                               {"abnormal death", death.detail, death.detail + "\n", "", command, command}});
-    }
+  void show_progress_locked() {
+    const report::Totals totals = journal_.totals(engine_.name);
+    output_.progress->update(
+        {engine_.name + " power cuts", totals.images, config_.images, "disk image", totals.violations});
   }
 
   bool ended() {
@@ -178,22 +158,80 @@ class PowerRun {
     return ended_ || stop_.requested();
   }
 
+  // Of a bundle.
+  std::string new_id(const Work& work, std::uint64_t load) {
+    return fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name, seed_text(work.options.key.seed),
+                       work.number, work.load_done + load, kept_[work.number]++);
+  }
+
   void keep(const Work& work, std::uint64_t load, const std::string& where, const PowerFailure& failure,
             PowerReporter& reporter, report::PowerFinding* finding) {
     const std::lock_guard lock(mutex_);
-    const std::string id =
-        fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name, seed_text(work.options.key.seed),
-                    work.number, work.load_done + load, kept_[work.number]++);
-    if (work.number < config_.lanes) {  // no replay of an earlier failure
-      finding->seed_command = load_command(config_, engine_, work.number, work.load_done + load).text();
-    }
-    reporter.failed(failure, id, where, output_, finding);
+    finding->seed_command = load_again(work, load);
+    reporter.failed(failure, new_id(work, load), where, output_, finding);
     if (finding->promised) {
-      Regression regression{work.options.key,  engine_.name, work.options.protocol,
-                            work.options.lane, load,         failure.plan,
-                            finding->invariant};
-      regression.power = {disk::to_string(work.options.profile), work.images, work.options.images_per_load};
-      append_regression(config_.results, regression);
+      keep_regression(work, load, failure.plan, finding->invariant);
+    }
+  }
+
+  // The command that runs that load again; "" in a replay of an earlier failure.
+  std::string load_again(const Work& work, std::uint64_t load) const {
+    return work.number < config_.lanes
+               ? load_command(config_, engine_, work.number, work.load_done + load).text()
+               : "";
+  }
+
+  void keep_regression(const Work& work, std::uint64_t load, const crash::CyclePlan& plan,
+                       const std::string& invariant) {
+    Regression regression{
+        work.options.key, engine_.name, work.options.protocol, work.options.lane, load, plan, invariant};
+    regression.power = {disk::to_string(work.options.profile), work.images, work.options.images_per_load};
+    append_regression(config_.results, regression);
+  }
+
+  // What no power cut has broken.
+  void keep_broken(const Work& work, std::uint64_t load, const std::string& of_load, const PowerLane& lane) {
+    const std::lock_guard lock(mutex_);
+    const report::CycleEvent& event = *lane.broken_by_kill();
+    std::vector<report::ViolationEvent> violations = event.violations;
+    if (violations.empty()) {
+      const std::string& detail = event.last_death().detail;
+      violations.push_back({"abnormal death", detail, detail + "\n", "", "", ""});
+    }
+    const std::string where = of_load + (!event.crash.kind.empty() ? ", after a kill"
+                                         : load == 0               ? ", before any kill or power cut"
+                                                                   : ", before its kill");
+    for (report::ViolationEvent& violation : violations) {
+      violation.command = violation.seed_command = load_again(work, load);
+    }
+    const auto write = [&] {
+      for (const report::ViolationEvent& violation : violations) {
+        journal_.write(report::FindingEvent{engine_.name, work.number, where, violation});
+      }
+    };
+    if (config_.keep_images) {
+      const fs::path file = fs::path("failures") / new_id(work, load) / "bundle.tar.zst";
+      try {
+        fs::create_directories((output_.directory / file).parent_path());
+        write_bundle(lane.bundle(), lane.evidence().image, lane.evidence().output, output_.directory / file);
+      } catch (...) {  // what was found outlives a bundle that cannot be written
+        write();
+        throw;
+      }
+      for (report::ViolationEvent& violation : violations) {
+        violation.bundle = file.string();
+        violation.command = bundle_command(config_.invocation, output_.directory / file);
+      }
+    }
+    write();
+    output_.log(fmt::format("{}: {}: {}: {}", engine_.name, where, violations.front().invariant,
+                            violations.front().explanation));
+    if (output_.progress != nullptr) {
+      show_progress_locked();
+    }
+    keep_regression(work, load, lane.evidence().plan, violations.front().invariant);
+    if (++broken_ >= config_.failures_max) {
+      ended_ = true;
     }
   }
 
@@ -235,6 +273,7 @@ class PowerRun {
   report::Journal& journal_;
   std::mutex mutex_;                             // guards what follows
   std::map<std::uint64_t, std::uint64_t> kept_;  // bundles, by lane
+  std::uint64_t broken_ = 0;                     // loads, by a kill alone
   bool ended_ = false;
 };
 

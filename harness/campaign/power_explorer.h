@@ -44,6 +44,7 @@ struct PowerExploration {
 
 struct PowerOptions : LaneTarget, PowerExploration {
   std::filesystem::path directory;  // made by what explores, must not exist; removed with it
+  bool keep_images = false;         // what a kill alone broke gets a bundle
 };
 
 // Throws UsageError when the worker program's storage calls cannot be seen.

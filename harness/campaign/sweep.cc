@@ -127,6 +127,9 @@ class Sweep {
       }
       start_ = lane.keep_state(directory_ / "start");
       const std::vector<TraceRecord> load = calls(lane, never(), false);
+      if (!result_.failures.empty()) {
+        return;
+      }
       result_.load_calls = load.size();
       add_points(load, false, &points_);
       // Two thirds into the load there is something to replay, and a tail to cut.
@@ -137,12 +140,15 @@ class Sweep {
     });
   }
 
-  // The calls of a load that dies at `fault`, or of the recovery after it.
+  // The calls of a load that dies at `fault`, or of the recovery after it. What is found there is kept.
   std::vector<TraceRecord> calls(Lane& lane, const StorageFault& fault, bool of_recovery) {
     crash::CyclePlan plan = base_plan(options_);
     plan.call = fault;
     lane.go_back(start_, plan);
-    lane.run_cycle(true);
+    const CycleEvent event = lane.run_cycle(true);
+    if (lane.evidence()) {
+      keep(lane, event, {of_recovery, fault, "", ""});
+    }
     std::vector<TraceRecord> wanted;
     bool load_seen = false;
     for (TraceRecord& record : lane.take_records()) {

@@ -140,6 +140,10 @@ plugin forgets-writes
 grep -q '^VIOLATION my-engine: ' out || fail "an engine that fails before the first image has no violation: $(cat out)"
 "$chaosgate" sweep --engine ./forgets-writes.so >out 2>err
 [[ $? == 1 ]] || fail "a sweep of an engine that fails at once is no violation: $(cat out err)"
+plugin forgets-writes
+"$chaosgate" migrate --gate --engine ./forgets-writes.so,lmdb --kills 5 --images 5 --quiet >out 2>err
+[[ $? == 1 ]] || fail "a migration whose source is wrong is no violation: $(cat out err)"
+grep -q 'a source that no migration has touched' out || fail "nobody says that the source is wrong: $(cat out)"
 rm -rf results
 
 # Elsewhere on the command line.

@@ -21,7 +21,7 @@ DamageCounts DamageTally::total() const {
 DamageFinding& DamageTally::add(const DamageFinding& finding) {
   for (DamageFinding& known : findings) {
     if (known.file_class == finding.file_class && known.silent == finding.silent &&
-        known.invariant == finding.invariant) {
+        known.undamaged == finding.undamaged && known.invariant == finding.invariant) {
       known.count += finding.count;
       return known;
     }

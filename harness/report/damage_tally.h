@@ -21,6 +21,7 @@ struct DamageCounts {
 struct DamageFinding {
   std::string file_class;
   bool silent = false;      // or the process died
+  bool undamaged = false;   // it happened before anything was damaged
   std::string invariant;    // the first one broken, or "abnormal death"
   std::string damage;       // of the first: "bit 3 of byte 4711 of engine/data.mdb flipped"
   std::string explanation;  // of the first
