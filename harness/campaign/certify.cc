@@ -124,12 +124,20 @@ class Certification {
       level.name = info.name;
       level.meaning = info.meaning;
       level.verdict = "not run";
-      if (stop_.requested()) {
+      if (stop_.requested() || !certificate.harness_fault.empty()) {
         continue;
       }
       output_.log(fmt::format("certify {}: level {}", engine_->name, level.name));
       const Clock::time_point level_begin = Clock::now();
-      (this->*info.run)(&level);
+      try {
+        (this->*info.run)(&level);
+      } catch (const UsageError&) {
+        throw;
+      } catch (const std::exception& error) {  // what was found by then stays found
+        certificate.harness_fault = fmt::format("level {}: {}", level.name, error.what());
+        output_.log(certificate.harness_fault);
+        judge_broken_off(&level);
+      }
       level.seconds = seconds_since(level_begin);
       if (stop_.requested()) {
         level.verdict = "not run";
@@ -140,6 +148,12 @@ class Certification {
   }
 
  private:
+  static void judge_broken_off(CertificateLevel* level) {
+    const bool broken = std::any_of(level->exceptions.begin(), level->exceptions.end(),
+                                    [](const CertificateException& exception) { return exception.promised; });
+    level->verdict = broken ? "fail" : "not run";
+  }
+
   void conformance(CertificateLevel* level) {
     const WorkDirectory work(config_.directory, config_.engines, &stop_);
     const std::vector<ConformResult> results = run_conformance(
@@ -212,7 +226,7 @@ class Certification {
       output_.log(fmt::format("level {}: {}", level->name, complaint));
     }
     if (!complaints.empty() && report.exit_status() != report::ExitStatus::violation) {
-      throw EnvironmentError(fmt::format("level {}: {}", level->name, complaints.front()));
+      throw EnvironmentError(complaints.front());
     }
     if (report.engines.empty()) {
       return;  // stopped before the engine's turn
@@ -334,6 +348,9 @@ class Certification {
       level->doubts.push_back("abnormal, not reproduced: " + end);
     }
     level->verdict = failed ? "fail" : level->doubts.empty() ? "pass" : "inconclusive";
+    if (!tally.harness_fault.empty()) {
+      throw EnvironmentError(tally.harness_fault);
+    }
   }
 
   // Those with the same words are one.

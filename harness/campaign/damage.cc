@@ -134,10 +134,22 @@ class DamageRun {
   DamageRun& operator=(const DamageRun&) = delete;
 
   report::DamageTally run() {
+    try {
+      run_all();
+    } catch (const UsageError&) {
+      throw;
+    } catch (const std::exception& error) {
+      tally_.harness_fault = error.what();
+    }
+    return std::move(tally_);
+  }
+
+ private:
+  void run_all() {
     std::vector<report::CycleEvent> failed;
     if (!lane_->prepare(&failed)) {
       note_undamaged(failed.back());
-      return tally_;
+      return;
     }
     while (tally_.judged() < options_.damages && !stop_.requested()) {
       for (int i = 0; i < kCyclesPerState; ++i) {
@@ -147,24 +159,22 @@ class DamageRun {
           i = -1;  // on a new data directory
         } else if (!event.recovered) {
           note_undamaged(event);
-          return tally_;
+          return;
         }
       }
       fs::remove_all(options_.directory / "state");
       const LaneState state = lane_->keep_state(options_.directory / "state");
       const Regions regions = regions_of(lane_->engine(), state.image);
       if (regions.empty()) {
-        return tally_;
+        return;
       }
       for (std::uint64_t i = 0;
            i < kDamagesPerState && tally_.judged() < options_.damages && !stop_.requested(); ++i) {
         damage_one(state, regions);
       }
     }
-    return tally_;
   }
 
- private:
   // Something was found with no damage; or it was stopped, which is nothing.
   void note_undamaged(const report::CycleEvent& event) {
     if (!lane_->evidence()) {

@@ -31,7 +31,8 @@ struct DamageOptions : LaneTarget {
 using OnDamage =
     std::function<void(const Bundle& bundle, const std::filesystem::path& image, report::DamageFinding*)>;
 
-// On one thread. Ends early when asked to stop. Throws like Lane.
+// On one thread. Ends early when asked to stop. Throws UsageError like Lane; a fault of the machine ends it,
+// and is said beside what was found by then.
 report::DamageTally run_damage(const DamageOptions& options, StopSignal& stop, const OnDamage& on_finding);
 
 }  // namespace chaosgate::campaign

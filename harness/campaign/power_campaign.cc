@@ -71,7 +71,7 @@ class PowerRun {
     const report::PowerTally& tally = *section.power;
     std::vector<std::string> why;
     bool exhausted = false;
-    if (!stop_.requested() && tally.judged < tally.wanted) {
+    if (!ended() && tally.judged < tally.wanted) {
       exhausted = config_.loads_max > 0;
       if (exhausted) {
         output_.log(fmt::format("{}: {} images were asked for; there are {}, from {}", engine_.name,
@@ -113,7 +113,8 @@ class PowerRun {
     PowerLane lane(work.options, &stop_);
     std::uint64_t load = 0;
     const auto where = [&] { return load_text(work.options.lane, work.load_done + load); };
-    PowerReporter reporter(config_.invocation, journal_, lane.explorer(), engine_.name, work.number);
+    PowerReporter reporter(config_.invocation, journal_, lane.explorer(), engine_.name, work.number, images_);
+    lane.explorer().is_over = [this] { return ended(); };
     lane.explorer().on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
       keep(work, load, where(), failure, reporter, finding);
     };
@@ -171,6 +172,8 @@ class PowerRun {
     reporter.failed(failure, new_id(work, load), where, output_, finding);
     if (finding->promised) {
       keep_regression(work, load, failure.plan, finding->invariant);
+      broken_.add(*finding);
+      end_when_enough();
     }
   }
 
@@ -206,7 +209,7 @@ class PowerRun {
     }
     const auto write = [&] {
       for (const report::ViolationEvent& violation : violations) {
-        journal_.write(report::FindingEvent{engine_.name, work.number, where, violation});
+        journal_.write(report::FindingEvent{engine_.name, work.number, where, images_, violation});
       }
     };
     if (config_.keep_images) {
@@ -230,9 +233,12 @@ class PowerRun {
       show_progress_locked();
     }
     keep_regression(work, load, lane.evidence().plan, violations.front().invariant);
-    if (++broken_ >= config_.failures_max) {
-      ended_ = true;
-    }
+    ++broken_by_kill_;
+    end_when_enough();
+  }
+
+  void end_when_enough() {
+    ended_ = ended_ || broken_by_kill_ + broken_.findings.size() >= config_.failures_max;
   }
 
   // Each runs its lane up to the load with the failure, and the images of that.
@@ -271,25 +277,35 @@ class PowerRun {
   StopSignal& stop_;
   CampaignOutput& output_;
   report::Journal& journal_;
+  std::atomic<std::uint64_t> images_{0};         // judged
   std::mutex mutex_;                             // guards what follows
   std::map<std::uint64_t, std::uint64_t> kept_;  // bundles, by lane
-  std::uint64_t broken_ = 0;                     // loads, by a kill alone
+  report::PowerTally broken_;                    // promises, by power cuts
+  std::uint64_t broken_by_kill_ = 0;             // loads, by a kill alone
   bool ended_ = false;
 };
 
 }  // namespace
 
 PowerReporter::PowerReporter(const Invocation& invocation, report::Journal& journal, PowerExplorer& explorer,
-                             std::string engine, std::uint64_t lane)
+                             std::string engine, std::uint64_t lane, std::atomic<std::uint64_t>& images)
     : invocation_(invocation),
       journal_(journal),
       explorer_(explorer),
       engine_(std::move(engine)),
-      lane_(lane) {}
+      lane_(lane),
+      images_(images) {}
+
+std::uint64_t PowerReporter::count() {
+  const std::uint64_t more = explorer_.tally().judged - counted_;
+  counted_ += more;
+  return images_ += more;
+}
 
 void PowerReporter::failed(const PowerFailure& failure, const std::string& id, const std::string& where,
                            CampaignOutput& output, report::PowerFinding* finding) {
   write_counts();  // it was judged, before it failed
+  finding->after_images = count();
   const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
   try {
     fs::create_directories((output.directory / relative).parent_path());
@@ -302,22 +318,26 @@ void PowerReporter::failed(const PowerFailure& failure, const std::string& id, c
     throw;
   }
   journal_.write(report::ImageEvent{engine_, lane_, where, true, *finding});
-  output.log(fmt::format("{}: power cut, {}: {}{}: {} (weakest profile {}): {}", failure.event.engine, where,
+  output.log(fmt::format("{}: power cut, {}, after {}: {}{}: {} (weakest profile {}): {}",
+                         failure.event.engine, where, report::plural(finding->after_images, "disk image"),
                          finding->promised ? "" : "not promised: ", finding->invariant, finding->explanation,
                          finding->profile, finding->cause));
 }
 
-void PowerReporter::failed_again(const std::string& where, const report::PowerFinding& finding) {
+void PowerReporter::failed_again(const std::string& where, report::PowerFinding finding) {
   write_counts();
-  journal_.write(report::ImageEvent{engine_, lane_, where, false, finding});
+  finding.after_images = count();
+  journal_.write(report::ImageEvent{engine_, lane_, where, false, std::move(finding)});
 }
 
-void PowerReporter::failing(const std::string& where, const report::PowerFinding& finding) {
+void PowerReporter::failing(const std::string& where, report::PowerFinding finding) {
   write_counts();
-  journal_.write(report::FailingEvent{engine_, lane_, where, finding});
+  finding.after_images = count();
+  journal_.write(report::FailingEvent{engine_, lane_, where, std::move(finding)});
 }
 
 void PowerReporter::judged() {
+  count();
   if (explorer_.tally().judged - written_.judged >= kImagesPerEvent) {
     write_counts();
   }

@@ -83,7 +83,8 @@ fs::path PowerExplorer::fresh(const std::string& name) const {
 }
 
 bool PowerExplorer::enough() const {
-  return (options_.stop_at_first && tally_.violations() > 0) || (stop_ != nullptr && stop_->requested());
+  return (options_.stop_at_first && tally_.violations() > 0) || (stop_ != nullptr && stop_->requested()) ||
+         (is_over && is_over());
 }
 
 RecoveryCase PowerExplorer::recovery_case(const PowerRecording& recording, const History& history,
@@ -319,6 +320,7 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
   finding.invariant = verdict.first_broken();
   finding.promised = is_promised(verdict);
   finding.images = 1;
+  finding.after_images = tally_.judged;
   finding.cause = "one of further images, not reduced to their causes";
   ImageSpec reduced = spec;
   // One that fails in a way that was not seen so often has not to stand behind the hundredth of another.

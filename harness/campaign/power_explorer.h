@@ -98,6 +98,8 @@ class PowerExplorer {
   // The engine, the seed and so on of a bundle; `failure` fills in the rest.
   Bundle bundle(const PowerFailure& failure) const;
 
+  // Asked before each image, if there is one: whether to go on is not worth it any more.
+  std::function<bool()> is_over;
   // Called when an image failed whose cause is looked for now, which takes a while.
   std::function<void(const report::PowerFinding&)> on_failing;
   // Called with the first failure of each cause, before explore() goes on. Sets bundle and command.

@@ -1,5 +1,7 @@
 #include "harness/campaign/power.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -10,6 +12,7 @@
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/minimize.h"
 #include "harness/campaign/replay.h"
+#include "harness/report/facts.h"
 
 using namespace chaosgate;
 using namespace chaosgate::campaign;
@@ -321,6 +324,38 @@ TEST_CASE("an engine that is wrong from its first recovery on is a violation, an
   const Bundle bundle = read_bundle(output.directory / section.violations.front().second.bundle, image);
   CHECK(is_same_finding(
       bundle, replay_bundle(bundle, image, directory.path() / "replay", CHAOSGATE_WORKER, 60'000, stop)));
+}
+
+TEST_CASE("a campaign of power cuts ends after so many failures, and says after how many images each came",
+          "[threads]") {
+  const TempDir directory = power_directory();
+  CampaignConfig config = campaign_config("dir-never-synced", directory);
+  config.key.seed = 5;
+  config.profile = disk::named_profile("strict");
+  config.images = 4000;
+  config.failures_max = 2;
+  config.lanes = 1;
+  StopSignal stop;
+  CampaignOutput output;
+  std::vector<std::string> log;
+  output.log = [&](const std::string& line) { log.push_back(line); };
+  const report::CampaignReport report = run_campaign(config, stop, output);
+  CHECK(report.exit_status() == report::ExitStatus::violation);
+  const report::PowerTally& power = *report.engines.front().power;
+  CHECK(power.findings.size() == 2);  // causes
+  CHECK(power.judged < config.images);
+  std::uint64_t before = 0;
+  for (const report::PowerFinding& finding : power.findings) {
+    CHECK(finding.after_images > before);
+    CHECK(finding.after_images <= power.judged);
+    before = finding.after_images;
+    const std::string said = fmt::format("after {}", report::plural(finding.after_images, "disk image"));
+    CHECK(std::any_of(log.begin(), log.end(),
+                      [&](const std::string& line) { return line.find(said) != std::string::npos; }));
+    CHECK(report::render_terminal(report, false).find("found " + said) != std::string::npos);
+    CHECK(report::render_json(report).find(fmt::format("\"found_after_images\": {}", finding.after_images)) !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("a load that a kill alone breaks has a bundle and ends no lane", "[threads]") {

@@ -85,6 +85,19 @@ class Sweep {
         progress_(progress) {}
 
   SweepResult run() {
+    try {
+      run_all();
+    } catch (const UsageError&) {
+      throw;
+    } catch (const std::exception& error) {
+      result_.harness_fault = error.what();
+      result_.complete = false;
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void run_all() {
     explore();
     result_.points = points_.size();
     for (const Point& point : points_) {
@@ -98,10 +111,8 @@ class Sweep {
           next_ = points_.size();
         });
     result_.complete = next_ >= points_.size() && !stop_.requested();
-    return std::move(result_);
   }
 
- private:
   LaneOptions lane_options(const std::string& name, bool watch) const {
     LaneOptions options{options_};
     options.directory = directory_ / name;
@@ -207,12 +218,12 @@ class Sweep {
   }
 
   void keep(const Lane& lane, const CycleEvent& event, const Point& point) {
-    fs::create_directories(failures_);
     const fs::path file =
         failures_ / fmt::format("{}-{}-{}.tar.zst", options_.engine, point.in_recovery ? "recovery" : "load",
                                 result_.failures.size());
+    result_.failures.push_back(event);  // outlives a bundle that cannot be written
+    fs::create_directories(failures_);
     write_bundle(lane.bundle(event), lane.evidence()->image, lane.evidence()->output, file);
-    result_.failures.push_back(event);
     result_.bundles.push_back(file);
   }
 

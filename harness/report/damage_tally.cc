@@ -40,6 +40,7 @@ void DamageTally::add(const DamageTally& other) {
   for (const DamageFinding& finding : other.findings) {
     add(finding);
   }
+  harness_fault = harness_fault.empty() ? other.harness_fault : harness_fault;
   not_reproduced.insert(not_reproduced.end(), other.not_reproduced.begin(), other.not_reproduced.end());
 }
 

@@ -37,6 +37,7 @@ struct DamageTally {
   std::vector<DamageFinding> findings;
   // Workers that ended in a way that nobody ordered, and not again; one sentence each.
   std::vector<std::string> not_reproduced;
+  std::string harness_fault;  // why it ended early, or empty
 
   std::uint64_t judged() const;
   DamageCounts total() const;
