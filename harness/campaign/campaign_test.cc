@@ -10,9 +10,11 @@
 #include "harness/base/file.h"
 #include "harness/base/test.h"
 #include "harness/campaign/bundle.h"
+#include "harness/campaign/conform.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/self_test.h"
+#include "harness/campaign/work_directory.h"
 #include "harness/report/journal.h"
 
 using namespace chaosgate;
@@ -296,6 +298,29 @@ TEST_CASE("a failing power cut is kept as a regression, and replayed first by th
            std::string::npos;
   }));
   CHECK(report.engines.front().power->judged == 50);
+}
+
+TEST_CASE(
+    "the check of conform that kills finds batches that are not atomic, and an engine whose are passes") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-campaign-test-");
+  StopSignal stop;
+  const wire::Hello hello = read_hello(CHAOSGATE_WORKER);
+  for (const char* fault : {"", "half-batch"}) {
+    ConformOptions options;
+    options.seed = 3;
+    options.worker = CHAOSGATE_WORKER;
+    options.fault = fault;
+    const fs::path work = make_directory(directory.path() / ("with-" + std::string(fault)));
+    const std::vector<ConformResult> results =
+        run_conformance(hello, *wire::find_engine(hello, "lmdb"), options, work, stop);
+    REQUIRE(results.size() == hello.conformance_checks.size() + 1);
+    INFO(results.back().detail);
+    CHECK(results.back().check == kKillCheck);
+    CHECK(results.back().passed() == std::string(fault).empty());
+    if (!results.back().passed()) {
+      CHECK(results.back().detail.find("state.prefix") != std::string::npos);
+    }
+  }
 }
 
 TEST_CASE("what was found outlives a bundle that cannot be written", "[threads]") {
