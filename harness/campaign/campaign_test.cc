@@ -89,6 +89,21 @@ TEST_CASE("a planted fault makes a campaign a violation, with a bundle and a com
   CHECK_FALSE(fs::exists(rig.config.results / "regressions"));
 }
 
+TEST_CASE("a finding after an I/O error names the error", "[threads]") {
+  CampaignRig rig;
+  rig.config.kills = 300;
+  rig.config.key.fault = "wrong-error";
+  rig.config.key.plan.io = true;
+  rig.config.key.plan.timer = rig.config.key.plan.free_running = false;
+  rig.config.failures_max = 1;
+  const report::CampaignReport report = rig.run();
+  CHECK(report.verdict() == report::Verdict::violation);
+  REQUIRE_FALSE(report.engines.front().violations.empty());
+  const report::ViolationEvent& violation = report.engines.front().violations.front().second;
+  INFO(violation.explanation);
+  CHECK(violation.explanation.find(" (injected: error~") != std::string::npos);
+}
+
 TEST_CASE("a pass that proves too little is inconclusive") {
   CampaignRig rig;
   rig.config.at_risk_percent_min = 100;

@@ -147,6 +147,7 @@ std::optional<PowerRecording> PowerLane::record() {
   recording.term = recovery_term(start_.cycle + 1, 1);
   recording.belief = lane_->belief_before_recovery();
   recording.number = loads_;
+  recording.error = event.crash.errors > 0 ? event.crash.error : "";
   ++tally.loads;
   tally.loads_with_errors += event.crash.errors > 0 ? 1 : 0;
   tally.calls += recording.trace.records.size();

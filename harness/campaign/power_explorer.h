@@ -115,10 +115,21 @@ class PowerExplorer {
   std::optional<PowerRecording> record_recovery(const PowerRecording& from, Orders& orders,
                                                 disk::Imager& imager, const disk::ImageSpec& spec,
                                                 const std::string& name);
+  // `checks_of`: the cut that decides which of the checks that cost time are made.
   RecoveryCase recovery_case(const PowerRecording& recording, const disk::History& history,
-                             const disk::ImageSpec& spec) const;
+                             const disk::ImageSpec& spec, std::uint64_t checks_of) const;
+  RecoveryCase recovery_case(const PowerRecording& recording, const disk::History& history,
+                             const disk::ImageSpec& spec) const {
+    return recovery_case(recording, history, spec, spec.cut);
+  }
   void fail(const PowerRecording& recording, Orders& orders, disk::Imager& imager,
             const disk::ImageSpec& spec, const ImageJudge::Verdict& verdict, const std::string& description);
+  struct Cause {
+    disk::ImageSpec spec;  // the smallest loss that fails in the same way
+    std::string sentence;
+  };
+  Cause find_cause(const PowerRecording& recording, Orders& orders, disk::Imager& imager,
+                   const disk::ImageSpec& spec, const ImageJudge::Verdict& verdict);
   // Judges an image, which is made in `data`, as often as it takes. `calls`: what the last recovery did.
   ImageJudge::Verdict judge_surely(const RecoveryCase& recovery, disk::Imager& imager,
                                    const disk::ImageSpec& spec, const std::filesystem::path& data,

@@ -358,6 +358,29 @@ TEST_CASE("a campaign of power cuts ends after so many failures, and says after 
   }
 }
 
+TEST_CASE("what is wrong without any loss is said to be, with the read that differs, as one finding",
+          "[threads]") {
+  const TempDir directory = power_directory();
+  CampaignConfig config = campaign_config("backward-skips", directory);
+  config.failures_max = 1000;
+  StopSignal stop;
+  CampaignOutput output;
+  output.log = [](const std::string&) {};
+  const report::CampaignReport report = run_campaign(config, stop, output);
+  CHECK(report.exit_status() == report::ExitStatus::violation);
+  std::vector<report::PowerFinding> explained = report.engines.front().power->findings;
+  std::erase_if(explained, [](const report::PowerFinding& finding) {
+    return finding.cause.find("one of further images") == 0;
+  });
+  REQUIRE(explained.size() == 1);
+  CHECK(explained.front().invariant == "read.consistent");
+  CHECK(
+      explained.front().cause ==
+      "nothing was lost, and without a power cut it is wrong as well (read.consistent: the backward scan is "
+      "wrong)");
+  CHECK(explained.front().profile == "prefix");
+}
+
 TEST_CASE("a load that a kill alone breaks has a bundle and ends no lane", "[threads]") {
   const TempDir directory = power_directory();
   CampaignConfig config = campaign_config("writes-refused-after-crash", directory);
