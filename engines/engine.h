@@ -60,15 +60,20 @@ struct SizeInfo {
 
 // Who starts flushes and compactions.
 enum class Maintenance : std::uint8_t {
-  scheduled,     // only flush() and compact() do, and they return when the work is done
-  free_running,  // the engine's own threads also do, when they like
+  scheduled,  // only flush() and compact() do, and they return when the work is done
+  // The engine's own threads also do, when they like. Buffers are best so small that a load of some hundred
+  // KiB makes them begin several times.
+  free_running,
 };
 
 std::string_view to_string(Maintenance maintenance);
 
 // How much of an engine's default cost is kept.
 enum class Tuning : std::uint8_t {
-  lean,   // the same protocol with cheaper settings, for many cycles a second
+  // Smaller buffers, caches and files and fewer threads, for many cycles a second. Only amounts differ: what
+  // is
+  // written, synced, renamed and checked, and in which order, is that of stock.
+  lean,
   stock,  // the engine's defaults
 };
 
@@ -76,7 +81,7 @@ std::string_view to_string(Tuning tuning);
 
 struct EngineOptions {
   // Names; KeyspaceId is the position here. At least one, none empty, none twice. A directory is opened with
-  // the keyspaces that it was created with.
+  // the keyspaces that it was created with, in the same order.
   std::vector<std::string> keyspaces;
   Maintenance maintenance = Maintenance::scheduled;
   Tuning tuning = Tuning::lean;
@@ -122,6 +127,9 @@ class Snapshot {
   virtual std::unique_ptr<Iterator> iterator(KeyspaceId keyspace) = 0;
 };
 
+// What an engine shows when it was opened counts as committed: all of it is by then as durable as
+// Contract::commit says. What a kill left in the page cache alone must be synced before a commit that
+// survives a power cut may be shown.
 class Engine {
  public:
   // Closes without a promise: what was not durable may or may not become so.

@@ -186,6 +186,9 @@ std::vector<Violation> Oracle::check_reached(const StateObservation& observed, s
 std::vector<Violation> Oracle::check_backward(const StateObservation& observed) {
   std::vector<Violation> violations;
   state_->judge(Invariant::read_consistent, observed, true, last_index(), {}, &violations);
+  for (Violation& violation : violations) {
+    violation.explanation.insert(0, "the backward scan is wrong: ");
+  }
   return violations;
 }
 

@@ -424,7 +424,7 @@ TEST_CASE("read.consistent: backward iteration shows another state, or none") {
             "iteration does not descend");
   (maps / Keyspace::object).erase(std::prev((maps / Keyspace::object).end()));
   check_one(lane.oracle.check_backward(lane.dump(maps, 60, true)), Invariant::read_consistent,
-            "at index 60 the state differs in 1 of ");
+            "the backward scan is wrong: at index 60 the state differs in 1 of ");
 }
 
 TEST_CASE("read.consistent: a snapshot shows a later write") {

@@ -22,6 +22,8 @@ struct ConformanceSubject {
   std::vector<EngineConfig> family;  // configurations that open each other's stores; `config` among them
   std::filesystem::path directory;   // exists, is empty, is the check's to use
   std::uint64_t seed = 0;            // of the differential checks
+  // Takes down what is worth knowing of the engine and breaks no promise, as one sentence. May be empty.
+  std::function<void(const std::string&)> note = nullptr;
 };
 
 // What a check throws. Other exceptions mean that it could not do its work.

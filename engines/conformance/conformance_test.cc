@@ -178,16 +178,121 @@ TEST_CASE("shrinking keeps what matters, and asks no more often than allowed") {
                          [](const Operation& one) { return one.kind == Operation::Kind::compact; });
   };
   REQUIRE(compactions(operations) >= 2);
-  CHECK(shrink(
+  CHECK(shrink_list(
             operations, [&](const auto& list) { return compactions(list) >= 2; }, 1000)
             .size() == 2);
-  std::size_t asked = 0;
-  shrink(
-      operations,
-      [&](const auto&) {
-        ++asked;
-        return false;
-      },
-      10);
-  CHECK(asked == 10);
+  for (const auto& shrink : {shrink_list, shrink_inside}) {
+    std::size_t asked = 0;
+    shrink(
+        operations,
+        [&](const auto&) {
+          ++asked;
+          return false;
+        },
+        10);
+    CHECK(asked == 10);
+  }
+}
+
+TEST_CASE("a long list that cannot be cut leaves room to cut inside its batches") {
+  const std::vector<Operation> operations = draw_operations(7, 300);
+  const auto fails = [&](const std::vector<Operation>& list) {
+    const bool erases = std::any_of(list.begin(), list.end(), [](const Operation& one) {
+      return std::any_of(one.edits.begin(), one.edits.end(),
+                         [](const Edit& edit) { return edit.kind == WriteBatch::Kind::erase; });
+    });
+    return list.size() == operations.size() && erases;
+  };
+  const std::vector<Operation> fewest = shrink_inside(shrink_list(operations, fails, 400), fails, 400);
+  CHECK(fewest.size() == operations.size());
+  std::size_t edits = 0;
+  for (const Operation& operation : fewest) {
+    edits += operation.edits.size();
+  }
+  CHECK(edits == 1);
+}
+
+TEST_CASE("operations are shown on lines that can be read, however many there are") {
+  std::vector<Operation> operations = draw_operations(7, 2000);
+  const std::string text = show(operations);
+  CHECK(std::count(text.begin(), text.end(), '\n') <= 21);
+  CHECK_THAT(text, Contains("1980 more, and then"));
+  std::size_t longest = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at + 1), text.size());
+    longest = std::max(longest, end - at);
+    at = end;
+  }
+  CHECK(longest < 900);
+}
+
+namespace {
+
+// Every 50th write of a process is forgotten: what fails depends on what ran before.
+class ForgetsNowAndThen final : public ForwardingEngine {
+ public:
+  using ForwardingEngine::ForwardingEngine;
+  Status write(const WriteBatch& batch) override {
+    static int writes = 0;
+    return ++writes == 300 ? Status() : inner().write(batch);
+  }
+};
+
+// A copy that is flushed and not closed: commits that survive nothing stay.
+class CommitsAtClose final : public ForwardingEngine {
+ public:
+  using ForwardingEngine::ForwardingEngine;
+  ~CommitsAtClose() override { (void)inner().flush(); }
+};
+
+class NeverFreesSpace final : public ForwardingEngine {
+ public:
+  using ForwardingEngine::ForwardingEngine;
+  Status compact() override { return {}; }
+};
+
+class LosesCommitsAtClose final : public ForwardingEngine {
+ public:
+  using ForwardingEngine::ForwardingEngine;
+  ~LosesCommitsAtClose() override {
+    WriteBatch batch;
+    batch.erase(kThird, "committed");
+    (void)inner().write(batch);
+    (void)inner().flush();
+  }
+};
+
+// What the check of this name notes of an engine that passes it.
+std::string noted_by(const std::string& name, const EngineConfig& config) {
+  std::string notes;
+  for (const ConformanceCheck& check : conformance_checks()) {
+    if (check.name.starts_with(name)) {
+      const TempDir directory = test_directory();
+      check.run({config, {config}, directory.path(), kSeed, [&](const std::string& note) { notes += note; }});
+    }
+  }
+  return notes;
+}
+
+}  // namespace
+
+TEST_CASE("what breaks no promise is noted and no failure") {
+  CHECK_THAT(noted_by("after a kill", wrong_config<CommitsAtClose>()), Contains("a clean close commits"));
+  CHECK_THAT(noted_by("compaction keeps", wrong_config<NeverFreesSpace>()), Contains("gave no space back"));
+  CHECK(noted_by("after a kill", *find_engine_config("rocksdb")).empty());
+  CHECK(noted_by("compaction keeps", *find_engine_config("rocksdb")).empty());
+  CHECK_THAT(found_by("after a kill", wrong_config<LosesCommitsAtClose>()), Contains("after a clean close"));
+}
+
+TEST_CASE("a checkpoint need not keep more at a close than the contract says") {
+  CHECK_NOTHROW(found_by("a checkpoint opens", *find_engine_config("rocksdb")));
+  CHECK(found_by("a checkpoint opens", *find_engine_config("rocksdb")).empty());
+}
+
+TEST_CASE("a difference that does not come again says so in few words") {
+  const std::string found = found_by("2000 random operations", wrong_config<ForgetsNowAndThen>());
+  INFO(found);
+  CHECK_THAT(found, Contains("(not every time)"));
+  CHECK(std::count(found.begin(), found.end(), '\n') == 1);
+  CHECK(found.size() < 1500);
 }

@@ -12,8 +12,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kOperations = 2000;
+// Of each part of the shrinking, so that a long list leaves room to look inside its operations.
 constexpr std::size_t kShrinkTriesMax = 400;
-constexpr auto kShrinkTimeMax = std::chrono::seconds(20);
+constexpr auto kShrinkTimeMax = std::chrono::seconds(10);
 
 WriteBatch to_batch(const std::vector<Edit>& edits) {
   WriteBatch batch;
@@ -155,24 +156,27 @@ void agree(const ConformanceSubject& subject, Maintenance maintenance, Tuning tu
     return;
   }
   operations.resize(std::min(failed + 1, operations.size()));
-  const auto give_up = std::chrono::steady_clock::now() + kShrinkTimeMax;
-  const std::vector<Operation> fewest = shrink(
-      operations,
-      [&](const std::vector<Operation>& candidate) {
-        std::size_t ignored = 0;
-        return std::chrono::steady_clock::now() < give_up &&
-               !run_operations(subject, options, candidate, &ignored).empty();
-      },
-      kShrinkTriesMax);
+  const std::size_t first_failed = failed;
+  auto give_up = std::chrono::steady_clock::now() + kShrinkTimeMax;
+  const Fails fails = [&](const std::vector<Operation>& candidate) {
+    std::size_t ignored = 0;
+    return std::chrono::steady_clock::now() < give_up &&
+           !run_operations(subject, options, candidate, &ignored).empty();
+  };
+  std::vector<Operation> fewest = shrink_list(operations, fails, kShrinkTriesMax);
+  give_up = std::chrono::steady_clock::now() + kShrinkTimeMax;
+  fewest = shrink_inside(std::move(fewest), fails, kShrinkTriesMax);
+  fewest = shrink_list(std::move(fewest), fails, kShrinkTriesMax);
   // As it is now: a difference that comes and goes says so.
   const std::string again = run_operations(subject, options, fewest, &failed);
-  std::string text =
-      fmt::format("operation {} of seed {} differs: {}\n  the fewest operations found:", failed, subject.seed,
-                  again.empty() ? found + " (not every time)" : again);
-  for (const Operation& operation : fewest) {
-    text += "\n    " + to_string(operation);
+  if (again.empty()) {
+    throw NotConforming(fmt::format(
+        "operation {} of seed {} differs: {} (not every time)\n  the operation: {}", first_failed,
+        subject.seed, found,
+        first_failed < operations.size() ? to_string(operations[first_failed]) : "the final comparison"));
   }
-  throw NotConforming(text);
+  throw NotConforming(fmt::format("operation {} of seed {} differs: {}\n  the fewest operations found:{}",
+                                  failed, subject.seed, again, show(fewest)));
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ struct Operation {
   std::vector<Move> moves;
 };
 
-// `write put 0 "a" 3 bytes, delete 1 "b"`.
+// `write put 0 "a" 3 bytes, delete 1 "b"`. Of a long batch or walk the first few parts, and how many more.
 std::string to_string(const Operation& operation);
 
 std::vector<Operation> draw_operations(std::uint64_t seed, std::size_t count);
@@ -57,10 +57,17 @@ std::vector<Operation> draw_operations(std::uint64_t seed, std::size_t count);
 std::string run_operations(const ConformanceSubject& subject, const EngineOptions& options,
                            const std::vector<Operation>& operations, std::size_t* failed);
 
-// The smallest list found, by leaving out operations, edits and moves, for which `fails` still holds. Calls
-// `fails` at most `tries_max` times. REQUIRES: fails(operations).
-std::vector<Operation> shrink(std::vector<Operation> operations,
-                              const std::function<bool(const std::vector<Operation>&)>& fails,
-                              std::size_t tries_max);
+using Fails = std::function<bool(const std::vector<Operation>&)>;
+
+// The smallest list found, by leaving out operations, for which `fails` still holds. Calls `fails` at most
+// `tries_max` times. REQUIRES: fails(operations).
+std::vector<Operation> shrink_list(std::vector<Operation> operations, const Fails& fails,
+                                   std::size_t tries_max);
+// The same by leaving out edits and moves inside the operations, from the last one on.
+std::vector<Operation> shrink_inside(std::vector<Operation> operations, const Fails& fails,
+                                     std::size_t tries_max);
+
+// One line for each operation: of a long list the last ones, behind a line that says how many there are more.
+std::string show(const std::vector<Operation>& operations);
 
 }  // namespace chaosgate::engines

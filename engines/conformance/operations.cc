@@ -115,19 +115,22 @@ std::string to_string(const Move& move) {
   return "";
 }
 
+constexpr std::size_t kPartsShown = 8;        // of an operation
+constexpr std::size_t kOperationsShown = 20;  // of a list
+
 template <typename Part>
 std::string list(const std::vector<Part>& parts) {
   std::string text;
-  for (const Part& part : parts) {
-    text += (text.empty() ? "" : ", ") + to_string(part);
+  for (std::size_t i = 0; i < std::min(parts.size(), kPartsShown); ++i) {
+    text += (text.empty() ? "" : ", ") + to_string(parts[i]);
   }
-  return text;
+  return parts.size() <= kPartsShown ? text : text + fmt::format(" and {} more", parts.size() - kPartsShown);
 }
 
 // Leaves out runs of `list`'s elements, long ones first, as long as `fails` says that it still fails.
 template <typename Element>
 void leave_out(std::vector<Element>* list, const std::function<bool()>& fails) {
-  for (std::size_t length = std::max<std::size_t>(list->size() / 2, 1); length > 0; length /= 2) {
+  for (std::size_t length = list->size(); length > 0; length /= 2) {
     for (std::size_t at = 0; at < list->size();) {
       const std::vector<Element> before = *list;
       const auto begin = list->begin() + static_cast<std::ptrdiff_t>(at);
@@ -176,18 +179,31 @@ std::vector<Operation> draw_operations(std::uint64_t seed, std::size_t count) {
   return operations;
 }
 
-std::vector<Operation> shrink(std::vector<Operation> operations,
-                              const std::function<bool(const std::vector<Operation>&)>& fails,
-                              std::size_t tries_max) {
+std::vector<Operation> shrink_list(std::vector<Operation> operations, const Fails& fails,
+                                   std::size_t tries_max) {
+  std::size_t tries = 0;
+  leave_out<Operation>(&operations, [&] { return tries++ < tries_max && fails(operations); });
+  return operations;
+}
+
+std::vector<Operation> shrink_inside(std::vector<Operation> operations, const Fails& fails,
+                                     std::size_t tries_max) {
   std::size_t tries = 0;
   const auto still_fails = [&] { return tries++ < tries_max && fails(operations); };
-  leave_out(&operations, still_fails);
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    leave_out(&operations[i].edits, still_fails);
-    leave_out(&operations[i].moves, still_fails);
+  for (auto at = operations.rbegin(); at != operations.rend() && tries < tries_max; ++at) {
+    leave_out<Edit>(&at->edits, still_fails);
+    leave_out<Move>(&at->moves, still_fails);
   }
-  leave_out(&operations, still_fails);
   return operations;
+}
+
+std::string show(const std::vector<Operation>& operations) {
+  const std::size_t hidden = operations.size() - std::min(operations.size(), kOperationsShown);
+  std::string text = hidden == 0 ? "" : fmt::format("\n    {} more, and then", hidden);
+  for (std::size_t i = hidden; i < operations.size(); ++i) {
+    text += "\n    " + to_string(operations[i]);
+  }
+  return text;
 }
 
 }  // namespace chaosgate::engines

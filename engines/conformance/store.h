@@ -29,6 +29,12 @@ inline std::string unmet(std::string_view condition, const std::string& message)
   return fmt::format("expected {}{}{}", condition, message.empty() ? "" : ": ", message);
 }
 
+inline void note(const ConformanceSubject& subject, const std::string& sentence) {
+  if (subject.note) {
+    subject.note(sentence);
+  }
+}
+
 // A Status that must be ok.
 inline void expect(const Status& status, std::string_view what) {
   if (!status.ok()) {

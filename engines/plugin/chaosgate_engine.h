@@ -97,16 +97,18 @@ typedef struct chaosgate_open_options {
   uint32_t configuration;     // position in chaosgate_plugin.configurations
   chaosgate_slice directory;  // a path; the directory exists, and holds a file named ENGINE of chaosgate's
   int create;                 // 1: it is empty, make a new store; 0: open the store in it, never make one
-  // Names, at least one, all different, none empty. A store is opened with those it was created with; other
-  // names are an error, never new keyspaces.
+  // Names, at least one, all different, none empty. A store is opened with those it was created with, in the
+  // same order, so that a position means the same keyspace for ever; other names are an error, never new
+  // keyspaces.
   const chaosgate_slice* keyspaces;
   size_t keyspace_count;
   // 1: nothing is flushed or compacted but by flush() and compact(), and they return when the work is done,
-  // so that equal calls make equal system calls. 0: the engine's threads do as they like, preferably often.
-  // An engine does as much of this as it can.
+  // so that equal calls make equal system calls. 0: the engine's threads flush and compact when they like,
+  // too; with buffers so small that a load of some hundred KiB makes them begin several times, where the
+  // engine has such a setting. An engine does as much of this as it can.
   int scheduled;
-  // 1: the same protocol with cheaper settings, for many openings a second; what belongs to crash consistency
-  // stays. 0: the engine's defaults.
+  // 1: smaller buffers, caches and files and fewer threads, for many openings a second. Only amounts differ:
+  // what is written, synced, renamed and checked, and in which order, stays. 0: the engine's defaults.
   int lean;
 } chaosgate_open_options;
 
@@ -163,13 +165,16 @@ typedef struct chaosgate_configuration {
 // ---- The functions; none may be null ----
 
 typedef struct chaosgate_functions {
-  // Opens or makes a store and sets *engine when it returns OK, only then.
+  // Opens or makes a store and sets *engine when it returns OK, only then. What the store shows from then on
+  // counts as committed: all of it is by then as durable as chaosgate_contract.commit says. What a kill left
+  // in the page cache alone must be synced before a commit that survives a power cut may be shown.
   chaosgate_code (*open)(chaosgate_open_options options, chaosgate_engine** engine,
                          chaosgate_message* message);
   // 1 when the directory holds a store of this plugin, even a damaged one; looks only. Missing or empty
   // essential files mean 0: such a directory must never be opened as an empty store.
   int (*has_store)(uint32_t configuration, chaosgate_slice directory);
-  // Closes. Promises nothing, and must not make durable what was not. No iterator or snapshot is left.
+  // Closes, and promises nothing. One that makes all that was not durable so is right, too, and `conform`
+  // notes it: the gate does not see then what a kill would show. No iterator or snapshot is left.
   void (*close)(chaosgate_engine* engine);
 
   chaosgate_code (*write)(chaosgate_engine* engine, chaosgate_batch batch, chaosgate_message* message);
@@ -211,7 +216,7 @@ typedef struct chaosgate_functions {
   // Makes all batches written so far as durable as chaosgate_contract.flush says. Iterators and snapshots may
   // be open.
   chaosgate_code (*flush)(chaosgate_engine* engine, chaosgate_message* message);
-  // Rewrites the store to give space back. No iterator or snapshot is open.
+  // Rewrites the store to give space back, at once or a little later. No iterator or snapshot is open.
   chaosgate_code (*compact)(chaosgate_engine* engine, chaosgate_message* message);
   // Writes a copy of the current state, complete and closed, into `directory`, which does not exist. It need
   // not be synced: chaosgate does that, and marks it as a store.

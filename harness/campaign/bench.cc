@@ -25,19 +25,30 @@ double mean_ms(const std::vector<std::uint64_t>& values_us, std::size_t first, s
   return count == 0 ? 0 : sum / static_cast<double>(count) / 1000;
 }
 
+// Throws when there was no end to measure.
+report::CycleEvent run_fine_cycle(Lane& lane, const StopSignal& stop) {
+  report::CycleEvent event = lane.run_cycle(false);
+  if (stop.requested() || lane.evidence()) {
+    throw EnvironmentError("the bench was stopped, or found a failure that 'chaosgate run' would report");
+  }
+  return event;
+}
+
 // A lane beside the one that is measured, and what its loads cost.
 struct Beside {
   std::optional<Lane> lane;
+  const StopSignal* stop = nullptr;
   std::uint64_t load_us = 0;
   std::uint64_t operations = 0;
 
-  void begin(const LaneOptions& options, StopSignal* stop) {
-    lane.emplace(options, stop);
-    lane->run_cycle(false);  // creates and preloads; not measured
+  void begin(const LaneOptions& options, StopSignal* stopping) {
+    stop = stopping;
+    lane.emplace(options, stopping);
+    run_fine_cycle(*lane, *stop);  // creates and preloads; not measured
   }
   void run_cycle() {
     if (lane) {
-      const report::CycleEvent event = lane->run_cycle(false);
+      const report::CycleEvent event = run_fine_cycle(*lane, *stop);
       load_us += event.timings.load;
       operations += event.crash.operations;
     }
@@ -103,7 +114,7 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
   Beside handed_over;
   {
     Lane lane(options, &stop);
-    lane.run_cycle(false);  // creates and preloads; not measured
+    run_fine_cycle(lane, stop);  // creates and preloads; not measured
     tappable = lane.hello().tap_unavailable.empty();
     if (tappable) {
       options.watch = true;
@@ -115,10 +126,7 @@ BenchResult run_bench(const CampaignConfig& config, const wire::EngineDescriptio
     }
     result.driver_rss_first_kib = resident_kib();
     const auto run_plain = [&] {
-      const report::CycleEvent event = lane.run_cycle(false);
-      if (stop.requested() || lane.evidence()) {
-        throw EnvironmentError("the bench was stopped, or found a failure that 'chaosgate run' would report");
-      }
+      const report::CycleEvent event = run_fine_cycle(lane, stop);
       totals.push_back(event.timings.total);
       entries += event.crash.entries;
       operations += event.crash.operations;

@@ -124,7 +124,9 @@ class EngineRun {
     }
     report::EngineEnd end;
     if (config_.power && !ended()) {
-      end = run_power(config_, engine_, work_, stop_, output_, journal_);
+      CampaignConfig power = config_;
+      power.failures_max -= static_cast<std::uint32_t>(failures_);  // fewer, or it would have ended
+      end = run_power(power, engine_, work_, stop_, output_, journal_);
     }
     judge_strength();
     end.engine = engine_.name;

@@ -10,9 +10,11 @@
 #include "harness/base/file.h"
 #include "harness/base/test.h"
 #include "harness/campaign/bundle.h"
+#include "harness/campaign/conform.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/self_test.h"
+#include "harness/campaign/work_directory.h"
 #include "harness/report/journal.h"
 
 using namespace chaosgate;
@@ -85,6 +87,21 @@ TEST_CASE("a planted fault makes a campaign a violation, with a bundle and a com
   CHECK(fs::exists(rig.output.directory / violation.bundle));
   CHECK(report.command.find("chaosgate replay ") == 0);
   CHECK_FALSE(fs::exists(rig.config.results / "regressions"));
+}
+
+TEST_CASE("a finding after an I/O error names the error", "[threads]") {
+  CampaignRig rig;
+  rig.config.kills = 300;
+  rig.config.key.fault = "wrong-error";
+  rig.config.key.plan.io = true;
+  rig.config.key.plan.timer = rig.config.key.plan.free_running = false;
+  rig.config.failures_max = 1;
+  const report::CampaignReport report = rig.run();
+  CHECK(report.verdict() == report::Verdict::violation);
+  REQUIRE_FALSE(report.engines.front().violations.empty());
+  const report::ViolationEvent& violation = report.engines.front().violations.front().second;
+  INFO(violation.explanation);
+  CHECK(violation.explanation.find(" (injected: error~") != std::string::npos);
 }
 
 TEST_CASE("a pass that proves too little is inconclusive") {
@@ -296,6 +313,29 @@ TEST_CASE("a failing power cut is kept as a regression, and replayed first by th
            std::string::npos;
   }));
   CHECK(report.engines.front().power->judged == 50);
+}
+
+TEST_CASE(
+    "the check of conform that kills finds batches that are not atomic, and an engine whose are passes") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-campaign-test-");
+  StopSignal stop;
+  const wire::Hello hello = read_hello(CHAOSGATE_WORKER);
+  for (const char* fault : {"", "half-batch"}) {
+    ConformOptions options;
+    options.seed = 3;
+    options.worker = CHAOSGATE_WORKER;
+    options.fault = fault;
+    const fs::path work = make_directory(directory.path() / ("with-" + std::string(fault)));
+    const std::vector<ConformResult> results =
+        run_conformance(hello, *wire::find_engine(hello, "lmdb"), options, work, stop);
+    REQUIRE(results.size() == hello.conformance_checks.size() + 1);
+    INFO(results.back().detail);
+    CHECK(results.back().check == kKillCheck);
+    CHECK(results.back().passed() == std::string(fault).empty());
+    if (!results.back().passed()) {
+      CHECK(results.back().detail.find("state.prefix") != std::string::npos);
+    }
+  }
 }
 
 TEST_CASE("what was found outlives a bundle that cannot be written", "[threads]") {

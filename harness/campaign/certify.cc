@@ -124,12 +124,20 @@ class Certification {
       level.name = info.name;
       level.meaning = info.meaning;
       level.verdict = "not run";
-      if (stop_.requested()) {
+      if (stop_.requested() || !certificate.harness_fault.empty()) {
         continue;
       }
       output_.log(fmt::format("certify {}: level {}", engine_->name, level.name));
       const Clock::time_point level_begin = Clock::now();
-      (this->*info.run)(&level);
+      try {
+        (this->*info.run)(&level);
+      } catch (const UsageError&) {
+        throw;
+      } catch (const std::exception& error) {  // what was found by then stays found
+        certificate.harness_fault = fmt::format("level {}: {}", level.name, error.what());
+        output_.log(certificate.harness_fault);
+        judge_broken_off(&level);
+      }
       level.seconds = seconds_since(level_begin);
       if (stop_.requested()) {
         level.verdict = "not run";
@@ -140,6 +148,12 @@ class Certification {
   }
 
  private:
+  static void judge_broken_off(CertificateLevel* level) {
+    const bool broken = std::any_of(level->exceptions.begin(), level->exceptions.end(),
+                                    [](const CertificateException& exception) { return exception.promised; });
+    level->verdict = broken ? "fail" : "not run";
+  }
+
   void conformance(CertificateLevel* level) {
     const WorkDirectory work(config_.directory, config_.engines, &stop_);
     const std::vector<ConformResult> results = run_conformance(
@@ -153,9 +167,13 @@ class Certification {
                                          .option("--engine", selector_)
                                          .option("--seed", seed_text(config_.key.seed))
                                          .text()});
+      } else if (!result.note.empty()) {
+        add(level, {result.check, "noted: " + result.note, "", 1, false, "", ""});
       }
     }
-    level->verdict = level->exceptions.empty() ? "pass" : "fail";
+    const bool passed = std::all_of(results.begin(), results.end(),
+                                    [](const ConformResult& result) { return result.passed(); });
+    level->verdict = passed ? "pass" : "fail";
   }
 
   // Everything planned by the seed, to the call.
@@ -212,7 +230,7 @@ class Certification {
       output_.log(fmt::format("level {}: {}", level->name, complaint));
     }
     if (!complaints.empty() && report.exit_status() != report::ExitStatus::violation) {
-      throw EnvironmentError(fmt::format("level {}: {}", level->name, complaints.front()));
+      throw EnvironmentError(complaints.front());
     }
     if (report.engines.empty()) {
       return;  // stopped before the engine's turn
@@ -305,6 +323,9 @@ class Certification {
           }));
     }
     const report::DamageCounts all = tally.total();
+    const auto breaks_promise = [this](const report::DamageFinding& finding) {
+      return finding.undamaged || (finding.silent && engine_->checksums);
+    };
     level->tried = {{"damaged files", tally.judged()},
                     {"detected", all.detected},
                     {"harmless", all.harmless},
@@ -319,11 +340,11 @@ class Certification {
       add(level, {finding.invariant,
                   fmt::format("{} ({}): {}", finding.silent ? "silently wrong" : "the process died",
                               finding.damage, finding.explanation),
-                  "", finding.count, finding.silent && engine_->checksums, finding.bundle, finding.command});
+                  "", finding.count, breaks_promise(finding), finding.bundle, finding.command});
     }
-    const bool failed = engine_->checksums && all.silent > 0;
+    const bool failed = std::any_of(tally.findings.begin(), tally.findings.end(), breaks_promise);
     level->upper_bound =
-        all.silent == 0 && tally.judged() > 0 ? 3.0 / static_cast<double>(tally.judged()) : 0;
+        !failed && all.silent == 0 && tally.judged() > 0 ? 3.0 / static_cast<double>(tally.judged()) : 0;
     if (tally.judged() < options_.damages) {
       level->doubts.push_back(
           fmt::format("{} of {} damaged files were judged", tally.judged(), options_.damages));
@@ -332,6 +353,9 @@ class Certification {
       level->doubts.push_back("abnormal, not reproduced: " + end);
     }
     level->verdict = failed ? "fail" : level->doubts.empty() ? "pass" : "inconclusive";
+    if (!tally.harness_fault.empty()) {
+      throw EnvironmentError(tally.harness_fault);
+    }
   }
 
   // Those with the same words are one.

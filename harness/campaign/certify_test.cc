@@ -81,6 +81,44 @@ TEST_CASE("a level that fails ends what was reached, names the failure and its b
   CHECK(fs::exists(directory.path() / "certificate" / kill.exceptions.front().bundle));
 }
 
+TEST_CASE("an engine that is wrong from its first recovery on fails the levels of power cuts and damage") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
+  CertifyOptions options = options_for("lmdb");
+  options.config.key.fault = "reopen-drifts";
+  options.level = "damage";
+  const report::Certificate certificate = certify_in(directory, "certificate", options);
+  for (const std::size_t i : {3U, 4U}) {
+    const report::CertificateLevel& level = certificate.levels[i];
+    INFO(level.name);
+    CHECK(level.verdict == "fail");
+    REQUIRE_FALSE(level.exceptions.empty());
+    CHECK(level.exceptions.front().promised);
+    CHECK(fs::exists(directory.path() / "certificate" / level.exceptions.front().bundle));
+  }
+}
+
+TEST_CASE("a fault of the machine at a later level keeps what earlier ones found, and the certificate") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
+  CertifyOptions options = options_for("lmdb");
+  options.level = "damage";
+  const auto in_the_way = [&](const std::string& name) {
+    fs::create_directories(directory.path() / name);
+    replace_file(directory.path() / name / "damage", "in the way");
+  };
+  in_the_way("clean");
+  const report::Certificate clean = certify_in(directory, "clean", options);
+  CHECK(clean.harness_fault.find("level damage: ") == 0);
+  CHECK(clean.exit_status() == report::ExitStatus::internal);
+  CHECK(clean.levels[1].verdict == "pass");
+  CHECK(clean.levels[4].verdict != "pass");
+  options.config.key.fault = "lost-batch";
+  in_the_way("wrong");
+  const report::Certificate wrong = certify_in(directory, "wrong", options);
+  CHECK(wrong.exit_status() == report::ExitStatus::violation);
+  CHECK(wrong.levels[1].verdict == "fail");
+  CHECK_FALSE(wrong.levels[1].exceptions.empty());
+}
+
 TEST_CASE("what a contract does not promise is an exception and fails no level") {
   const TempDir directory(fs::temp_directory_path(), "chaosgate-certify-test-");
   CertifyOptions options = options_for("lmdb-nosync");

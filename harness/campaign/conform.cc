@@ -1,6 +1,13 @@
 #include "harness/campaign/conform.h"
 
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+
 #include "harness/campaign/drive.h"
+#include "harness/campaign/lane.h"
+#include "harness/campaign/tap_probe.h"
 #include "harness/campaign/worker_parent.h"
 
 namespace chaosgate::campaign {
@@ -27,6 +34,7 @@ ConformResult run_check(WorkerParent& parent, const wire::WorkerOrder& order, st
     result.detail = "not done within the bound";
   } else if (exit.clean() && phase == wire::Phase::closed) {
     result.outcome = "passed";
+    result.note = parent.observations();
   } else if (phase == wire::Phase::failed) {
     result.outcome = "failed";
     result.detail = parent.observations();
@@ -34,6 +42,70 @@ ConformResult run_check(WorkerParent& parent, const wire::WorkerOrder& order, st
     result.outcome = "died";
     result.detail = exit.describe();
   }
+  return result;
+}
+
+constexpr std::uint64_t kKills = 60;
+constexpr std::uint64_t kCyclesPerKill = 5;  // at most; not every planned place is reached
+
+LaneOptions kill_options(const wire::Hello& hello, const wire::EngineDescription& engine,
+                         const ConformOptions& options, const fs::path& directory, StopSignal& stop,
+                         ConformResult* result) {
+  LaneOptions lane;
+  lane.key.seed = options.seed;
+  lane.key.fault = options.fault;
+  lane.plugin = engine.plugin;
+  lane.engine = engine.name;
+  lane.worker = options.worker;
+  lane.hang_ms = options.hang_ms;
+  std::string no_tap = hello.tap_unavailable;
+  if (no_tap.empty() && !engine.plugin.empty()) {
+    no_tap = why_untappable(lane, directory / "tap-probe", &stop);
+  }
+  // At storage calls, of which a batch that is not atomic needs several; else whenever a timer says.
+  crash::PlanOptions& plan = lane.key.plan;
+  plan.call = no_tap.empty();
+  plan.timer = plan.free_running = !plan.call;
+  plan.step = plan.recrash = false;
+  if (!no_tap.empty()) {
+    result->note = "storage calls cannot be seen (" + no_tap + "): the kills came at any time instead";
+  }
+  lane.directory = directory / "killed";
+  lane.keep_images = false;
+  return lane;
+}
+
+// Nothing when it was stopped.
+std::optional<ConformResult> run_kill_check(const wire::Hello& hello, const wire::EngineDescription& engine,
+                                            const ConformOptions& options, const fs::path& directory,
+                                            StopSignal& stop) {
+  ConformResult result;
+  result.check = kKillCheck;
+  result.outcome = "passed";
+  const std::uint64_t begin_ns = wire::monotonic_ns();
+  Lane lane(kill_options(hello, engine, options, directory, stop, &result), &stop);
+  std::uint64_t kills = 0;
+  while (kills < kKills && lane.next_cycle() < kKills * kCyclesPerKill && result.passed()) {
+    const report::CycleEvent event = lane.run_cycle(kills + 1 >= kKills);
+    kills += event.kills();
+    if (stop.requested()) {
+      return std::nullopt;
+    }
+    if (lane.evidence()) {
+      const report::Death& death = event.last_death();
+      result.outcome = death.outcome == report::Outcome::hung   ? "hung"
+                       : death.outcome == report::Outcome::died ? "died"
+                                                                : "failed";
+      result.detail = event.violations.empty()
+                          ? death.detail
+                          : fmt::format("after {} kills: {}", kills, event.violations.front().detail);
+    }
+  }
+  if (result.passed() && kills < kKills) {
+    result.outcome = "failed";
+    result.detail = fmt::format("only {} of {} kills landed", kills, kKills);
+  }
+  result.ms = (wire::monotonic_ns() - begin_ns) / kNsPerMs;
   return result;
 }
 
@@ -57,6 +129,11 @@ std::vector<ConformResult> run_conformance(const wire::Hello& hello, const wire:
     order.conformance_check = check;
     results.push_back(run_check(parent, order, options.hang_ms));
     fs::remove_all(order.directory);
+  }
+  if (!stop.requested()) {
+    if (std::optional<ConformResult> killed = run_kill_check(hello, engine, options, directory, stop)) {
+      results.push_back(std::move(*killed));
+    }
   }
   return results;
 }

@@ -1,5 +1,7 @@
 // Runs the conformance suite on an engine: each check in a worker process of its own, so that a check that
-// crashes, exits or hangs is one result like the others, and the rest still runs.
+// crashes, exits or hangs is one result like the others, and the rest still runs. The last check is no part
+// of the suite: workers are killed in the middle of batches, by what the driver knows of kills, and what they
+// leave is recovered and compared.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +18,18 @@ struct ConformOptions {
   std::uint64_t seed = 0;  // of the differential checks
   std::filesystem::path worker;
   std::uint32_t hang_ms = 60'000;  // bound of a check
+  std::string fault;               // planted for the kills, or empty
 };
+
+// The check that kills.
+inline constexpr const char* kKillCheck =
+    "a kill inside a batch leaves all of it or nothing, in all keyspaces";
 
 struct ConformResult {
   std::string check;
   std::string outcome;  // "passed", "failed", "died", "hung"
   std::string detail;   // why not; may have several lines
+  std::string note;     // of one that passed: what is worth knowing and breaks no promise; one line each
   std::uint64_t ms = 0;
 
   bool passed() const { return outcome == "passed"; }

@@ -120,7 +120,6 @@ class DamageRun {
     make_directory(options_.directory);
     LaneOptions lane{options};
     lane.directory = options.directory / "lane";
-    lane.keep_images = false;
     lane_.emplace(lane, &stop);
     judge_.emplace(options.worker, options.plugin, options.directory / "judge.output", options.key.workload,
                    options.key.seed, options.hang_ms, &stop);
@@ -135,8 +134,22 @@ class DamageRun {
   DamageRun& operator=(const DamageRun&) = delete;
 
   report::DamageTally run() {
-    if (!lane_->prepare()) {
-      return tally_;
+    try {
+      run_all();
+    } catch (const UsageError&) {
+      throw;
+    } catch (const std::exception& error) {
+      tally_.harness_fault = error.what();
+    }
+    return std::move(tally_);
+  }
+
+ private:
+  void run_all() {
+    std::vector<report::CycleEvent> failed;
+    if (!lane_->prepare(&failed)) {
+      note_undamaged(failed.back());
+      return;
     }
     while (tally_.judged() < options_.damages && !stop_.requested()) {
       for (int i = 0; i < kCyclesPerState; ++i) {
@@ -145,24 +158,44 @@ class DamageRun {
           tally_.not_reproduced.push_back("a load or its recovery: " + event.last_death().detail);
           i = -1;  // on a new data directory
         } else if (!event.recovered) {
-          return tally_;
+          note_undamaged(event);
+          return;
         }
       }
       fs::remove_all(options_.directory / "state");
       const LaneState state = lane_->keep_state(options_.directory / "state");
       const Regions regions = regions_of(lane_->engine(), state.image);
       if (regions.empty()) {
-        return tally_;
+        return;
       }
       for (std::uint64_t i = 0;
            i < kDamagesPerState && tally_.judged() < options_.damages && !stop_.requested(); ++i) {
         damage_one(state, regions);
       }
     }
-    return tally_;
   }
 
- private:
+  // Something was found with no damage; or it was stopped, which is nothing.
+  void note_undamaged(const report::CycleEvent& event) {
+    if (!lane_->evidence()) {
+      return;
+    }
+    const Subject::Evidence& evidence = *lane_->evidence();
+    report::DamageFinding finding;
+    finding.file_class = "none";
+    finding.undamaged = true;
+    finding.silent = !event.violations.empty();
+    finding.invariant = finding.silent ? event.violations.front().invariant : "abnormal death";
+    finding.damage =
+        event.crash.kind.empty() ? "nothing was damaged, and nothing died" : "after a kill, with no damage";
+    finding.explanation = finding.silent ? event.violations.front().explanation : event.last_death().detail;
+    finding.count = 1;
+    report::DamageFinding& kept = tally_.add(finding);
+    if (on_finding_) {
+      on_finding_(lane_->bundle(event), evidence.image, &kept);
+    }
+  }
+
   void damage_one(const LaneState& state, const Regions& regions) {
     Rng rng = rng_.fork(drawn_++);
     const auto& [file_class, candidates] =

@@ -4,6 +4,9 @@
 // the engine's contract claims checksums.
 //
 // Only the engine's files are damaged: the log is ours, and its own tests damage it.
+//
+// What fails before anything is damaged, the making of a data directory or a recovery after a kill, is a
+// finding, too, and a broken promise whatever the contract says of checksums; it ends the run.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +31,8 @@ struct DamageOptions : LaneTarget {
 using OnDamage =
     std::function<void(const Bundle& bundle, const std::filesystem::path& image, report::DamageFinding*)>;
 
-// On one thread. Ends early when asked to stop. Throws like Lane.
+// On one thread. Ends early when asked to stop. Throws UsageError like Lane; a fault of the machine ends it,
+// and is said beside what was found by then.
 report::DamageTally run_damage(const DamageOptions& options, StopSignal& stop, const OnDamage& on_finding);
 
 }  // namespace chaosgate::campaign

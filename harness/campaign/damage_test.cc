@@ -1,5 +1,6 @@
 #include "harness/campaign/damage.h"
 
+#include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/test.h"
 #include "harness/campaign/replay.h"
@@ -34,6 +35,36 @@ TEST_CASE("an engine with checksums detects damage at rest, or is not harmed by 
   CHECK(tally.by_class.count("sst") == 1);
   CHECK(tally.by_class.count("info") == 0);  // for people
   CHECK_FALSE(fs::exists(directory.path() / "damage"));
+}
+
+TEST_CASE("what is wrong before anything was damaged is a finding, and its bundle shows it") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-damage-test-");
+  StopSignal stop;
+  DamageOptions options = options_for("lmdb", 120, directory);
+  options.key.fault = "reopen-drifts";
+  std::uint64_t shown = 0;
+  const auto keep = [&](const Bundle& bundle, const fs::path& image, report::DamageFinding*) {
+    CHECK(is_same_finding(bundle, replay_bundle(bundle, image, directory.path() / "replay", options.worker,
+                                                options.hang_ms, stop)));
+    ++shown;
+  };
+  const report::DamageTally tally = run_damage(options, stop, keep);
+  CHECK(tally.judged() == 0);
+  REQUIRE(tally.findings.size() == 1);
+  CHECK(tally.findings.front().undamaged);
+  CHECK(shown == 1);
+}
+
+TEST_CASE("what damage showed outlives a fault of the machine") {
+  const TempDir directory(fs::temp_directory_path(), "chaosgate-damage-test-");
+  StopSignal stop;
+  const auto fail = [](const Bundle&, const fs::path&, report::DamageFinding*) {
+    throw EnvironmentError("no room");
+  };
+  const report::DamageTally tally = run_damage(options_for("lmdb", 120, directory), stop, fail);
+  CHECK(tally.harness_fault == "no room");
+  CHECK(tally.findings.size() == 1);
+  CHECK(tally.judged() > 0);
 }
 
 TEST_CASE("an engine without checksums gives out what is wrong, and its bundle shows it again") {

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
 
@@ -58,6 +60,7 @@ class GroupRun {
     }
     for (const report::EngineBegin& begin : begins) {
       engines_.push_back(begin.engine);
+      images_[begin.engine] = 0;
       journal_.write(begin);
     }
   }
@@ -121,7 +124,7 @@ class GroupRun {
     const auto enough = [&] { return *std::min_element(done.begin(), done.end()) >= kills; };
     report::GroupTally written;
     while (!enough() && !ended()) {
-      group.run_cycle();
+      keeping_what_was_found(group, "", [&] { group.run_cycle(); });
       take(group, "", &done);
       write_tally(number, group, &written);
     }
@@ -129,6 +132,18 @@ class GroupRun {
       group.close();
       take(group, "", &done);
       write_tally(number, group, &written);
+    }
+  }
+
+  // What a member showed before another one's machine failed is written, too.
+  template <typename Body>
+  void keeping_what_was_found(Group& group, const std::string& part, const Body& body) {
+    try {
+      body();
+    } catch (...) {
+      std::vector<std::uint64_t> ignored(group.members().size(), 0);
+      take(group, part, &ignored);
+      throw;
     }
   }
 
@@ -161,26 +176,27 @@ class GroupRun {
     GroupPower power(options, &stop_);
     std::vector<std::unique_ptr<PowerReporter>> reporters;
     for (std::size_t i = 0; i < power.size(); ++i) {
-      report_images(
-          power.explorer(i), options.members[i], cycle,
-          *reporters.emplace_back(std::make_unique<PowerReporter>(
-              config_.invocation, journal_, power.explorer(i), config_.engines[i], options.members[i].lane)));
+      report_images(power.explorer(i), options.members[i], cycle,
+                    *reporters.emplace_back(std::make_unique<PowerReporter>(
+                        config_.invocation, journal_, power.explorer(i), config_.engines[i],
+                        options.members[i].lane, images_.at(config_.engines[i]))));
     }
     report::GroupTally written;
     bool more = true;
+    const std::string part = "power-" + workload + "-";
     for (; more && power.judged_min() < images && !ended(); ++*cycle) {
-      more = power.run_cycle(images);
+      keeping_what_was_found(power.group(), part, [&] { more = power.run_cycle(images); });
       for (const std::unique_ptr<PowerReporter>& reporter : reporters) {
         reporter->write_counts();
       }
       write_tally(number, power.group(), &written);
-    }
-    if (power.broken_by_kill()) {
-      std::vector<std::uint64_t> ignored(power.size(), 0);
-      take(power.group(), "power-" + workload + "-", &ignored);
+      if (power.broken_by_kill()) {
+        std::vector<std::uint64_t> ignored(power.size(), 0);
+        take(power.group(), part, &ignored);
+        more = true;  // until there are failures_max
+      }
     }
     const std::lock_guard lock(mutex_);
-    ended_ = ended_ || power.broken_by_kill();
     sent_under_power_ += power.sent_snapshots_judged();
   }
 
@@ -192,7 +208,15 @@ class GroupRun {
       const std::string id = fmt::format("{}-{}-power-replica{}-cycle{}-{}", member.engine,
                                          seed_text(config_.key.seed), member.lane, *cycle, kept_++);
       reporter.failed(failure, id, where(), output_, finding);
+      if (finding->promised) {
+        report::PowerTally& broken = broken_[member.engine];
+        const std::size_t before = broken.findings.size();
+        broken.add(*finding);
+        failures_ += broken.findings.size() - before;
+        ended_ = ended_ || failures_ >= config_.failures_max;
+      }
     };
+    explorer.is_over = [this] { return ended(); };
     explorer.on_failing = [&, where](const report::PowerFinding& finding) {
       reporter.failing(where(), finding);
     };
@@ -330,10 +354,12 @@ class GroupRun {
   StopSignal& stop_;
   CampaignOutput& output_;
   report::Journal& journal_;
-  std::vector<std::string> engines_;  // among the replicas
-  std::mutex mutex_;                  // guards what follows
-  std::uint64_t failures_ = 0;
-  std::uint64_t kept_ = 0;  // bundles of disk images
+  std::vector<std::string> engines_;                          // among the replicas
+  std::map<std::string, std::atomic<std::uint64_t>> images_;  // judged, by engine
+  std::mutex mutex_;                                          // guards what follows
+  std::uint64_t failures_ = 0;                                // cycles, and causes of broken images
+  std::map<std::string, report::PowerTally> broken_;          // promises, by power cuts, by engine
+  std::uint64_t kept_ = 0;                                    // bundles of disk images
   std::uint64_t sent_under_power_ = 0;
   bool ended_ = false;
 };

@@ -86,6 +86,7 @@ bool GroupPower::run_cycle(std::uint64_t images) {
   const std::uint64_t cycle = group_->next_cycle();
   std::uint64_t record_us = 0;
   bool fine = true;
+  broken_by_kill_ = false;
   {
     const Stopwatch watch(&record_us);
     do {  // again, when somebody else ended it

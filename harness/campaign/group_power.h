@@ -37,7 +37,7 @@ class GroupPower {
 
   // Runs the next cycle, and judges images of it until each replica has had `images` in all, or enough of
   // this cycle. False when there is nothing to go on with: broken_by_kill(), or enough was found, or it was
-  // stopped.
+  // stopped. After broken_by_kill() the next one begins on new data directories.
   bool run_cycle(std::uint64_t images);
 
   Group& group() { return *group_; }
@@ -50,7 +50,7 @@ class GroupPower {
   std::uint64_t continued() const { return continued_; }
   // The fewest images that a member has had.
   std::uint64_t judged_min() const;
-  // Something was found with no power cut; the members have the events and the evidence.
+  // Something was found with no power cut in the last cycle; the members have the events and the evidence.
   bool broken_by_kill() const { return broken_by_kill_; }
 
  private:

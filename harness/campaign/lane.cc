@@ -140,11 +140,11 @@ bool Lane::load(CycleEvent* event) {
   const bool timer = plan.kind == crash::CrashKind::timer;
   const Driven driven =
       drive_load(parent_, timer ? std::optional(plan.timer_us) : std::nullopt, options_.hang_ms, faults);
+  const bool fine = note_load(driven, std::string(crash::to_string(plan.kind)), crash::crash_text(plan),
+                              ready_order_.tap, faults, event);
   if (plan.error) {
     event->crash.error = to_string(*plan.error);
   }
-  const bool fine = note_load(driven, std::string(crash::to_string(plan.kind)), crash::crash_text(plan),
-                              ready_order_.tap, faults, event);
   if (report::is_abnormal(event->crash.outcome)) {
     keep_evidence(ready_order_, {});
   }
@@ -222,8 +222,15 @@ CycleEvent Lane::run_cycle(bool last) {
     ++cycle_;
     fine = false;
   }
+  const std::string errors = report::injected_errors(event);
   for (report::ViolationEvent& violation : event.violations) {
+    violation.explanation += errors.empty() ? "" : fmt::format(" (injected: {})", errors);
     violation.detail += fmt::format("  the load: {}\n", report::position(event.crash));
+  }
+  for (report::Death* death : event.deaths()) {
+    if (report::is_abnormal(death->outcome) && !errors.empty()) {
+      death->detail += fmt::format(" (injected: {})", errors);
+    }
   }
   if (fine) {
     note_fine_cycle();

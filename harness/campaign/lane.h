@@ -60,7 +60,7 @@ class Lane : public Subject {
 
   // Makes a data directory, preloads and closes it; again, when somebody else ended it. False, and
   // evidence(), when something was found. `failed`, unless null: an event for each try that did not come
-  // through. REQUIRES: no cycle was run.
+  // through. REQUIRES: no cycle was run, or the last one ended its data directory.
   bool prepare(std::vector<report::CycleEvent>* failed = nullptr);
   // What was believed when the last recovery began. REQUIRES: one was run, and keep_state() was not called
   // since.

@@ -35,6 +35,7 @@ class Gate {
   MigrationTally run();
 
  private:
+  void run_all();
   bool enough() const { return stop_.requested() || tally_.findings.size() >= options_.findings_max; }
   void measure();
 
@@ -194,14 +195,14 @@ void Gate::kill_one(std::uint64_t number) {
 
 void Gate::add_finding(MigrationFinding finding, const fs::path& directory) {
   check_room(options_.directory);
-  fs::create_directories(options_.failures);
   const fs::path kept =
       options_.failures / fmt::format("{}-to-{}-{}", tally_.from, tally_.to, tally_.findings.size());
+  tally_.findings.push_back(std::move(finding));  // outlives a copy that cannot be made
+  fs::create_directories(options_.failures);
   std::error_code ignored;
   fs::remove_all(kept, ignored);
   copy_tree(directory, kept);
-  finding.kept = kept;
-  tally_.findings.push_back(std::move(finding));
+  tally_.findings.back().kept = kept;
 }
 
 tap::Trace Gate::record(const fs::path& base, Rng& rng) {
@@ -293,14 +294,27 @@ void Gate::explore(const tap::Trace& trace, const fs::path& base, std::uint64_t 
 }
 
 MigrationTally Gate::run() {
+  try {
+    run_all();
+  } catch (const std::exception& error) {
+    tally_.harness_fault = error.what();
+  }
+  tally_.not_reproduced = subject_.not_reproduced();
+  return std::move(tally_);
+}
+
+void Gate::run_all() {
+  fs::path source;
+  if (const std::string& wrong = subject_.broken_source(&source); !wrong.empty()) {
+    add_finding({"none", "a source that no migration has touched", wrong, "", ""}, source);
+    return;
+  }
   if (!stop_.requested()) {
     measure();
   }
   kill_migrations();
   cut_power();
-  tally_.not_reproduced = subject_.not_reproduced();
   tally_.complete = tally_.kills >= options_.kills && tally_.images >= options_.images;
-  return std::move(tally_);
 }
 
 }  // namespace

@@ -71,6 +71,7 @@ struct MigrationTally {
   std::uint64_t keys = 0;   // in the source
   std::vector<MigrationFinding> findings;
   std::vector<std::string> not_reproduced;  // MigrationSubject::not_reproduced()
+  std::string harness_fault;                // why it ended early, or empty
   bool complete = false;                    // as many kills and images as were asked for
 };
 

@@ -69,17 +69,14 @@ MigrationSubject::MigrationSubject(const MigrationGateOptions& options, StopSign
 void MigrationSubject::make_replica() {
   LaneOptions lane_options{target_};
   lane_options.directory = options_.directory / "lane";
-  lane_options.keep_images = false;
   Lane lane(lane_options, &stop_);
-  if (!lane.prepare()) {
-    throw EnvironmentError("a source cannot be made; 'chaosgate run' says why");
+  std::vector<report::CycleEvent> failed;
+  if (!lane.prepare(&failed)) {
+    return note_broken(lane, failed.back());
   }
   lane.go_back(lane.keep_state(options_.directory / "start"), source_plan());
-  if (!lane.run_cycle(true).recovered) {
-    if (stop_.requested()) {
-      return;
-    }
-    throw EnvironmentError("a load to make a source fails; 'chaosgate run' says why");
+  if (const report::CycleEvent event = lane.run_cycle(true); !event.recovered) {
+    return note_broken(lane, event);
   }
   replica_ = lane.keep_state(options_.directory / "replica");
   const wire::MigrationReport seen =
@@ -88,6 +85,25 @@ void MigrationSubject::make_replica() {
     throw EnvironmentError(seen.message);
   }
   keyspaces_ = seen.keyspaces;
+}
+
+void MigrationSubject::note_broken(const Lane& lane, const report::CycleEvent& event) {
+  if (stop_.requested()) {
+    return;
+  }
+  if (!lane.evidence()) {
+    throw EnvironmentError("a source cannot be made: " + event.last_death().detail);
+  }
+  broken_source_ = event.violations.empty() ? "abnormal death: " + event.last_death().detail
+                                            : fmt::format("{}: {}", event.violations.front().invariant,
+                                                          event.violations.front().explanation);
+  replica_.image = options_.directory / "replica";
+  copy_tree(lane.evidence()->image, replica_.image);
+}
+
+const std::string& MigrationSubject::broken_source(fs::path* directory) const {
+  *directory = replica_.image;
+  return broken_source_;
 }
 
 tap::TapOptions MigrationSubject::tap_options(const fs::path& directory) const {

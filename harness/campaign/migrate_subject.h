@@ -38,6 +38,9 @@ class MigrationSubject {
     std::uint64_t keys = 0;
     std::uint32_t us = 0;
   };
+  // What is wrong with the source itself, found while it was made, with its data directory from before that
+  // recovery in `directory`; or "". Then there is nothing to migrate.
+  const std::string& broken_source(std::filesystem::path* directory) const;
   // Runs one that nothing happens to, in `directory`. Returns what is wrong with its end, or "".
   std::string measure(const std::filesystem::path& directory);
   const Extent& extent() const { return extent_; }
@@ -59,6 +62,8 @@ class MigrationSubject {
 
  private:
   void make_replica();
+  // The lane could not go on. Throws when nothing was found.
+  void note_broken(const Lane& lane, const report::CycleEvent& event);
   MigrationRun run_to_end(const std::filesystem::path& directory);
 
   const MigrationGateOptions& options_;
@@ -67,6 +72,7 @@ class MigrationSubject {
   Migrator migrator_;
   ImageJudge judge_;
   LaneState replica_;
+  std::string broken_source_;
   std::vector<std::string> keyspaces_;
   Extent extent_;
   std::vector<std::string> not_reproduced_;

@@ -84,12 +84,22 @@ MinimizeResult minimize_bundle(const Bundle& bundle, const wire::EngineDescripti
     throw UsageError("the bundle's image does not fail here: there is nothing to reduce");
   }
   result.invariant = first.first_broken();
+  std::string explanation;  // of the last that failed
   const auto fails = [&](const disk::ImageSpec& spec) {
     const ImageJudge::Verdict verdict = trial.judge(power, *history, imager, spec);
-    return verdict.failed() && verdict.first_broken() == result.invariant;
+    const bool failed = verdict.failed() && verdict.first_broken() == result.invariant;
+    if (failed) {
+      explanation = verdict.violations.empty() ? verdict.abnormal : verdict.violations.front().explanation;
+    }
+    return failed;
   };
   disk::Minimized minimized = disk::minimize(orders.explored(), power.spec, fails, {.tests_max = tests_max});
   orders.weaken(&minimized.spec, fails);
+  const bool lost = !loses_nothing(minimized.spec);
+  const bool needs_cut = lost || !fails(without_cut(*history));
+  if (!needs_cut) {
+    minimized.spec = without_cut(*history);
+  }
   result.tests = minimized.tests;
   result.minimal = minimized.minimal;
   result.profile = orders.weakest(minimized.spec);
@@ -110,7 +120,11 @@ MinimizeResult minimize_bundle(const Bundle& bundle, const wire::EngineDescripti
     result.power = std::move(smaller);
   }
   // It numbers the calls as the trace that is kept does.
-  result.sentence = disk::explain(shorter ? *short_history : *history, result.power.spec);
+  result.sentence = needs_cut ? disk::explain(shorter ? *short_history : *history, result.power.spec)
+                              : cause_without_cut(result.invariant, explanation);
+  if (needs_cut && !lost) {
+    result.sentence += "; without a power cut it is right";
+  }
   result.calls_after = result.power.trace.records.size();
   result.image = directory / "smaller-image";
   result.bundle = bundle;

@@ -24,8 +24,8 @@ PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
   make_directory(options_.directory);
   options_.key.segment_bytes = std::min<std::uint64_t>(options_.key.segment_bytes, kPowerSegmentBytesMax);
   LaneOptions lane{options_};
+  lane.keep_images = options_.keep_images;
   lane.directory = options_.directory / "lane";
-  lane.keep_images = false;
   lane.watch = lane.keep_records = lane.keep_payloads = true;
   lane_.emplace(lane, stop);
   require_tap(lane_->hello());
@@ -136,7 +136,7 @@ std::optional<PowerRecording> PowerLane::record() {
     }
   } while (event.ended_from_outside() && !lane_->evidence());
   if (!event.recovered) {
-    if (stop_ == nullptr || !stop_->requested()) {
+    if (lane_->evidence()) {
       broken_by_kill_ = event;
     }
     return std::nullopt;
@@ -147,10 +147,29 @@ std::optional<PowerRecording> PowerLane::record() {
   recording.term = recovery_term(start_.cycle + 1, 1);
   recording.belief = lane_->belief_before_recovery();
   recording.number = loads_;
+  recording.error = event.crash.errors > 0 ? event.crash.error : "";
   ++tally.loads;
   tally.loads_with_errors += event.crash.errors > 0 ? 1 : 0;
   tally.calls += recording.trace.records.size();
   return recording;
+}
+
+bool PowerLane::go_on() {
+  if (start_.image.empty()) {
+    return false;
+  }
+  std::error_code ignored;
+  fs::remove_all(start_.image, ignored);
+  start_ = {};
+  broken_by_kill_.reset();
+  ++loads_;
+  return true;
+}
+
+Bundle PowerLane::bundle() const {
+  Bundle bundle = lane_->bundle(*broken_by_kill_);
+  bundle.plan_checksum.clear();  // its plan is none that the seed gives a cycle
+  return bundle;
 }
 
 bool PowerLane::run_load(std::uint64_t images) {

@@ -28,14 +28,20 @@ class PowerLane {
   PowerLane(const PowerLane&) = delete;
   PowerLane& operator=(const PowerLane&) = delete;
 
-  // Records one load and judges up to `images` images of it. False when there is nothing to go on with: the
-  // data directory cannot even be made, a kill alone broke something, or enough was found.
+  // Records one load and judges up to `images` images of it. False when there is nothing to go on with:
+  // broken_by_kill(), no image that is not like one before, or enough was found.
   bool run_load(std::uint64_t images);
+  // The next load begins on a new data directory. False when that is what was broken. REQUIRES:
+  // broken_by_kill()
+  bool go_on();
 
   const report::PowerTally& tally() const { return explorer_->tally(); }
-  // A new data directory could not even be made, or a kill of a recorded load was followed by a failing
-  // recovery: not a matter of power cuts.
+  // What the last load ended with, if it is no matter of power cuts: a new data directory could not even be
+  // made, or the recovery after the kill of the load failed.
   const std::optional<report::CycleEvent>& broken_by_kill() const { return broken_by_kill_; }
+  // What a bundle of that is made of. REQUIRES: broken_by_kill()
+  const Subject::Evidence& evidence() const { return *lane_->evidence(); }
+  Bundle bundle() const;
   const wire::Hello& hello() const { return lane_->hello(); }
   // What it is explored with, to listen to.
   PowerExplorer& explorer() { return *explorer_; }

@@ -71,7 +71,7 @@ class PowerRun {
     const report::PowerTally& tally = *section.power;
     std::vector<std::string> why;
     bool exhausted = false;
-    if (!stop_.requested() && tally.judged < tally.wanted) {
+    if (!ended() && tally.judged < tally.wanted) {
       exhausted = config_.loads_max > 0;
       if (exhausted) {
         output_.log(fmt::format("{}: {} images were asked for; there are {}, from {}", engine_.name,
@@ -100,21 +100,21 @@ class PowerRun {
     std::uint64_t done = 0;
     bool more = true;
     for (PowerWork& each : power_works(config_, engine_, number)) {
-      if (more) {
+      if (more && !ended()) {
         done += run_work({std::move(each), number, done}, &more);
       }
     }
-    const std::lock_guard lock(mutex_);
-    ended_ = ended_ || !more;
   }
 
-  // Returns how many loads it ran. *more: false when there is nothing to go on with.
+  // Returns how many loads it ran. *more: false when the lane has nothing to go on with.
   std::uint64_t run_work(Work work, bool* more) {
     work.options.directory = work_ / fmt::format("power-{}", work.number);
+    work.options.keep_images = config_.keep_images;
     PowerLane lane(work.options, &stop_);
     std::uint64_t load = 0;
     const auto where = [&] { return load_text(work.options.lane, work.load_done + load); };
-    PowerReporter reporter(config_.invocation, journal_, lane.explorer(), engine_.name, work.number);
+    PowerReporter reporter(config_.invocation, journal_, lane.explorer(), engine_.name, work.number, images_);
+    lane.explorer().is_over = [this] { return ended(); };
     lane.explorer().on_failure = [&](const PowerFailure& failure, report::PowerFinding* finding) {
       keep(work, load, where(), failure, reporter, finding);
     };
@@ -135,42 +135,23 @@ class PowerRun {
          ++load) {
       *more = lane.run_load(work.images - lane.tally().judged);
       reporter.write_counts();
-    }
-    if (lane.broken_by_kill()) {
-      const report::CycleEvent& event = *lane.broken_by_kill();
-      const std::uint64_t last = work.load_done + load - 1;
-      note_kill(event,
-                event.crash.kind.empty()
-                    ? fmt::format("lane {}, before any kill or power cut", work.options.lane)
-                    : load_text(work.options.lane, last) + ", after a kill",
-                work.number,
-                work.number < config_.lanes ? load_command(config_, engine_, work.number, last).text() : "");
+      if (lane.broken_by_kill()) {
+        keep_broken(work, load, where(), lane);
+        *more = lane.go_on();
+      }
     }
     return load;
   }
 
   void show_progress() {
-    const report::Totals totals = journal_.totals(engine_.name);
     const std::lock_guard lock(mutex_);
-    output_.progress->update(
-        {engine_.name + " power cuts", totals.images, config_.images, "disk image", totals.violations});
+    show_progress_locked();
   }
 
-  // `command`: runs that load again.
-  void note_kill(const report::CycleEvent& event, const std::string& where, std::uint64_t number,
-                 const std::string& command) {
-    for (report::ViolationEvent violation : event.violations) {
-      violation.command = violation.seed_command = command;
-      journal_.write(report::FindingEvent{engine_.name, number, where, violation});
-    }
-    if (event.violations.empty()) {
-      const report::Death& death = event.last_death();
-      journal_.write(
-          report::FindingEvent{engine_.name,
-                               number,
-                               where,
-                               {"abnormal death", death.detail, death.detail + "\n", "", command, command}});
-    }
+  void show_progress_locked() {
+    const report::Totals totals = journal_.totals(engine_.name);
+    output_.progress->update(
+        {engine_.name + " power cuts", totals.images, config_.images, "disk image", totals.violations});
   }
 
   bool ended() {
@@ -178,23 +159,87 @@ class PowerRun {
     return ended_ || stop_.requested();
   }
 
+  // Of a bundle.
+  std::string new_id(const Work& work, std::uint64_t load) {
+    return fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name, seed_text(work.options.key.seed),
+                       work.number, work.load_done + load, kept_[work.number]++);
+  }
+
   void keep(const Work& work, std::uint64_t load, const std::string& where, const PowerFailure& failure,
             PowerReporter& reporter, report::PowerFinding* finding) {
     const std::lock_guard lock(mutex_);
-    const std::string id =
-        fmt::format("{}-{}-power-lane{}-load{}-{}", engine_.name, seed_text(work.options.key.seed),
-                    work.number, work.load_done + load, kept_[work.number]++);
-    if (work.number < config_.lanes) {  // no replay of an earlier failure
-      finding->seed_command = load_command(config_, engine_, work.number, work.load_done + load).text();
-    }
-    reporter.failed(failure, id, where, output_, finding);
+    finding->seed_command = load_again(work, load);
+    reporter.failed(failure, new_id(work, load), where, output_, finding);
     if (finding->promised) {
-      Regression regression{work.options.key,  engine_.name, work.options.protocol,
-                            work.options.lane, load,         failure.plan,
-                            finding->invariant};
-      regression.power = {disk::to_string(work.options.profile), work.images, work.options.images_per_load};
-      append_regression(config_.results, regression);
+      keep_regression(work, load, failure.plan, finding->invariant);
+      broken_.add(*finding);
+      end_when_enough();
     }
+  }
+
+  // The command that runs that load again; "" in a replay of an earlier failure.
+  std::string load_again(const Work& work, std::uint64_t load) const {
+    return work.number < config_.lanes
+               ? load_command(config_, engine_, work.number, work.load_done + load).text()
+               : "";
+  }
+
+  void keep_regression(const Work& work, std::uint64_t load, const crash::CyclePlan& plan,
+                       const std::string& invariant) {
+    Regression regression{
+        work.options.key, engine_.name, work.options.protocol, work.options.lane, load, plan, invariant};
+    regression.power = {disk::to_string(work.options.profile), work.images, work.options.images_per_load};
+    append_regression(config_.results, regression);
+  }
+
+  // What no power cut has broken.
+  void keep_broken(const Work& work, std::uint64_t load, const std::string& of_load, const PowerLane& lane) {
+    const std::lock_guard lock(mutex_);
+    const report::CycleEvent& event = *lane.broken_by_kill();
+    std::vector<report::ViolationEvent> violations = event.violations;
+    if (violations.empty()) {
+      const std::string& detail = event.last_death().detail;
+      violations.push_back({"abnormal death", detail, detail + "\n", "", "", ""});
+    }
+    const std::string where = of_load + (!event.crash.kind.empty() ? ", after a kill"
+                                         : load == 0               ? ", before any kill or power cut"
+                                                                   : ", before its kill");
+    for (report::ViolationEvent& violation : violations) {
+      violation.command = violation.seed_command = load_again(work, load);
+    }
+    const auto write = [&] {
+      for (const report::ViolationEvent& violation : violations) {
+        journal_.write(report::FindingEvent{engine_.name, work.number, where, images_, violation});
+      }
+    };
+    if (config_.keep_images) {
+      const fs::path file = fs::path("failures") / new_id(work, load) / "bundle.tar.zst";
+      try {
+        fs::create_directories((output_.directory / file).parent_path());
+        write_bundle(lane.bundle(), lane.evidence().image, lane.evidence().output, output_.directory / file);
+      } catch (...) {  // what was found outlives a bundle that cannot be written
+        write();
+        throw;
+      }
+      for (report::ViolationEvent& violation : violations) {
+        violation.bundle = file.string();
+        violation.command =
+            bundle_command(config_.invocation, output_.directory / file, lane.bundle().recovery.order.plugin);
+      }
+    }
+    write();
+    output_.log(fmt::format("{}: {}: {}: {}", engine_.name, where, violations.front().invariant,
+                            violations.front().explanation));
+    if (output_.progress != nullptr) {
+      show_progress_locked();
+    }
+    keep_regression(work, load, lane.evidence().plan, violations.front().invariant);
+    ++broken_by_kill_;
+    end_when_enough();
+  }
+
+  void end_when_enough() {
+    ended_ = ended_ || broken_by_kill_ + broken_.findings.size() >= config_.failures_max;
   }
 
   // Each runs its lane up to the load with the failure, and the images of that.
@@ -233,24 +278,35 @@ class PowerRun {
   StopSignal& stop_;
   CampaignOutput& output_;
   report::Journal& journal_;
+  std::atomic<std::uint64_t> images_{0};         // judged
   std::mutex mutex_;                             // guards what follows
   std::map<std::uint64_t, std::uint64_t> kept_;  // bundles, by lane
+  report::PowerTally broken_;                    // promises, by power cuts
+  std::uint64_t broken_by_kill_ = 0;             // loads, by a kill alone
   bool ended_ = false;
 };
 
 }  // namespace
 
 PowerReporter::PowerReporter(const Invocation& invocation, report::Journal& journal, PowerExplorer& explorer,
-                             std::string engine, std::uint64_t lane)
+                             std::string engine, std::uint64_t lane, std::atomic<std::uint64_t>& images)
     : invocation_(invocation),
       journal_(journal),
       explorer_(explorer),
       engine_(std::move(engine)),
-      lane_(lane) {}
+      lane_(lane),
+      images_(images) {}
+
+std::uint64_t PowerReporter::count() {
+  const std::uint64_t more = explorer_.tally().judged - counted_;
+  counted_ += more;
+  return images_ += more;
+}
 
 void PowerReporter::failed(const PowerFailure& failure, const std::string& id, const std::string& where,
                            CampaignOutput& output, report::PowerFinding* finding) {
   write_counts();  // it was judged, before it failed
+  finding->after_images = count();
   const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
   try {
     fs::create_directories((output.directory / relative).parent_path());
@@ -263,22 +319,26 @@ void PowerReporter::failed(const PowerFailure& failure, const std::string& id, c
     throw;
   }
   journal_.write(report::ImageEvent{engine_, lane_, where, true, *finding});
-  output.log(fmt::format("{}: power cut, {}: {}{}: {} (weakest profile {}): {}", failure.event.engine, where,
+  output.log(fmt::format("{}: power cut, {}, after {}: {}{}: {} (weakest profile {}): {}",
+                         failure.event.engine, where, report::plural(finding->after_images, "disk image"),
                          finding->promised ? "" : "not promised: ", finding->invariant, finding->explanation,
                          finding->profile, finding->cause));
 }
 
-void PowerReporter::failed_again(const std::string& where, const report::PowerFinding& finding) {
+void PowerReporter::failed_again(const std::string& where, report::PowerFinding finding) {
   write_counts();
-  journal_.write(report::ImageEvent{engine_, lane_, where, false, finding});
+  finding.after_images = count();
+  journal_.write(report::ImageEvent{engine_, lane_, where, false, std::move(finding)});
 }
 
-void PowerReporter::failing(const std::string& where, const report::PowerFinding& finding) {
+void PowerReporter::failing(const std::string& where, report::PowerFinding finding) {
   write_counts();
-  journal_.write(report::FailingEvent{engine_, lane_, where, finding});
+  finding.after_images = count();
+  journal_.write(report::FailingEvent{engine_, lane_, where, std::move(finding)});
 }
 
 void PowerReporter::judged() {
+  count();
   if (explorer_.tally().judged - written_.judged >= kImagesPerEvent) {
     write_counts();
   }

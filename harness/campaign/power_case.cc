@@ -1,5 +1,6 @@
 #include "harness/campaign/power_case.h"
 
+#include <fmt/format.h>
 #include <limits.h>
 
 #include <algorithm>
@@ -87,6 +88,18 @@ oracle::CrashIndexes crash_indexes_at(const wire::EngineDescription& engine,
   }
   raise(history.indexes_at(cut));
   return crash;
+}
+
+ImageSpec without_cut(const History& history) { return {.cut = history.records().size()}; }
+
+bool loses_nothing(const ImageSpec& spec) { return spec.dropped.empty() && spec.torn.empty(); }
+
+std::string cause_without_cut(const std::string& invariant, const std::string& explanation) {
+  // "the backward scan is wrong: at index ...", "get(object, 0x61) returned ...".
+  std::string what = explanation.substr(0, explanation.find_first_of(":(;,"));
+  what.erase(what.find_last_not_of(' ') + 1);
+  return fmt::format("nothing was lost, and without a power cut it is wrong as well ({}: {})", invariant,
+                     what);
 }
 
 tap::Trace modelled(tap::Trace trace) {

@@ -26,6 +26,7 @@ struct PowerRecording {
   std::string belief;            // knows all entries that were proposed meanwhile
   std::uint64_t term = 0;        // of the recovery from an image; higher than those of the workers before
   crash::CyclePlan plan;         // of the load
+  std::string error;             // the I/O error that was injected into the load, if it happened
   std::string weakest;           // profile of the images that led here, or empty
   std::uint64_t number = 0;      // among those that are explored one after the other
 };
@@ -43,6 +44,13 @@ struct PowerCase {
 oracle::CrashIndexes crash_indexes_at(const wire::EngineDescription& engine,
                                       const oracle::CrashIndexes& begin, const disk::History& history,
                                       std::uint64_t cut);
+
+// The image after everything in the history, with no power cut in it.
+disk::ImageSpec without_cut(const disk::History& history);
+bool loses_nothing(const disk::ImageSpec& spec);
+// The cause of a failure that needs no power cut, and what was found: short, and the same for all that fail
+// in this way. `explanation` is that of the first violation, or of the abnormal death.
+std::string cause_without_cut(const std::string& invariant, const std::string& explanation);
 
 // What images are made from: the trace without what was written into informational files. Such a file is
 // there in an image, by the names it had, with the content that it began with. Nothing depends on it, and

@@ -83,11 +83,12 @@ fs::path PowerExplorer::fresh(const std::string& name) const {
 }
 
 bool PowerExplorer::enough() const {
-  return (options_.stop_at_first && tally_.violations() > 0) || (stop_ != nullptr && stop_->requested());
+  return (options_.stop_at_first && tally_.violations() > 0) || (stop_ != nullptr && stop_->requested()) ||
+         (is_over && is_over());
 }
 
 RecoveryCase PowerExplorer::recovery_case(const PowerRecording& recording, const History& history,
-                                          const ImageSpec& spec) const {
+                                          const ImageSpec& spec, std::uint64_t checks_of) const {
   RecoveryCase recovery;
   recovery.crash = crash_indexes_at(engine_, recording.indexes, history, spec.cut);
   recovery.belief = recording.belief;
@@ -95,7 +96,7 @@ RecoveryCase PowerExplorer::recovery_case(const PowerRecording& recording, const
   order = worker_order(options_, recording.plan, {});
   order.term = recording.term;
   order.known_synced = recovery.crash.synced;
-  Rng checks = rng_.fork("checks").fork(spec.cut);
+  Rng checks = rng_.fork("checks").fork(checks_of);
   order.check_backward = checks.chance(1, 4);
   order.check_integrity = checks.chance(1, 4);
   order.check_reopen = checks.chance(1, 8);
@@ -295,6 +296,7 @@ std::optional<PowerRecording> PowerExplorer::record_recovery(const PowerRecordin
   inner.indexes = recovery.crash;
   inner.term = from.term + 1;
   inner.number = from.number;
+  inner.error = from.error;
   inner.plan = from.plan;
   inner.weakest = orders.weakest(spec);
   return inner;
@@ -310,6 +312,40 @@ bool PowerExplorer::is_promised(const ImageJudge::Verdict& verdict) const {
   });
 }
 
+PowerExplorer::Cause PowerExplorer::find_cause(const PowerRecording& recording, Orders& orders,
+                                               Imager& imager, const ImageSpec& spec,
+                                               const ImageJudge::Verdict& verdict) {
+  const History& history = orders.history();
+  std::string explanation;  // of the last that failed
+  const auto fails = [&](const ImageSpec& tried) {
+    const ImageJudge::Verdict again = ImageJudge::judge_again([&] {
+      const fs::path data = fresh("explain");
+      fs::create_directory(data);
+      imager.materialize(tried, data);
+      // With the same checks wherever the cut is.
+      return judge_.judge(recovery_case(recording, history, tried, spec.cut), data);
+    });
+    const bool failed = again.failed() && again.first_broken() == verdict.first_broken();
+    if (failed) {
+      explanation = again.violations.empty() ? again.abnormal : again.violations.front().explanation;
+    }
+    return failed;
+  };
+  Cause cause;
+  cause.spec = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
+  orders.weaken(&cause.spec, fails);
+  cause.sentence = disk::explain(history, cause.spec);
+  if (loses_nothing(cause.spec)) {
+    const ImageSpec uncut = without_cut(history);
+    if (fails(uncut)) {
+      cause = {uncut, cause_without_cut(verdict.first_broken(), explanation)};
+    } else {
+      cause.sentence += "; without a power cut it is right";
+    }
+  }
+  return cause;
+}
+
 void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager& imager,
                          const ImageSpec& spec, const ImageJudge::Verdict& verdict,
                          const std::string& description) {
@@ -319,6 +355,7 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
   finding.invariant = verdict.first_broken();
   finding.promised = is_promised(verdict);
   finding.images = 1;
+  finding.after_images = tally_.judged;
   finding.cause = "one of further images, not reduced to their causes";
   ImageSpec reduced = spec;
   // One that fails in a way that was not seen so often has not to stand behind the hundredth of another.
@@ -332,18 +369,9 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
       failing.detail = fmt::format("  the image: {}\n", disk::to_string(spec));
       on_failing(failing);
     }
-    const auto fails = [&](const ImageSpec& tried) {
-      const ImageJudge::Verdict again = ImageJudge::judge_again([&] {
-        const fs::path data = fresh("explain");
-        fs::create_directory(data);
-        imager.materialize(tried, data);
-        return judge_.judge(recovery_case(recording, history, tried), data);
-      });
-      return again.failed() && again.first_broken() == finding.invariant;
-    };
-    reduced = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
-    orders.weaken(&reduced, fails);
-    finding.cause = disk::explain(history, reduced);
+    Cause cause = find_cause(recording, orders, imager, spec, verdict);
+    reduced = std::move(cause.spec);
+    finding.cause = std::move(cause.sentence);
   }
   finding.profile = orders.weakest(reduced);
   if (!recording.weakest.empty() &&
@@ -361,7 +389,7 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
     return;
   }
   PowerFailure failure;
-  failure.recovery = recovery_case(recording, history, reduced);
+  failure.recovery = recovery_case(recording, history, reduced, spec.cut);
   failure.recovery.order.load = false;
   failure.power = {recording.trace, recording.base, recording.indexes, reduced, options_.profile};
   failure.plan = recording.plan;
@@ -381,6 +409,10 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
   finding.detail = shown.events.empty() ? shown.abnormal + "\n" : shown.events.front().detail;
   finding.detail += fmt::format("  the power cut: {}\n  the image: {}\n  found as: {}\n", finding.cause,
                                 disk::to_string(reduced), description);
+  if (failure.recovery.crash.after_error && !recording.error.empty()) {
+    finding.explanation += fmt::format(" (injected into the load: {})", recording.error);
+    finding.detail += fmt::format("  the I/O error: {}\n", recording.error);
+  }
   report::CycleEvent& event = failure.event;
   event = make_event(options_, recording.plan.cycle);
   event.plan = crash::to_string(recording.plan);

@@ -44,6 +44,7 @@ struct PowerExploration {
 
 struct PowerOptions : LaneTarget, PowerExploration {
   std::filesystem::path directory;  // made by what explores, must not exist; removed with it
+  bool keep_images = false;         // what a kill alone broke gets a bundle
 };
 
 // Throws UsageError when the worker program's storage calls cannot be seen.
@@ -97,6 +98,8 @@ class PowerExplorer {
   // The engine, the seed and so on of a bundle; `failure` fills in the rest.
   Bundle bundle(const PowerFailure& failure) const;
 
+  // Asked before each image, if there is one: whether to go on is not worth it any more.
+  std::function<bool()> is_over;
   // Called when an image failed whose cause is looked for now, which takes a while.
   std::function<void(const report::PowerFinding&)> on_failing;
   // Called with the first failure of each cause, before explore() goes on. Sets bundle and command.
@@ -112,10 +115,21 @@ class PowerExplorer {
   std::optional<PowerRecording> record_recovery(const PowerRecording& from, Orders& orders,
                                                 disk::Imager& imager, const disk::ImageSpec& spec,
                                                 const std::string& name);
+  // `checks_of`: the cut that decides which of the checks that cost time are made.
   RecoveryCase recovery_case(const PowerRecording& recording, const disk::History& history,
-                             const disk::ImageSpec& spec) const;
+                             const disk::ImageSpec& spec, std::uint64_t checks_of) const;
+  RecoveryCase recovery_case(const PowerRecording& recording, const disk::History& history,
+                             const disk::ImageSpec& spec) const {
+    return recovery_case(recording, history, spec, spec.cut);
+  }
   void fail(const PowerRecording& recording, Orders& orders, disk::Imager& imager,
             const disk::ImageSpec& spec, const ImageJudge::Verdict& verdict, const std::string& description);
+  struct Cause {
+    disk::ImageSpec spec;  // the smallest loss that fails in the same way
+    std::string sentence;
+  };
+  Cause find_cause(const PowerRecording& recording, Orders& orders, disk::Imager& imager,
+                   const disk::ImageSpec& spec, const ImageJudge::Verdict& verdict);
   // Judges an image, which is made in `data`, as often as it takes. `calls`: what the last recovery did.
   ImageJudge::Verdict judge_surely(const RecoveryCase& recovery, disk::Imager& imager,
                                    const disk::ImageSpec& spec, const std::filesystem::path& data,

@@ -1,6 +1,9 @@
 #include "harness/campaign/power.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <set>
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
@@ -9,6 +12,7 @@
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/minimize.h"
 #include "harness/campaign/replay.h"
+#include "harness/report/facts.h"
 
 using namespace chaosgate;
 using namespace chaosgate::campaign;
@@ -58,6 +62,21 @@ crash::CyclePlan plan_of(const std::string& fault, std::uint64_t cycle) {
   REQUIRE(tap::parse_fault(fault, &plan.call).ok());
   plan.schedule.entries_max = 80;
   return plan;
+}
+
+// Power cuts alone, on lmdb with a planted fault.
+CampaignConfig campaign_config(const std::string& fault, const TempDir& directory) {
+  CampaignConfig config;
+  config.key.seed = 9;
+  config.key.fault = fault;
+  config.engines = {"lmdb"};
+  config.kill = false;
+  config.power = true;
+  config.images = 300;
+  config.results = directory.path() / "results";
+  config.directory = directory.path() / "work";
+  config.worker = CHAOSGATE_WORKER;
+  return config;
 }
 
 // Numbers that do not depend on the clock.
@@ -249,17 +268,10 @@ TEST_CASE("a bundle of a kill cannot be minimized") {
 
 TEST_CASE("a campaign of power cuts has a verdict, and says when there are no more images", "[threads]") {
   const TempDir directory = power_directory();
-  CampaignConfig config;
-  config.key.seed = 9;
-  config.engines = {"lmdb"};
-  config.kill = false;
-  config.power = true;
+  CampaignConfig config = campaign_config("", directory);
   config.images = 100'000;
   config.loads_max = 2;
   config.profile = disk::named_profile("prefix");
-  config.results = directory.path() / "results";
-  config.directory = directory.path() / "work";
-  config.worker = CHAOSGATE_WORKER;
   StopSignal stop;
   CampaignOutput output;
   std::vector<std::string> log;
@@ -285,4 +297,105 @@ TEST_CASE("a campaign of power cuts has a verdict, and says when there are no mo
   CHECK(section.violations.front().first.find("power cut, lane ") == 0);
   CHECK(fs::exists(output.directory / section.violations.front().second.bundle));
   CHECK(report.command.find("chaosgate replay ") == 0);
+}
+
+TEST_CASE("an engine that is wrong from its first recovery on is a violation, and its bundle shows it",
+          "[threads]") {
+  const TempDir directory = power_directory();
+  CampaignConfig config = campaign_config("reopen-drifts", directory);
+  StopSignal stop;
+  CampaignOutput output;
+  std::vector<std::string> log;
+  output.log = [&](const std::string& line) { log.push_back(line); };
+  const report::CampaignReport report = run_campaign(config, stop, output);
+  CHECK(report.exit_status() == report::ExitStatus::violation);
+  const report::EngineSection& section = report.engines.front();
+  REQUIRE_FALSE(section.violations.empty());
+  for (const auto& [where, violation] : section.violations) {
+    CHECK(where.find("before any kill or power cut") != std::string::npos);
+    CHECK(violation.command.find("chaosgate replay ") == 0);
+  }
+  CHECK(std::any_of(log.begin(), log.end(), [](const std::string& line) {
+    return line.find("lmdb: lane ") == 0 &&
+           line.find("before any kill or power cut: state.") != std::string::npos;
+  }));
+  const fs::path image = directory.path() / "image";
+  fs::create_directory(image);
+  const Bundle bundle = read_bundle(output.directory / section.violations.front().second.bundle, image);
+  CHECK(is_same_finding(
+      bundle, replay_bundle(bundle, image, directory.path() / "replay", CHAOSGATE_WORKER, 60'000, stop)));
+}
+
+TEST_CASE("a campaign of power cuts ends after so many failures, and says after how many images each came",
+          "[threads]") {
+  const TempDir directory = power_directory();
+  CampaignConfig config = campaign_config("dir-never-synced", directory);
+  config.key.seed = 5;
+  config.profile = disk::named_profile("strict");
+  config.images = 4000;
+  config.failures_max = 2;
+  config.lanes = 1;
+  StopSignal stop;
+  CampaignOutput output;
+  std::vector<std::string> log;
+  output.log = [&](const std::string& line) { log.push_back(line); };
+  const report::CampaignReport report = run_campaign(config, stop, output);
+  CHECK(report.exit_status() == report::ExitStatus::violation);
+  const report::PowerTally& power = *report.engines.front().power;
+  CHECK(power.findings.size() == 2);  // causes
+  CHECK(power.judged < config.images);
+  std::uint64_t before = 0;
+  for (const report::PowerFinding& finding : power.findings) {
+    CHECK(finding.after_images > before);
+    CHECK(finding.after_images <= power.judged);
+    before = finding.after_images;
+    const std::string said = fmt::format("after {}", report::plural(finding.after_images, "disk image"));
+    CHECK(std::any_of(log.begin(), log.end(),
+                      [&](const std::string& line) { return line.find(said) != std::string::npos; }));
+    CHECK(report::render_terminal(report, false).find("found " + said) != std::string::npos);
+    CHECK(report::render_json(report).find(fmt::format("\"found_after_images\": {}", finding.after_images)) !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("what is wrong without any loss is said to be, with the read that differs, as one finding",
+          "[threads]") {
+  const TempDir directory = power_directory();
+  CampaignConfig config = campaign_config("backward-skips", directory);
+  config.failures_max = 1000;
+  StopSignal stop;
+  CampaignOutput output;
+  output.log = [](const std::string&) {};
+  const report::CampaignReport report = run_campaign(config, stop, output);
+  CHECK(report.exit_status() == report::ExitStatus::violation);
+  std::vector<report::PowerFinding> explained = report.engines.front().power->findings;
+  std::erase_if(explained, [](const report::PowerFinding& finding) {
+    return finding.cause.find("one of further images") == 0;
+  });
+  REQUIRE(explained.size() == 1);
+  CHECK(explained.front().invariant == "read.consistent");
+  CHECK(
+      explained.front().cause ==
+      "nothing was lost, and without a power cut it is wrong as well (read.consistent: the backward scan is "
+      "wrong)");
+  CHECK(explained.front().profile == "prefix");
+}
+
+TEST_CASE("a load that a kill alone breaks has a bundle and ends no lane", "[threads]") {
+  const TempDir directory = power_directory();
+  CampaignConfig config = campaign_config("writes-refused-after-crash", directory);
+  config.failures_max = 6;
+  StopSignal stop;
+  CampaignOutput output;
+  output.log = [](const std::string&) {};
+  const report::CampaignReport report = run_campaign(config, stop, output);
+  CHECK(report.exit_status() == report::ExitStatus::violation);
+  std::set<std::string> loads;
+  for (const auto& [where, violation] : report.engines.front().violations) {
+    CHECK(where.find(", after a kill") != std::string::npos);
+    CHECK(fs::exists(output.directory / violation.bundle));
+    loads.insert(where);
+  }
+  CHECK(loads.size() >= config.failures_max);
+  CHECK(loads.size() <= config.failures_max + 1);  // the other lane was at it
 }

@@ -98,6 +98,7 @@ ReplayRun replay_load(const LoadReplay& replay, const fs::path& directory, StopS
         }
         return run;
       }
+      more = more || (lane.broken_by_kill() && lane.go_on());
     }
     take_end(lane, &run);
   }

@@ -66,3 +66,12 @@ TEST_CASE("an engine that says the disk is full, although nobody told it so, is 
   CHECK_THROWS_AS(check_room(directory.path(), "IO error: No space left on device: While appending to file"),
                   EnvironmentError);
 }
+
+TEST_CASE("a work directory that somebody removed is gone, not full") {
+  fs::path path;
+  {
+    const TempDir directory(fs::temp_directory_path(), "scratch-test-");
+    path = directory.path();
+  }
+  CHECK_THROWS_WITH(check_room(path, ""), Catch::Matchers::Contains("is gone"));
+}

@@ -85,6 +85,19 @@ class Sweep {
         progress_(progress) {}
 
   SweepResult run() {
+    try {
+      run_all();
+    } catch (const UsageError&) {
+      throw;
+    } catch (const std::exception& error) {
+      result_.harness_fault = error.what();
+      result_.complete = false;
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void run_all() {
     explore();
     result_.points = points_.size();
     for (const Point& point : points_) {
@@ -98,10 +111,8 @@ class Sweep {
           next_ = points_.size();
         });
     result_.complete = next_ >= points_.size() && !stop_.requested();
-    return std::move(result_);
   }
 
- private:
   LaneOptions lane_options(const std::string& name, bool watch) const {
     LaneOptions options{options_};
     options.directory = directory_ / name;
@@ -127,6 +138,9 @@ class Sweep {
       }
       start_ = lane.keep_state(directory_ / "start");
       const std::vector<TraceRecord> load = calls(lane, never(), false);
+      if (!result_.failures.empty()) {
+        return;
+      }
       result_.load_calls = load.size();
       add_points(load, false, &points_);
       // Two thirds into the load there is something to replay, and a tail to cut.
@@ -137,12 +151,15 @@ class Sweep {
     });
   }
 
-  // The calls of a load that dies at `fault`, or of the recovery after it.
+  // The calls of a load that dies at `fault`, or of the recovery after it. What is found there is kept.
   std::vector<TraceRecord> calls(Lane& lane, const StorageFault& fault, bool of_recovery) {
     crash::CyclePlan plan = base_plan(options_);
     plan.call = fault;
     lane.go_back(start_, plan);
-    lane.run_cycle(true);
+    const CycleEvent event = lane.run_cycle(true);
+    if (lane.evidence()) {
+      keep(lane, event, {of_recovery, fault, "", ""});
+    }
     std::vector<TraceRecord> wanted;
     bool load_seen = false;
     for (TraceRecord& record : lane.take_records()) {
@@ -201,12 +218,12 @@ class Sweep {
   }
 
   void keep(const Lane& lane, const CycleEvent& event, const Point& point) {
-    fs::create_directories(failures_);
     const fs::path file =
         failures_ / fmt::format("{}-{}-{}.tar.zst", options_.engine, point.in_recovery ? "recovery" : "load",
                                 result_.failures.size());
+    result_.failures.push_back(event);  // outlives a bundle that cannot be written
+    fs::create_directories(failures_);
     write_bundle(lane.bundle(event), lane.evidence()->image, lane.evidence()->output, file);
-    result_.failures.push_back(event);
     result_.bundles.push_back(file);
   }
 

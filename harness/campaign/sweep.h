@@ -39,11 +39,13 @@ struct SweepResult {
   std::vector<std::string> missed;             // points that were not reached
   std::vector<report::CycleEvent> failures;    // cycles with a violation or an abnormal end
   std::vector<std::filesystem::path> bundles;  // of the failures
+  std::string harness_fault;                   // why it ended early, or empty
   bool complete = false;                       // not stopped, and not ended by failures_max
 };
 
 // Works in `directory`, which exists; bundles go to `failures`, which is made when there is one. `progress`
-// may be null. Throws UsageError when workers cannot be tapped here.
+// may be null. Throws UsageError when workers cannot be tapped here; a fault of the machine ends it, and is
+// said beside what was found by then.
 SweepResult run_sweep(const SweepOptions& options, const std::filesystem::path& directory,
                       const std::filesystem::path& failures, StopSignal& stop, report::Progress* progress);
 

@@ -238,6 +238,11 @@ void check_room(const fs::path& directory, const std::string& message) {
                                          directory.string(), room(directory) / 1024, message));
     }
   }
+  std::error_code error;
+  if (!fs::exists(directory, error)) {
+    throw EnvironmentError(
+        fmt::format("the work directory {} is gone: somebody removed it", directory.string()));
+  }
   if (const std::uint64_t left = room(directory); left < kRoomMin) {
     throw EnvironmentError(
         fmt::format("the work directory {} is full ({} KiB left)", directory.string(), left / 1024));

@@ -108,8 +108,10 @@ ExitStatus certify(CertifyArguments& options, const CLI::App& app, const Globals
     written = false;
   }
   written = print_result(options.json ? json : report::render_certificate_text(certificate)) && written;
-  return after_writing(globals.stop->requested() ? static_cast<ExitStatus>(128 + globals.stop->signal())
-                                                 : certificate.exit_status(),
+  const ExitStatus status = certificate.exit_status();
+  return after_writing(globals.stop->requested() && status != ExitStatus::violation
+                           ? static_cast<ExitStatus>(128 + globals.stop->signal())
+                           : status,
                        written);
 }
 
@@ -140,7 +142,7 @@ Command make_certify_command(CLI::App& parent, Globals& globals) {
       "  chaosgate certify --engine build/release/plugins/sqlite.so:sqlite-wal-full --level power --images "
       "5000\n\n"
       "Exit status: 0 every level passed, 1 one failed, 2 usage, 3 one is inconclusive, 130 or 143 "
-      "interrupted.");
+      "interrupted, 70 the harness failed.");
   return {app, [options, app, &globals] { return certify(*options, *app, globals); }};
 }
 

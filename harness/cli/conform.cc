@@ -12,6 +12,7 @@
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
+#include "harness/report/facts.h"
 
 namespace chaosgate::cli {
 namespace {
@@ -30,7 +31,11 @@ struct ConformArguments {
 nlohmann::json to_json(const wire::EngineDescription& engine, const std::vector<ConformResult>& results) {
   nlohmann::json rows = nlohmann::json::array();
   for (const ConformResult& row : results) {
-    rows.push_back({{"check", row.check}, {"outcome", row.outcome}, {"detail", row.detail}, {"ms", row.ms}});
+    rows.push_back({{"check", row.check},
+                    {"outcome", row.outcome},
+                    {"detail", row.detail},
+                    {"note", row.note},
+                    {"ms", row.ms}});
   }
   return {{"engine", engine.name}, {"version", engine.version}, {"plugin", engine.plugin}, {"checks", rows}};
 }
@@ -40,7 +45,9 @@ void print(const wire::EngineDescription& engine, const std::vector<ConformResul
   for (const ConformResult& row : results) {
     fmt::print("  {:<84} {:<6} {:>7} ms\n", row.check, row.outcome, row.ms);
     if (!row.passed()) {
-      fmt::print("    {}\n", row.detail);
+      fmt::print("    {}\n", report::printable(row.detail));
+    } else if (!row.note.empty()) {
+      fmt::print("    note: {}\n", report::printable(row.note));
     }
   }
   const auto passed =
@@ -90,8 +97,8 @@ ExitStatus conform(ConformArguments& options, const Globals& globals) {
 }  // namespace
 
 Command make_conform_command(CLI::App& parent, Globals& globals) {
-  CLI::App* app = parent.add_subcommand(
-      "conform", "check that an engine does what the gate expects of every engine, without killing it");
+  CLI::App* app =
+      parent.add_subcommand("conform", "check that an engine does what the gate expects of every engine");
   auto options = std::make_shared<ConformArguments>(*app);
   app->add_flag("--json", options->json, "print the result as JSON");
   app->footer(

@@ -324,6 +324,7 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
   nlohmann::json all = nlohmann::json::array();
   bool found = false;
   bool complete = true;
+  std::string fault;
   for (const auto& [from, to] : directions(config.engines)) {
     if (globals.stop->requested()) {
       break;
@@ -336,6 +337,7 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
     progress.clear();
     found = found || !tally.findings.empty();
     complete = complete && tally.complete && tally.not_reproduced.empty();
+    fault = fault.empty() ? tally.harness_fault : fault;
     if (options.json) {
       all.push_back(to_json(tally));
     } else {
@@ -348,6 +350,9 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
   if (found) {  // also when it was stopped then
     fmt::print(stderr, "{}\n", options.settings.again().word("--gate").text());
     return ExitStatus::violation;
+  }
+  if (!fault.empty()) {
+    throw EnvironmentError(fault);
   }
   if (globals.stop->requested()) {
     return static_cast<ExitStatus>(128 + globals.stop->signal());

@@ -141,6 +141,10 @@ plugin forgets-writes
 grep -q '^VIOLATION my-engine: ' out || fail "an engine that fails before the first image has no violation: $(cat out)"
 "$chaosgate" sweep --engine ./forgets-writes.so >out 2>err
 [[ $? == 1 ]] || fail "a sweep of an engine that fails at once is no violation: $(cat out err)"
+plugin forgets-writes
+"$chaosgate" migrate --gate --engine ./forgets-writes.so,lmdb --kills 5 --images 5 --quiet >out 2>err
+[[ $? == 1 ]] || fail "a migration whose source is wrong is no violation: $(cat out err)"
+grep -q 'a source that no migration has touched' out || fail "nobody says that the source is wrong: $(cat out)"
 rm -rf results
 
 # Elsewhere on the command line.
@@ -152,6 +156,11 @@ grep -q ' hung ' out || fail 'conform does not say that a check hung'
 grep -q 'a configuration describes itself .* passed' out || fail 'conform does not go on after a check that hung'
 "$chaosgate" conform --engine ./exits-in-write.so --seed 1 >out 2>err
 grep -q ' died ' out || fail 'conform does not say that a check died'
+plugin splits-batches
+"$chaosgate" conform --engine ./splits-batches.so --seed 1 >out 2>err
+[[ $? == 1 ]] || fail 'conform does not exit with 1 on an engine whose batches are not atomic'
+grep -q 'a kill inside a batch leaves all of it or nothing.* failed' out || fail "conform does not find that batches are not atomic: $(cat out)"
+[[ $(grep -cE ' (failed|died|hung) ' out) == 1 ]] || fail "more than the kills shows that batches are not atomic: $(cat out)"
 "$chaosgate" conform --engine nosuch >out 2>err
 [[ $? == 2 ]] || fail 'conform does not exit with 2 for an unknown engine'
 "$chaosgate" replay 3 --engine ./one.so --cycle 2 >out 2>err || fail "replay of a seed: $(cat err)"

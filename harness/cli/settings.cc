@@ -274,7 +274,9 @@ const std::vector<Setting>& declared() {
        [](CampaignConfig& config, const std::string& text) { config.worker = text; },
        [](const CampaignConfig& config) { return config.worker.string(); }},
       number(
-          "failures-max", "N", "an engine's part ends after so many failing cycles", 1, 1'000'000,
+          "failures-max", "N",
+          "an engine's part ends after so many failing cycles and causes of broken images", 1,
+          1'000'000,
           [](CampaignConfig& c, std::uint64_t v) { c.failures_max = static_cast<std::uint32_t>(v); },
           [](const CampaignConfig& c) { return c.failures_max; }),
       number(

@@ -10,6 +10,7 @@
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
+#include "harness/report/facts.h"
 #include "harness/report/writers.h"
 
 namespace chaosgate::cli {
@@ -65,15 +66,25 @@ void print_text(const Swept& swept) {
     fmt::print("\n{}  died: {}\n", first_failure(result.failures[i]), result.failures[i].crash.planned);
   }
   fmt::print("  {} of {} points\n", result.judged, result.points);
+  if (!result.harness_fault.empty()) {
+    fmt::print("  ended early: {}\n", report::printable_line(result.harness_fault));
+  }
 }
 
 nlohmann::json to_json(const Swept& swept) {
   const campaign::SweepResult& result = swept.result;
-  return {{"engine", swept.engine},          {"protocol", swept.protocol},
-          {"load_calls", result.load_calls}, {"recovery_calls", result.recovery_calls},
-          {"points", result.points},         {"judged", result.judged},
-          {"by_phase", result.by_phase},     {"by_call", result.by_call},
-          {"missed", result.missed},         {"failures", result.failures},
+  return {{"engine", swept.engine},
+          {"protocol", swept.protocol},
+          {"load_calls", result.load_calls},
+          {"recovery_calls", result.recovery_calls},
+          {"points", result.points},
+          {"judged", result.judged},
+          {"by_phase", result.by_phase},
+          {"by_call", result.by_call},
+          {"missed", result.missed},
+          {"failures", result.failures},
+          {"harness_fault",
+           result.harness_fault.empty() ? nlohmann::json() : nlohmann::json(result.harness_fault)},
           {"complete", result.complete}};
 }
 
@@ -124,18 +135,27 @@ ExitStatus sweep(SweepArguments& options, const Globals& globals) {
     }
     fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
-  if (globals.stop->requested()) {
-    return static_cast<ExitStatus>(128 + globals.stop->signal());
-  }
   bool missed = false;
+  bool found = false;
+  std::string fault;
   for (const Swept& swept : all) {
-    if (!swept.result.bundles.empty()) {
+    if (!found && !swept.result.bundles.empty()) {
       fmt::print(stderr, "{}\n",
                  campaign::bundle_command(config.invocation, swept.result.bundles.front(),
                                           campaign::plugin_path(swept.engine)));
-      return ExitStatus::violation;
     }
+    found = found || !swept.result.failures.empty();
     missed = missed || swept.result.judged != swept.result.points;
+    fault = fault.empty() ? swept.result.harness_fault : fault;
+  }
+  if (found) {
+    return ExitStatus::violation;
+  }
+  if (!fault.empty()) {
+    throw EnvironmentError(fault);
+  }
+  if (globals.stop->requested()) {
+    return static_cast<ExitStatus>(128 + globals.stop->signal());
   }
   return missed ? ExitStatus::inconclusive : ExitStatus::pass;
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include "engines/conformance/conformance.h"
 #include "harness/base/error.h"
@@ -21,7 +22,8 @@ const engines::ConformanceCheck& find_check(const std::string& name) {
   throw UsageError("there is no conformance check '" + name + "'");
 }
 
-void run_check(const wire::WorkerOrder& order) {
+// What it notes, one line each.
+std::string run_check(const wire::WorkerOrder& order) {
   const engines::ConformanceCheck& check = find_check(order.conformance_check);
   engines::ConformanceSubject subject;
   subject.family = load_engines(order.plugin);
@@ -30,18 +32,25 @@ void run_check(const wire::WorkerOrder& order) {
                 [&](const engines::EngineConfig& other) { return other.family != subject.config.family; });
   subject.directory = order.directory;
   subject.seed = order.seed;
+  std::string notes;
+  subject.note = [&](const std::string& note) { notes += (notes.empty() ? "" : "\n") + note; };
   check.run(subject);
+  return notes;
+}
+
+void publish(std::string_view text, const Shared& shared) {
+  const std::size_t size = std::min(text.size(), wire::kObservationCapacity);
+  std::memcpy(shared.observations, text.data(), size);
+  shared.recorder->observation_bytes = size;
 }
 
 }  // namespace
 
 int run_conformance(const wire::WorkerOrder& order, const Shared& shared) {
   try {
-    run_check(order);
+    publish(run_check(order), shared);
   } catch (const std::exception& error) {
-    const std::size_t size = std::min(std::strlen(error.what()), wire::kObservationCapacity);
-    std::memcpy(shared.observations, error.what(), size);
-    shared.recorder->observation_bytes = size;
+    publish(error.what(), shared);
     shared.recorder->phase = wire::Phase::failed;
     return wire::kWorkerFailed;
   }

@@ -8,8 +8,8 @@ namespace chaosgate::report {
 JSON_FIELDS(SettingLine, key, value, source)
 JSON_FIELDS(StrategyTally, judged, duplicate, grouped, illegal)
 JSON_FIELDS(CutCoverage, seen, cut)
-JSON_FIELDS(PowerFinding, invariant, cause, profile, explanation, detail, images, promised, bundle, command,
-            seed_command)
+JSON_FIELDS(PowerFinding, invariant, cause, profile, explanation, detail, images, after_images, promised,
+            bundle, command, seed_command)
 JSON_FIELDS(NotReproduced, what, outside)
 JSON_FIELDS(FaultResult, fault, layer, engine, protocol, published_as, seed, found, invariant,
             kills_until_found, kills, by_power_cut, profile, profile_expected)
@@ -31,7 +31,7 @@ CHAOSGATE_EVENT_FIELDS(EngineBegin, engine, version, commit_survives, flush_surv
 CHAOSGATE_EVENT_FIELDS(ImagesEvent, engine, lane, tally)
 CHAOSGATE_EVENT_FIELDS(ImageEvent, engine, lane, where, first, finding)
 CHAOSGATE_EVENT_FIELDS(FailingEvent, engine, lane, where, finding)
-CHAOSGATE_EVENT_FIELDS(FindingEvent, engine, lane, where, violation)
+CHAOSGATE_EVENT_FIELDS(FindingEvent, engine, lane, where, after_images, violation)
 CHAOSGATE_EVENT_FIELDS(GroupEvent, group, tally)
 CHAOSGATE_EVENT_FIELDS(FaultEvent, number, result)
 CHAOSGATE_EVENT_FIELDS(DoubtEvent, engine, reason)

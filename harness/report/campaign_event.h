@@ -86,7 +86,8 @@ struct FindingEvent {
   static constexpr const char* kType = "finding";
   std::string engine;
   std::uint64_t lane = 0;
-  std::string where;  // "lane 0 load 3, after a kill"
+  std::string where;               // "lane 0 load 3, after a kill"
+  std::uint64_t after_images = 0;  // of the engine, judged before
   ViolationEvent violation;
 };
 

@@ -96,6 +96,9 @@ ExitStatus Certificate::exit_status() const {
   if (any("fail")) {
     return ExitStatus::violation;
   }
+  if (!harness_fault.empty()) {
+    return ExitStatus::internal;
+  }
   return any("inconclusive") || any("not run") || faults_found(*this) < self_test.size()
              ? ExitStatus::inconclusive
              : ExitStatus::pass;
@@ -139,6 +142,8 @@ std::string render_certificate_json(const Certificate& certificate) {
         {"found", faults_found(certificate)},
         {"missed", missed}}},
       {"command", certificate.command},
+      {"harness_fault",
+       certificate.harness_fault.empty() ? Json() : Json(valid_utf8(certificate.harness_fault))},
       {"times",
        {{"started", certificate.started}, {"seconds", certificate.seconds}, {"seconds_by_level", seconds}}}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -169,6 +174,9 @@ std::string render_certificate_html(const Certificate& certificate) {
   about.row({"harness", html(fmt::format("chaosgate {}; self-test: {}", certificate.version,
                                          self_test_text(certificate)))});
   about.row({"when", html(fmt::format("{}, {}", certificate.started, duration(certificate.seconds)))});
+  if (!certificate.harness_fault.empty()) {
+    about.row({"ended early", html(certificate.harness_fault)});
+  }
   out += "<h2>What was certified</h2>\n" + about.take();
   Table levels({"level", "verdict", "tried", "#95 % bound", "coverage"});
   for (const CertificateLevel& level : certificate.levels) {
@@ -214,6 +222,9 @@ std::string render_certificate_text(const Certificate& certificate) {
       fmt::format("{} {}: level {}\n  {}, {}\n  configuration {}\n  self-test {}\n\n", certificate.engine,
                   certificate.engine_version, certificate.level_reached(), certificate.summary,
                   certificate.build, certificate.configuration.substr(0, 16), self_test_text(certificate));
+  if (!certificate.harness_fault.empty()) {
+    out += fmt::format("ended early: {}\n\n", printable_line(certificate.harness_fault));
+  }
   out += fmt::format("{:<12} {:<13} {:>10}  {}\n", "level", "verdict", "95 % bound", "tried");
   for (const CertificateLevel& level : certificate.levels) {
     out += fmt::format("{:<12} {:<13} {:>10}  {}\n", level.name, level.verdict,

@@ -59,12 +59,14 @@ struct Certificate {
   std::vector<CertificateLevel> levels;
   std::vector<FaultResult> self_test;  // of this build of chaosgate; empty: not run
   std::string command;                 // that certifies again
+  std::string harness_fault;           // why it ended early, or empty
   std::string started;                 // UTC, ISO 8601
   double seconds = 0;
 
   // "none" when the first level did not pass.
   std::string level_reached() const;
-  // violation when a level failed, then inconclusive when one is, or a planted fault was missed.
+  // violation when a level failed, then internal after a fault of the harness, then inconclusive when a level
+  // is, or a planted fault was missed.
   ExitStatus exit_status() const;
 
   bool operator==(const Certificate&) const = default;

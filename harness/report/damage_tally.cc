@@ -21,7 +21,7 @@ DamageCounts DamageTally::total() const {
 DamageFinding& DamageTally::add(const DamageFinding& finding) {
   for (DamageFinding& known : findings) {
     if (known.file_class == finding.file_class && known.silent == finding.silent &&
-        known.invariant == finding.invariant) {
+        known.undamaged == finding.undamaged && known.invariant == finding.invariant) {
       known.count += finding.count;
       return known;
     }
@@ -40,6 +40,7 @@ void DamageTally::add(const DamageTally& other) {
   for (const DamageFinding& finding : other.findings) {
     add(finding);
   }
+  harness_fault = harness_fault.empty() ? other.harness_fault : harness_fault;
   not_reproduced.insert(not_reproduced.end(), other.not_reproduced.begin(), other.not_reproduced.end());
 }
 

@@ -21,6 +21,7 @@ struct DamageCounts {
 struct DamageFinding {
   std::string file_class;
   bool silent = false;      // or the process died
+  bool undamaged = false;   // it happened before anything was damaged
   std::string invariant;    // the first one broken, or "abnormal death"
   std::string damage;       // of the first: "bit 3 of byte 4711 of engine/data.mdb flipped"
   std::string explanation;  // of the first
@@ -36,6 +37,7 @@ struct DamageTally {
   std::vector<DamageFinding> findings;
   // Workers that ended in a way that nobody ordered, and not again; one sentence each.
   std::vector<std::string> not_reproduced;
+  std::string harness_fault;  // why it ended early, or empty
 
   std::uint64_t judged() const;
   DamageCounts total() const;

@@ -180,8 +180,31 @@ bool CycleEvent::ended_from_outside() const {
                      [](const Death& death) { return death.outcome == Outcome::outside; });
 }
 
+std::vector<Death*> CycleEvent::deaths() {
+  std::vector<Death*> all = {&crash};
+  for (Death& death : recrashes) {
+    all.push_back(&death);
+  }
+  return all;
+}
+
 bool is_abnormal(Outcome outcome) {
   return outcome == Outcome::died || outcome == Outcome::hung || outcome == Outcome::failed;
+}
+
+std::string injected_errors(const CycleEvent& event) {
+  std::string text;
+  const auto add = [&](const char* where, const Death& death) {
+    if (death.errors > 0 && !death.error.empty()) {
+      text += fmt::format("{}{} in the {}, at {}", text.empty() ? "" : "; ", death.error, where,
+                          plural(death.errors, "call"));
+    }
+  };
+  add("load", event.crash);
+  for (const Death& death : event.recrashes) {
+    add("recovery", death);
+  }
+  return text;
 }
 
 std::string position(const Death& death) {

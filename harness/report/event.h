@@ -65,6 +65,11 @@ bool is_kill(const Death& death);
 // ...".
 std::string position(const Death& death);
 
+struct CycleEvent;
+// The I/O errors that were injected into the cycle's load and recoveries and happened, as text; "" when none
+// did.
+std::string injected_errors(const CycleEvent& event);
+
 struct ViolationEvent {
   std::string invariant;     // "state.prefix"
   std::string explanation;   // one sentence
@@ -121,6 +126,7 @@ struct CycleEvent {
   std::uint64_t kills() const;  // that landed, of the load and of recoveries
   // A worker was ended from outside, so that nothing is known of what would have come.
   bool ended_from_outside() const;
+  std::vector<Death*> deaths();  // of the load and of recoveries
   const Death& last_death() const { return recrashes.empty() ? crash : recrashes.back(); }
   bool operator==(const CycleEvent&) const = default;
 };

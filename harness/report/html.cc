@@ -199,7 +199,7 @@ std::string checks(const CampaignReport& report) {
 
 std::string power_cuts(const CampaignReport& report) {
   Table strategies({"engine", "strategy", "#judged", "#same image", "#much like others", "#not legal"});
-  Table findings({"engine", "invariant", "#images", "weakest profile", "promised", "cause"});
+  Table findings({"engine", "invariant", "#images", "#first after", "weakest profile", "promised", "cause"});
   std::string about;
   bool any = false;
   for (const EngineSection& section : report.engines) {
@@ -217,8 +217,8 @@ std::string power_cuts(const CampaignReport& report) {
     for (const PowerFinding& finding : power.findings) {
       any = true;
       findings.row({html(section.engine), html(finding.invariant), thousands(finding.images),
-                    html(finding.profile), finding.promised ? "<b class=\"bad\">yes</b>" : "no",
-                    html(finding.cause)});
+                    thousands(finding.after_images), html(finding.profile),
+                    finding.promised ? "<b class=\"bad\">yes</b>" : "no", html(finding.cause)});
     }
   }
   return about.empty() ? ""

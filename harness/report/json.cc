@@ -96,6 +96,7 @@ Json power(const PowerTally& power) {
                         {"explanation", valid_utf8(finding.explanation)},
                         {"detail", valid_utf8(finding.detail)},
                         {"images", finding.images},
+                        {"found_after_images", finding.after_images},
                         {"promised", finding.promised},
                         {"bundle", valid_utf8(finding.bundle)},
                         {"command", valid_utf8(finding.command)}});

@@ -206,10 +206,13 @@ std::string power_block(const EngineSection& section) {
   if (power.findings.empty()) {
     return out;
   }
-  out += "| invariant | images | weakest profile | promised | cause |\n|---|--:|---|---|---|\n";
+  out +=
+      "| invariant | images | first after | weakest profile | promised | cause "
+      "|\n|---|--:|--:|---|---|---|\n";
   for (const PowerFinding& finding : power.findings) {
-    out += fmt::format("| {} | {} | {} | {} | {} |\n", plain(finding.invariant), thousands(finding.images),
-                       plain(finding.profile), finding.promised ? "yes" : "no", plain(finding.cause));
+    out += fmt::format("| {} | {} | {} | {} | {} | {} |\n", plain(finding.invariant),
+                       thousands(finding.images), thousands(finding.after_images), plain(finding.profile),
+                       finding.promised ? "yes" : "no", plain(finding.cause));
   }
   return out + "\n";
 }

@@ -41,6 +41,10 @@ PowerFinding& PowerTally::add(const PowerFinding& finding) {
     return findings.emplace_back(finding);
   }
   same->images += finding.images;
+  if (finding.after_images != 0) {
+    same->after_images =
+        same->after_images == 0 ? finding.after_images : std::min(same->after_images, finding.after_images);
+  }
   same->profile = weaker_profile(same->profile, finding.profile);
   return *same;
 }

@@ -36,6 +36,8 @@ struct PowerFinding {
   std::string explanation;  // of the first image
   std::string detail;       // several lines
   std::uint64_t images = 0;
+  // How many images of the engine had been judged when the first was, all lanes together; 0: not known.
+  std::uint64_t after_images = 0;
   bool promised = true;      // false: the engine's contract says that this may happen
   std::string bundle;        // of the first image, relative to the result directory, or empty
   std::string command;       // reproduces it

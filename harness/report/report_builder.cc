@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "harness/base/error.h"
+#include "harness/report/facts.h"
 #include "harness/report/journal.h"
 
 namespace chaosgate::report {
@@ -55,11 +56,21 @@ void ReportBuilder::add(const nlohmann::json& event) {
     add_cycle(event.get<CycleEvent>());
     return;
   }
+  if (type == ImageEvent::kType || type == FailingEvent::kType || type == FindingEvent::kType) {
+    nlohmann::json whole = event;  // files of earlier builds lack some
+    if (type == FindingEvent::kType) {
+      whole.emplace("after_images", 0);
+    } else {
+      whole.at("finding").emplace("after_images", 0);
+      whole.at("finding").emplace("seed_command", "");
+    }
+    add_if<ImageEvent>(type, whole) || add_if<FailingEvent>(type, whole) || add_if<FindingEvent>(type, whole);
+    return;
+  }
   add_if<CampaignBegin>(type, event) || add_if<EngineBegin>(type, event) ||
-      add_if<ImagesEvent>(type, event) || add_if<ImageEvent>(type, event) ||
-      add_if<FailingEvent>(type, event) || add_if<FindingEvent>(type, event) ||
-      add_if<GroupEvent>(type, event) || add_if<FaultEvent>(type, event) || add_if<DoubtEvent>(type, event) ||
-      add_if<EngineEnd>(type, event) || add_if<CampaignEnd>(type, event);
+      add_if<ImagesEvent>(type, event) || add_if<GroupEvent>(type, event) ||
+      add_if<FaultEvent>(type, event) || add_if<DoubtEvent>(type, event) || add_if<EngineEnd>(type, event) ||
+      add_if<CampaignEnd>(type, event);
 }
 
 void ReportBuilder::add_cycle(const CycleEvent& event) {
@@ -120,7 +131,8 @@ void ReportBuilder::add_image(PowerPart* lane, const std::string& where, const P
   lane->tally.add_failing(finding);
   if (first && finding.promised) {
     lane->violations.emplace_back(
-        fmt::format("power cut, {}, weakest profile {}", where, finding.profile),
+        fmt::format("power cut, {}, found after {}, weakest profile {}", where,
+                    plural(finding.after_images, "disk image"), finding.profile),
         ViolationEvent{finding.invariant,
                        finding.cause + (finding.explanation.empty() ? "" : ": " + finding.explanation),
                        finding.detail, finding.bundle, finding.command, finding.seed_command});
@@ -140,7 +152,9 @@ void ReportBuilder::add(const FailingEvent& event) { part(event.engine).lanes[ev
 void ReportBuilder::add(const FindingEvent& event) {
   EnginePart& mine = part(event.engine);
   ++mine.found_by_kill;
-  mine.lanes[event.lane].violations.emplace_back(event.where, event.violation);
+  mine.lanes[event.lane].violations.emplace_back(
+      fmt::format("{}, found after {}", event.where, plural(event.after_images, "disk image")),
+      event.violation);
 }
 
 void ReportBuilder::add(const GroupEvent& event) { groups_[event.group].add(event.tally); }

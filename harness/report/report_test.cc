@@ -98,6 +98,18 @@ TEST_CASE("an event log read back gives the same events and the same tally") {
   CHECK(tally_events(back) == std::vector<EngineTally>{tally});
 }
 
+TEST_CASE("I/O errors that were injected and happened are named with their place and count") {
+  CycleEvent event;
+  event.crash.error = "error~EIO@sst.datasync#2";
+  CHECK(injected_errors(event).empty());  // planned, and not reached
+  event.crash.errors = 1;
+  event.recrashes.emplace_back().error = "error~ENOSPC@any.write#1x*";
+  event.recrashes.back().errors = 3;
+  CHECK(injected_errors(event) ==
+        "error~EIO@sst.datasync#2 in the load, at 1 call; error~ENOSPC@any.write#1x* in the recovery, at 3 "
+        "calls");
+}
+
 TEST_CASE("tallies are kept apart by engine and by planted fault") {
   CycleEvent faulty = sample::cycle(3);
   faulty.fault = "flush-forgotten";

@@ -125,9 +125,9 @@ inline CampaignReport with_power_cuts() {
   power.cuts = {{"rename", {10, 9}}, {"sync", {400, 380}}};
   power.findings = {
       {"log.acked", "rename a.tmp -> a was lost while it was acknowledged", "btrfs", "entry 7 is missing",
-       "entry 7 is missing\n", 4, true, "failures/x/bundle.tar.zst",
+       "entry 7 is missing\n", 4, 37, true, "failures/x/bundle.tar.zst",
        "chaosgate replay failures/x/bundle.tar.zst"},
-      {"engine.opens", "write of data.mdb was lost", "xfs", "it does not open", "", 1, false, "", ""}};
+      {"engine.opens", "write of data.mdb was lost", "xfs", "it does not open", "", 1, 812, false, "", ""}};
   power.recover_us = 900'000;
   power.build_us = 100'000;
   power.seconds = 6.2;

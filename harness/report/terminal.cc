@@ -289,8 +289,9 @@ void write_power(Page& page, const PowerTally& power) {
   for (const PowerFinding& finding : power.findings) {
     page.sentence(
         finding.promised ? "  broken" : "  not promised",
-        printable_line(fmt::format("{} in {}, weakest profile {}: {}", finding.invariant,
-                                   plural(finding.images, "image"), finding.profile, finding.cause)),
+        printable_line(fmt::format("{} in {}, the first after {}, weakest profile {}: {}", finding.invariant,
+                                   plural(finding.images, "image"), thousands(finding.after_images),
+                                   finding.profile, finding.cause)),
         finding.promised ? Ink::bad : Ink::doubtful);
   }
 }

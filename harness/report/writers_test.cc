@@ -391,6 +391,7 @@ TEST_CASE("every report tells of power cuts: images, causes, profiles, and what 
     CHECK(contains(text, "btrfs"));
     CHECK(contains(text, "engine.opens"));
     CHECK(contains(text, "199 images a second and core"));
+    CHECK(contains(text, "812"));  // after how many images the second one came
   }
   CHECK(contains(render_terminal(report, false), "not promised"));
   CHECK(contains(render_terminal(report, false),
@@ -409,12 +410,14 @@ TEST_CASE("every report tells of power cuts: images, causes, profiles, and what 
 
 TEST_CASE("findings of power cuts are one when they differ in numbers only, and keep the weakest profile") {
   PowerTally tally;
-  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of a", "xfs", "", "", 1, true, "", "", ""});
-  tally.add(PowerFinding{"log.acked", "write of bytes 30..4444 of a", "btrfs", "", "", 2, true, "", "", ""});
-  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of b", "strict", "", "", 5, false, "", "", ""});
+  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of a", "xfs", "", "", 1, 40, true, "", "", ""});
+  tally.add(
+      PowerFinding{"log.acked", "write of bytes 30..4444 of a", "btrfs", "", "", 2, 12, true, "", "", ""});
+  tally.add(PowerFinding{"log.acked", "write of bytes 1..2 of b", "strict", "", "", 5, 3, false, "", "", ""});
   REQUIRE(tally.findings.size() == 2);
   CHECK(tally.findings[0].images == 3);
   CHECK(tally.findings[0].profile == "btrfs");
+  CHECK(tally.findings[0].after_images == 12);
   CHECK(tally.violations() == 3);
   CHECK(weaker_profile("prefix", "strict") == "prefix");
   CHECK(weaker_profile("strict+fdatasync-drops-size", "strict") == "strict");

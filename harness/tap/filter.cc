@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "harness/base/error.h"
+#include "harness/tap/signals.h"
 
 namespace chaosgate::tap {
 namespace {
@@ -113,6 +114,7 @@ UniqueFd install_filter() {
   if (fd < 0) {
     throw_errno("install a seccomp filter with user notification");
   }
+  hide_waiting_from_signals();
   return UniqueFd(static_cast<int>(fd));
 }
 

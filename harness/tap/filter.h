@@ -7,7 +7,8 @@
 //
 // Source: seccomp(2), seccomp_unotify(2). The program is made by libseccomp; it is installed by hand because
 // libseccomp 2.5 does not know SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, without which a signal (the Go runtime
-// sends many) makes the kernel repeat a call that the driver has already carried out.
+// sends many) makes the kernel repeat a call that the driver has already carried out. A signal that comes
+// before the driver took the call is signals.h's to hide.
 #pragma once
 
 #include <string>

@@ -12,11 +12,14 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <map>
@@ -134,6 +137,73 @@ TEST_CASE("a worker that may not be looked into is never answered unseen: the ru
   }
   const RemoteProcess self(::getpid(), UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))));
   CHECK(self.why_unreadable().empty());
+}
+
+namespace {
+
+volatile std::sig_atomic_t alarms = 0;
+
+void every_us(long us) {
+  const itimerval often{{0, us}, {0, us}};
+  ::setitimer(ITIMER_REAL, &often, nullptr);
+}
+
+}  // namespace
+
+TEST_CASE("a signal whose handler does not restart calls interrupts what it interrupts without a tap") {
+  const TempDir directory = make_directory();
+  TapOptions options = options_for(directory);
+  options.keep_payloads = false;
+  const TappedRun run = run_tapped(std::move(options), {}, [] {
+    struct sigaction action {};
+    action.sa_handler = [](int) { alarms = alarms + 1; };
+    MUST(::sigaction(SIGALRM, &action, nullptr) == 0);
+    struct sigaction now {};
+    MUST(::sigaction(SIGALRM, nullptr, &now) == 0);
+    MUST(now.sa_handler == action.sa_handler && (now.sa_flags & (SA_RESTART | SA_SIGINFO)) == 0);
+
+    // Somebody else keeps the driver busy, so that a call waits for it.
+    std::atomic<bool> done{false};
+    std::thread other([&done] {
+      sigset_t all;
+      ::sigfillset(&all);
+      ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+      const int fd = ::open("big.log", O_CREAT | O_RDWR, 0600);
+      const std::string bytes(8 << 20, 'x');
+      while (!done) {
+        if (::pwrite(fd, bytes.data(), bytes.size(), 0) < 0) {
+          break;
+        }
+      }
+    });
+    const int fd = ::open("a.dat", O_CREAT | O_RDWR, 0600);
+    every_us(300);
+    int interrupted = 0;
+    for (int i = 0; i < 300; ++i) {
+      interrupted += ::pwrite(fd, "one", 3, 0) != 3 || (i % 20 == 0 && ::fdatasync(fd) != 0) ? 1 : 0;
+    }
+    every_us(0);
+    done = true;
+    other.join();
+    MUST(interrupted == 0);
+    MUST(alarms > 10);
+
+    int ends[2];
+    MUST(::pipe(ends) == 0);
+    char bytes[4096] = {};
+    every_us(20'000);
+    MUST(::read(ends[0], bytes, 1) == -1 && errno == EINTR);
+    every_us(0);
+    MUST(::fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+    while (::write(ends[1], bytes, sizeof bytes) > 0) {
+    }
+    MUST(::fcntl(ends[1], F_SETFL, 0) == 0);
+    every_us(20'000);
+    MUST(::write(ends[1], bytes, sizeof bytes) == -1 && errno == EINTR);
+    every_us(0);
+    return 0;
+  });
+  CHECK(run.status() == 0);
 }
 
 TEST_CASE("every way of writing is seen with its place and its bytes") {

@@ -57,7 +57,7 @@ _chaosgate() {
         '--seed[64 bits, decimal or hexadecimal]:seed:' \
         '--lanes[data directories worked on in parallel]:number:' \
         '--results[where result directories are kept]:directory:_directories' \
-        '--failures-max[an engine ends after so many failing cycles]:number:' \
+        '--failures-max[an engine ends after so many failures]:number:' \
         '(--no-regressions)--regressions[replay earlier failures first]' \
         '(--regressions)--no-regressions[do not replay earlier failures]' \
         '(--no-selftest)--selftest[also run against every planted fault]' \

@@ -102,6 +102,14 @@ chaosgate_code misbehave(const std::string& how, chaosgate_engine* engine, chaos
                          chaosgate_message* message) {
   if (how == "forgets-writes") {
     return CHAOSGATE_OK;
+  } else if (how == "splits-batches") {  // fine, as long as nobody dies between two of them
+    for (std::size_t i = 0; i < batch.count; ++i) {
+      if (const chaosgate_code code = write_batch(engine, {batch.mutations + i, 1}, message);
+          code != CHAOSGATE_OK) {
+        return code;
+      }
+    }
+    return CHAOSGATE_OK;
   } else if (how == "killed-in-write") {
     ::kill(::getpid(), SIGKILL);
   } else if (how == "hangs-in-write") {
