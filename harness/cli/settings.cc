@@ -275,8 +275,7 @@ const std::vector<Setting>& declared() {
        [](const CampaignConfig& config) { return config.worker.string(); }},
       number(
           "failures-max", "N",
-          "an engine's part ends after so many failing cycles and causes of broken images", 1,
-          1'000'000,
+          "an engine's part ends after so many failing cycles and causes of broken images", 1, 1'000'000,
           [](CampaignConfig& c, std::uint64_t v) { c.failures_max = static_cast<std::uint32_t>(v); },
           [](const CampaignConfig& c) { return c.failures_max; }),
       number(
