@@ -27,6 +27,7 @@ struct PowerRecording {
   std::uint64_t term = 0;        // of the recovery from an image; higher than those of the workers before
   crash::CyclePlan plan;         // of the load
   std::string weakest;           // profile of the images that led here, or empty
+  std::string cause;             // what the power cut had lost that led here, or empty
   std::uint64_t number = 0;      // among those that are explored one after the other
 };
 

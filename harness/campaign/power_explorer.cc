@@ -51,6 +51,11 @@ std::string cut_kind(const tap::TraceRecord& call) {
   }
 }
 
+// A cut in a recovery goes back to the one before: the second may have lost nothing.
+std::string causes(const PowerRecording& recording, const std::string& last) {
+  return recording.cause.empty() ? last : recording.cause + "; then, in the recovery from that, " + last;
+}
+
 }  // namespace
 
 void require_tap(const wire::Hello& hello) {
@@ -138,6 +143,10 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
   std::vector<ImageSpec> fine;  // images that came through
   std::uint64_t judged = 0;
   Rng choice = rng_.fork("continue").fork(recording.number);
+  // Every other load goes on behind a write that was torn, if there is one: what it writes comes after that.
+  Rng torn_choice = rng_.fork("continue-torn").fork(recording.number);
+  const bool prefers_torn = torn_choice.chance(1, 2);
+  std::uint64_t torn = 0;
   // False when it was stopped.
   const auto judge_up_to = [&](std::uint64_t limit) {
     while (judged < limit && tally_.judged < end && !enough()) {
@@ -179,7 +188,11 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
         fail(recording, orders, imager, candidate->spec, verdict, candidate->description);
       } else {
         fine.push_back(candidate->spec);
-        if (depth == 0 && choice.chance(1, fine.size())) {
+        bool chosen = choice.chance(1, fine.size()) && torn == 0;
+        if (prefers_torn && !candidate->spec.torn.empty()) {
+          chosen = torn_choice.chance(1, ++torn);
+        }
+        if (depth == 0 && chosen) {
           // Something may go on from where this recovery ended.
           KeptState state;
           state.image = fresh(fmt::format("next-{}", recording.number));
@@ -297,6 +310,7 @@ std::optional<PowerRecording> PowerExplorer::record_recovery(const PowerRecordin
   inner.number = from.number;
   inner.plan = from.plan;
   inner.weakest = orders.weakest(spec);
+  inner.cause = causes(from, disk::explain(orders.history(), spec));
   return inner;
 }
 
@@ -343,7 +357,7 @@ void PowerExplorer::fail(const PowerRecording& recording, Orders& orders, Imager
     };
     reduced = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
     orders.weaken(&reduced, fails);
-    finding.cause = disk::explain(history, reduced);
+    finding.cause = causes(recording, disk::explain(history, reduced));
   }
   finding.profile = orders.weakest(reduced);
   if (!recording.weakest.empty() &&
