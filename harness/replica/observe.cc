@@ -78,15 +78,18 @@ Status Observer::state(Replica& replica, SectionKind kind) {
   }
   writer_.u64(value.size() == sizeof(std::uint64_t) ? load_fixed<std::uint64_t>(value.data()) : 0);
   writer_.u64(replica.durable_index());
+  live_bytes_ = 0;
   for (std::size_t i = 0; i < workloads::kKeyspaceCount; ++i) {
     const auto iterator = replica.engine().iterator(static_cast<engines::KeyspaceId>(i));
     if (backward) {
       for (iterator->seek_to_last(); iterator->valid(); iterator->prev()) {
         writer_.key_value(iterator->key(), iterator->value());
+        live_bytes_ += iterator->key().size() + iterator->value().size();
       }
     } else {
       for (iterator->seek_to_first(); iterator->valid(); iterator->next()) {
         writer_.key_value(iterator->key(), iterator->value());
+        live_bytes_ += iterator->key().size() + iterator->value().size();
       }
     }
     RETURN_IF_ERROR(iterator->status());
@@ -171,6 +174,17 @@ Status Observer::probe(Replica& replica, std::uint64_t value) {
   }();
   check_section(SectionKind::probe, writable);
   check_section(SectionKind::isolation, isolated);
+  return {};
+}
+
+Status Observer::space(const Replica& replica) {
+  Space taken;
+  RETURN_IF_ERROR(replica.space(&taken));
+  writer_.begin(SectionKind::space);
+  writer_.u64(taken.files);
+  writer_.u64(taken.bytes);
+  writer_.u64(live_bytes_);
+  finish_section();
   return {};
 }
 

@@ -25,6 +25,8 @@ class Observer {
   // Writes a value that was never there and reads it back; a snapshot from before must not see it.
   Status probe(Replica& replica, std::uint64_t value);
   Status integrity(Replica& replica);
+  // What the files of the engine take. REQUIRES: a whole state was shown.
+  Status space(const Replica& replica);
 
  private:
   void finish_section();
@@ -32,6 +34,7 @@ class Observer {
 
   workloads::ObservationWriter& writer_;
   wire::FlightRecorder& recorder_;
+  std::uint64_t live_bytes_ = 0;  // of the last state that was shown
 };
 
 }  // namespace chaosgate::replica
