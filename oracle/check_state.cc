@@ -173,6 +173,18 @@ std::vector<Violation> Oracle::check_reopened(const StateObservation& observed) 
   return violations;
 }
 
+std::vector<Violation> Oracle::check_probed(const StateObservation& observed) {
+  std::vector<Violation> violations;
+  const std::uint64_t last = last_index();
+  std::string complaint;
+  if (observed.witness != last) {
+    complaint = fmt::format("after the engine's own check and a new write the witness is {} instead of {}",
+                            observed.witness, last);
+  }
+  state_->judge(Invariant::state_stable, observed, false, last, std::move(complaint), &violations);
+  return violations;
+}
+
 std::vector<Violation> Oracle::check_reached(const StateObservation& observed, std::uint64_t index) {
   std::vector<Violation> violations;
   std::string complaint;
@@ -273,6 +285,25 @@ std::vector<Violation> Oracle::check_integrity(const workloads::CheckObservation
   }
   return {{Invariant::state_stable,
            fmt::format("the engine's own check at index {} says: {}", last_index(), integrity.message),
+           {},
+           0}};
+}
+
+std::vector<Violation> Oracle::check_space(const workloads::SpaceObservation& space,
+                                           const workloads::SpaceObservation& when_new) const {
+  const std::uint64_t bytes_max =
+      kSpaceMultiple * space.live_bytes + kSpaceBytes + kSpaceOfNew * when_new.bytes;
+  const std::uint64_t files_max =
+      kSpaceFiles + space.live_bytes / kSpaceBytesOfFile + kSpaceOfNew * when_new.files;
+  if (space.bytes <= bytes_max && space.files <= files_max) {
+    return {};
+  }
+  return {{Invariant::space_bounded,
+           fmt::format(
+               "compacted, closed and opened again, the store at index {} has {} files of {} bytes for {} "
+               "live bytes (new, it had {} files of {} bytes); at most {} files and {} bytes are expected",
+               last_index(), space.files, space.bytes, space.live_bytes, when_new.files, when_new.bytes,
+               files_max, bytes_max),
            {},
            0}};
 }

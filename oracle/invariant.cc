@@ -13,7 +13,7 @@ namespace {
 constexpr std::array<std::string_view, kInvariantCount> kNames = {
     "log.acked",     "log.content",    "engine.opens", "index.not_ahead", "index.not_lost",
     "state.prefix",  "state.replayed", "state.stable", "state.writable",  "read.consistent",
-    "replica.equal", "snapshot.whole", "error.honest"};
+    "replica.equal", "snapshot.whole", "error.honest", "space.bounded"};
 
 std::string value_text(const std::optional<std::string>& value) {
   if (!value.has_value()) {

@@ -26,8 +26,9 @@ enum class Invariant : std::uint8_t {
   replica_equal,    // "replica.equal": replicas at the same index hold the same state
   snapshot_whole,   // "snapshot.whole": a snapshot that is not whole, or not the state it says, is refused
   error_honest,     // "error.honest": after an I/O error nothing is acknowledged that is not there
+  space_bounded,    // "space.bounded": a compacted store takes a bounded multiple of its live bytes
 };
-inline constexpr std::size_t kInvariantCount = 13;
+inline constexpr std::size_t kInvariantCount = 14;
 
 std::string_view to_string(Invariant invariant);
 std::optional<Invariant> parse_invariant(std::string_view name);

@@ -36,6 +36,16 @@ namespace chaosgate::oracle {
 // forget(index) keeps so many indexes below `index`, to say of which index a wrong state is.
 inline constexpr std::uint64_t kForgetMargin = 4096;
 
+// space.bounded: a compacted store takes at most so many bytes of the disk, and has at most so many files.
+// Wide enough for what correct engines keep besides (logs that are filled again, half-empty pages, one file
+// of each keyspace and level), and never less than twice what the same store took when it was new, whatever
+// an engine makes room for at once: it is what grows with every crash that shall not pass.
+inline constexpr std::uint64_t kSpaceMultiple = 4;             // of the live bytes ...
+inline constexpr std::uint64_t kSpaceBytes = 16 << 20;         // ... and so many besides
+inline constexpr std::uint64_t kSpaceFiles = 64;               // and of files, so many ...
+inline constexpr std::uint64_t kSpaceBytesOfFile = 64 * 1024;  // ... and one for each so many live bytes
+inline constexpr std::uint64_t kSpaceOfNew = 2;  // and so many times what it took when it was new
+
 // What the flight recorder said when the worker died. When several workers died in a row before the check
 // (the later ones in their recoveries), each index is the highest that any of them published, except for
 // `flushed`, which is what must have survived all of the crashes.
@@ -83,7 +93,14 @@ class Oracle {
   std::vector<Violation> check_reads(const std::vector<workloads::ReadObservation>& reads);
   std::vector<Violation> check_probe(const workloads::CheckObservation& probe);
   std::vector<Violation> check_integrity(const workloads::CheckObservation& integrity);
+  // state.stable: neither the engine's own check nor the write after it has changed anything else.
+  std::vector<Violation> check_probed(const workloads::StateObservation& state);
   std::vector<Violation> check_isolation(const workloads::CheckObservation& isolation);
+
+  // space.bounded, for a store that was compacted, closed and opened again: no crash before has left files
+  // that nothing refers to. `when_new`: what it took when no crash had been. See kSpace... for the bound.
+  std::vector<Violation> check_space(const workloads::SpaceObservation& space,
+                                     const workloads::SpaceObservation& when_new) const;
 
   // replica.equal: the state and the witness are those of entry `index`, which the replica reached by what it
   // was sent. REQUIRES: `index` was learnt.

@@ -732,3 +732,24 @@ TEST_CASE("how long a cycle's judgement takes", "[.][speed]") {
         static_cast<double>(bytes.size()) / (1 << 20));
   }
 }
+
+TEST_CASE("space.bounded: a store that kept what every crash left breaks it, by bytes or by files") {
+  const Lane lane;
+  const std::uint64_t live = 2 << 20;
+  const workloads::SpaceObservation when_new{3, 1 << 20, 1000};
+  const std::uint64_t bytes_max = kSpaceMultiple * live + kSpaceBytes + (2 << 20);
+  const std::uint64_t files_max = kSpaceFiles + live / kSpaceBytesOfFile + 6;
+  CHECK(lane.oracle.check_space({files_max, bytes_max, live}, when_new).empty());
+  CHECK(lane.oracle.check_space({0, 0, 0}, when_new).empty());
+  // One that makes room for much at once, whatever it holds.
+  CHECK(lane.oracle.check_space({300, 200 << 20, 0}, {150, 100 << 20, 0}).empty());
+  // Fourteen crashes in a flush, each of which left a table of the whole state.
+  for (const workloads::SpaceObservation& leaked :
+       {workloads::SpaceObservation{4, 14 * live, live}, workloads::SpaceObservation{200, live, live}}) {
+    const std::vector<Violation> found = lane.oracle.check_space(leaked, when_new);
+    REQUIRE(found.size() == 1);
+    CHECK(found.front().invariant == Invariant::space_bounded);
+    CHECK(found.front().explanation.find("for 2097152 live bytes (new, it had 3 files of 1048576 bytes); at "
+                                         "most 102 files and 27262976 bytes") != std::string::npos);
+  }
+}

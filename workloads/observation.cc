@@ -87,6 +87,16 @@ bool parse_check(Reader reader, std::optional<CheckObservation>* check) {
   return true;
 }
 
+bool parse_space(Reader reader, std::optional<SpaceObservation>* space) {
+  SpaceObservation parsed;
+  if (space->has_value() || !reader.u64(&parsed.files) || !reader.u64(&parsed.bytes) ||
+      !reader.u64(&parsed.live_bytes) || !reader.empty()) {
+    return false;
+  }
+  *space = parsed;
+  return true;
+}
+
 bool parse_body(SectionKind kind, std::string_view body, Observations* observations) {
   const Reader reader(body);
   switch (kind) {
@@ -111,6 +121,10 @@ bool parse_body(SectionKind kind, std::string_view body, Observations* observati
     case SectionKind::state_reached:
       observations->reached.reset();
       return parse_state(reader, &observations->reached);
+    case SectionKind::state_probed:
+      return parse_state(reader, &observations->probed);
+    case SectionKind::space:
+      return parse_space(reader, &observations->space);
   }
   return false;
 }
@@ -139,6 +153,10 @@ std::string_view to_string(SectionKind kind) {
       return "isolation";
     case SectionKind::state_reached:
       return "state_reached";
+    case SectionKind::state_probed:
+      return "state_probed";
+    case SectionKind::space:
+      return "space";
   }
   return "unknown";
 }

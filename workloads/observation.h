@@ -13,6 +13,7 @@
 //   reads    := read*
 //   read     := kind:u8 keyspace:u8 target:bytes found:u8 key:bytes value:bytes      bytes := u32-length raw
 //   probe    := ok:u8 message:bytes
+//   space    := files:u64 bytes:u64 live_bytes:u64
 #pragma once
 
 #include <cstddef>
@@ -38,6 +39,8 @@ enum class SectionKind : std::uint32_t {
   integrity,       // the engine's own check; same body as probe
   isolation,       // a snapshot did not show the probe's write; same body as probe
   state_reached,   // as often as a leader asked; same body as a state
+  state_probed,    // after the engine's own check and the probe's write
+  space,           // what the store takes after a compaction, a clean close and a second open
 };
 
 std::string_view to_string(SectionKind kind);
@@ -107,6 +110,13 @@ struct CheckObservation {
   std::string_view message;
 };
 
+// Of an engine's directory, files for people left out.
+struct SpaceObservation {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;       // that they take of the disk
+  std::uint64_t live_bytes = 0;  // of all keys and values
+};
+
 // Walks one keyspace after the other of a StateObservation.
 class StateCursor {
  public:
@@ -125,11 +135,12 @@ class StateCursor {
 // Everything published so far. Views point into the parsed buffer.
 struct Observations {
   std::optional<LogObservation> log;
-  std::optional<StateObservation> before, after, reopened, backward;
+  std::optional<StateObservation> before, after, reopened, backward, probed;
   std::optional<StateObservation> reached;  // the last one
   std::vector<ReadObservation> reads;
   bool has_reads = false;
   std::optional<CheckObservation> probe, integrity, isolation;
+  std::optional<SpaceObservation> space;
 };
 
 // corruption when the bytes do not follow the grammar: the worker wrote into them after a wild pointer.

@@ -20,7 +20,7 @@ std::size_t write_everything(ObservationWriter& writer) {
   writer.end();
   for (const SectionKind kind :
        {SectionKind::state_before, SectionKind::state_after, SectionKind::state_reopened,
-        SectionKind::state_backward, SectionKind::state_reached}) {
+        SectionKind::state_backward, SectionKind::state_reached, SectionKind::state_probed}) {
     writer.begin(kind);
     writer.u64(6);
     writer.u64(5);
@@ -43,6 +43,9 @@ std::size_t write_everything(ObservationWriter& writer) {
   writer.begin(SectionKind::probe);
   writer.u8(1);
   writer.bytes("");
+  writer.end();
+  writer.begin(SectionKind::space);
+  for (const std::uint64_t value : {7, 70000, 9000}) writer.u64(value);
   writer.end();
   writer.begin(SectionKind::integrity);
   writer.u8(0);
@@ -67,7 +70,7 @@ TEST_CASE("what a worker writes the driver reads") {
   REQUIRE(seen.log->entries.size() == 2);
   CHECK(seen.log->entries[1].term == 3);
   CHECK(seen.log->entries[1].hash == 1002);
-  REQUIRE((seen.before && seen.after && seen.reopened && seen.backward));
+  REQUIRE((seen.before && seen.after && seen.reopened && seen.backward && seen.probed));
   CHECK(seen.before->witness == 6);
   CHECK(seen.before->durable_index == 5);
   StateCursor cursor(seen.before->keyspaces);
@@ -91,6 +94,10 @@ TEST_CASE("what a worker writes the driver reads") {
   CHECK(seen.reads[0].found);
   CHECK(seen.reads[0].value == "the value");
   CHECK(seen.probe->ok);
+  REQUIRE(seen.space);
+  CHECK(seen.space->files == 7);
+  CHECK(seen.space->bytes == 70000);
+  CHECK(seen.space->live_bytes == 9000);
   CHECK_FALSE(seen.integrity->ok);
   CHECK(seen.integrity->message == "page 3 is damaged");
 }

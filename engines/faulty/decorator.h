@@ -65,6 +65,7 @@ Status open_index_one_low(const FaultContext& context, std::unique_ptr<Engine>* 
 Status open_lost_batch(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_empty_value_is_absent(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_delete_range_off_by_one(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_check_loses_commit(const FaultContext& context, std::unique_ptr<Engine>* engine);
 // flush_faults.cc
 Status open_flush_not_atomic(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_flush_lies(const FaultContext& context, std::unique_ptr<Engine>* engine);
@@ -83,5 +84,12 @@ Status open_stale_read(const FaultContext& context, std::unique_ptr<Engine>* eng
 Status open_empty_is_fresh(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_writes_refused_after_crash(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_reopen_drifts(const FaultContext& context, std::unique_ptr<Engine>* engine);
+// store_faults.cc
+Status open_torn_record_skipped(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_page_record_dropped(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_short_table_accepted(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_table_sync_ignored(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_files_leaked(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_memtable_dropped_early(const FaultContext& context, std::unique_ptr<Engine>* engine);
 
 }  // namespace chaosgate::engines

@@ -20,6 +20,8 @@ struct EngineFaultInfo {
   std::string_view mechanism;     // one line
   std::string_view published_as;  // where it was seen, or "" when it is our own
   bool needs_io_error = false;    // only an I/O error shows it; kills do not
+  // Only a power cut shows it, under this weakest profile of the persistence model; else empty.
+  std::string_view power_profile;
 };
 
 const std::vector<EngineFaultInfo>& engine_faults();

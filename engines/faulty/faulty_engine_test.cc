@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "engines/faulty/table_store.h"
 #include "engines/registry.h"
 #include "engines/testing.h"
 #include "harness/base/coding.h"
@@ -85,4 +86,111 @@ TEST_CASE("manifest-sync-failed does not open when the table that its last edit 
   engine.reset();
   CHECK(std::filesystem::remove(path / "TABLE-2"));
   CHECK(open_faulty("manifest-sync-failed", path, false, &engine).code() == StatusCode::corruption);
+}
+
+namespace {
+
+Status open_store(const std::filesystem::path& directory, bool create, const TableStoreMistakes& mistakes,
+                  std::unique_ptr<Engine>* engine) {
+  engine->reset();
+  return TableStore::open(directory, 3, create, mistakes, engine);
+}
+
+// "1" where the key of this number is there, "0" where it is not.
+std::string present(Engine& engine, std::uint64_t keys) {
+  std::string all;
+  std::string value;
+  for (std::uint64_t i = 1; i <= keys; ++i) {
+    all += engine.get(kFirst, big_endian_key(i), &value).ok() ? '1' : '0';
+  }
+  return all;
+}
+
+Status put(Engine& engine, std::uint64_t key, std::size_t value_bytes = 10) {
+  WriteBatch batch;
+  batch.put(kFirst, big_endian_key(key), std::string(value_bytes, 'v'));
+  return engine.write(batch);
+}
+
+}  // namespace
+
+TEST_CASE("the store that planted faults are in is correct without them: replay ends at a torn record") {
+  const TempDir directory = test_directory();
+  const std::filesystem::path path = directory.path() / "e";
+  for (const bool skips : {false, true}) {
+    std::filesystem::remove_all(path);
+    std::unique_ptr<Engine> engine;
+    REQUIRE(open_store(path, true, {}, &engine).ok());
+    for (std::uint64_t key = 1; key <= 4; ++key) {
+      REQUIRE(put(*engine, key).ok());
+      if (key == 1) {
+        REQUIRE(engine->flush().ok());
+      }
+    }
+    REQUIRE(open_store(path, false, {}, &engine).ok());
+    CHECK(present(*engine, 4) == "1111");
+    std::string log;
+    REQUIRE(read_file(path / "000002.log", &log).ok());
+    log[log.size() / 3 + 20] ^= 1;  // in the second record of three
+    replace_file(path / "000002.log", log);
+    REQUIRE(open_store(path, false, {.skips_torn_record = skips}, &engine).ok());
+    CHECK(present(*engine, 4) == (skips ? "1101" : "1100"));
+  }
+}
+
+TEST_CASE("page-record-dropped passes over a record of 4,096 bytes, and no other") {
+  const TempDir directory = test_directory();
+  const std::filesystem::path path = directory.path() / "e";
+  constexpr std::size_t kCost = 16 + 10 + 8;  // of a record, a mutation, a key
+  std::unique_ptr<Engine> engine;
+  REQUIRE(open_store(path, true, {}, &engine).ok());
+  REQUIRE(put(*engine, 1, 4095 - kCost).ok());
+  REQUIRE(put(*engine, 2, 4096 - kCost).ok());
+  REQUIRE(put(*engine, 3, 4097 - kCost).ok());
+  REQUIRE(open_store(path, false, {.drops_page_record = true}, &engine).ok());
+  CHECK(present(*engine, 3) == "101");
+}
+
+TEST_CASE("short-table-accepted opens a table that was cut off, a correct store does not") {
+  const TempDir directory = test_directory();
+  const std::filesystem::path path = directory.path() / "e";
+  std::unique_ptr<Engine> engine;
+  REQUIRE(open_store(path, true, {}, &engine).ok());
+  REQUIRE(put(*engine, 1).ok());
+  REQUIRE(put(*engine, 2).ok());
+  REQUIRE(engine->flush().ok());
+  std::filesystem::resize_file(path / "000002.sst", std::filesystem::file_size(path / "000002.sst") - 1);
+  CHECK(open_store(path, false, {}, &engine).code() == StatusCode::corruption);
+  REQUIRE(open_store(path, false, {.accepts_short_table = true}, &engine).ok());
+  CHECK(present(*engine, 2) == "10");
+}
+
+TEST_CASE("files-leaked keeps a table that nothing refers to, a correct store removes it") {
+  const TempDir directory = test_directory();
+  const std::filesystem::path path = directory.path() / "e";
+  std::unique_ptr<Engine> engine;
+  REQUIRE(open_store(path, true, {}, &engine).ok());
+  replace_file(path / "000007.sst", "of a flush that did not end");
+  REQUIRE(open_store(path, false, {.leaves_files = true}, &engine).ok());
+  CHECK(std::filesystem::exists(path / "000007.sst"));
+  REQUIRE(engine->flush().ok());
+  CHECK(std::filesystem::exists(path / "000001.sst"));  // obsolete now
+  REQUIRE(engine->flush().ok());
+  CHECK_FALSE(std::filesystem::exists(path / "000008.sst"));  // of this process
+  REQUIRE(open_store(path, false, {}, &engine).ok());
+  CHECK_FALSE(std::filesystem::exists(path / "000007.sst"));
+  CHECK_FALSE(std::filesystem::exists(path / "000001.sst"));
+}
+
+TEST_CASE("check-loses-commit takes the last batch back at a check, and the next write brings it back") {
+  const TempDir directory = test_directory();
+  const std::filesystem::path path = directory.path() / "e";
+  std::unique_ptr<Engine> engine;
+  REQUIRE(open_faulty("check-loses-commit", path, true, &engine).ok());
+  REQUIRE(put(*engine, 1).ok());
+  REQUIRE(put(*engine, 2).ok());
+  REQUIRE(engine->check_integrity().ok());
+  CHECK(present(*engine, 3) == "100");
+  REQUIRE(put(*engine, 3).ok());
+  CHECK(present(*engine, 3) == "111");
 }

@@ -1,5 +1,8 @@
 // Faults of Engine::write(): batches that are split, thinned out, or carry a wrong applied index.
 
+#include <string>
+#include <utility>
+
 #include "engines/faulty/decorator.h"
 #include "harness/base/coding.h"
 
@@ -155,6 +158,64 @@ class DeleteRangeOffByOne final : public WriteFault {
   }
 };
 
+// The check puts back what the last batch overwrote. The next write brings the batch back, so only a death in
+// between shows it. A batch with a range is left alone.
+class CheckLosesCommit final : public WriteFault {
+ public:
+  using WriteFault::WriteFault;
+  Status write(const WriteBatch& batch) override {
+    WriteBatch all;
+    if (std::exchange(lost_, false)) {
+      (void)last_.for_each([&](const WriteBatch::Mutation& mutation) {
+        append(mutation, &all);
+        return Status();
+      });
+    }
+    RETURN_IF_ERROR(remember(batch));
+    (void)batch.for_each([&](const WriteBatch::Mutation& mutation) {
+      append(mutation, &all);
+      return Status();
+    });
+    return inner().write(all);
+  }
+  Status check_integrity() override {
+    RETURN_IF_ERROR(inner().check_integrity());
+    lost_ = !undo_.empty();
+    return lost_ ? inner().write(undo_) : Status();
+  }
+
+ private:
+  Status remember(const WriteBatch& batch) {
+    undo_.clear();
+    last_.clear();
+    bool has_range = false;
+    RETURN_IF_ERROR(batch.for_each([&](const WriteBatch::Mutation& mutation) {
+      append(mutation, &last_);
+      has_range = has_range || mutation.kind == WriteBatch::Kind::erase_range;
+      return check_mutation(mutation, context().options.keyspaces.size());
+    }));
+    if (has_range) {
+      return {};
+    }
+    return batch.for_each([&](const WriteBatch::Mutation& mutation) -> Status {
+      std::string old;
+      const Status found = inner().get(mutation.keyspace, mutation.key, &old);
+      if (found.ok()) {
+        undo_.put(mutation.keyspace, mutation.key, old);
+      } else if (found.is_not_found()) {
+        undo_.erase(mutation.keyspace, mutation.key);
+      } else {
+        return found;
+      }
+      return {};
+    });
+  }
+
+  WriteBatch last_;
+  WriteBatch undo_;
+  bool lost_ = false;
+};
+
 }  // namespace
 
 Status open_index_outside_batch(const FaultContext& context, std::unique_ptr<Engine>* engine) {
@@ -174,6 +235,9 @@ Status open_index_one_low(const FaultContext& context, std::unique_ptr<Engine>* 
 }
 Status open_lost_batch(const FaultContext& context, std::unique_ptr<Engine>* engine) {
   return open_wrapped<LostBatch>(context, engine);
+}
+Status open_check_loses_commit(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_wrapped<CheckLosesCommit>(context, engine);
 }
 Status open_empty_value_is_absent(const FaultContext& context, std::unique_ptr<Engine>* engine) {
   return open_wrapped<EmptyValueIsAbsent>(context, engine);

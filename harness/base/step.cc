@@ -34,6 +34,7 @@ constexpr std::array<StepInfo, kStepCount> kSteps = {{
     {"during-suffix-truncation", false},
     {"during-replay", false},
     {"after-replay", false},
+    {"before-probe", false},
 }};
 
 class NoSteps final : public StepSink {

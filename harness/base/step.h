@@ -41,9 +41,10 @@ enum class Step : std::uint8_t {
   during_suffix_truncation,  // between two removals, or before the cut
   during_replay,             // before an entry group is applied
   after_replay,
+  before_probe,  // every check of the recovered state is done, nothing new was written
 };
 
-inline constexpr std::size_t kStepCount = static_cast<std::size_t>(Step::after_replay) + 1;
+inline constexpr std::size_t kStepCount = static_cast<std::size_t>(Step::before_probe) + 1;
 
 // "before-log-append", ...
 std::string_view to_string(Step step);

@@ -85,6 +85,7 @@ wire::WorkerOrder worker_order(const LaneTarget& target, const crash::CyclePlan&
   order.segment_bytes = target.key.segment_bytes;
   order.free_running = plan.free_running;
   order.stock_tuning = plan.stock_tuning;
+  order.border_sizes = plan.border_sizes;
   order.schedule = plan.schedule;
   return order;
 }

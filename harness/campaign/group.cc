@@ -22,7 +22,7 @@ using wire::MessageKind;
 
 namespace {
 
-constexpr int kCatchUpTriesMax = 6;  // the first under fire
+constexpr int kCatchUpTriesMax = 6;  // the first or the first two under fire
 constexpr std::size_t kLateMessagesMax = 16;
 // Of a cycle that is recorded: short, and who was cut off or down mostly needs a snapshot.
 constexpr std::uint32_t kRecordedEntriesMax = 60;
@@ -333,6 +333,9 @@ bool Group::settle() {
 
 bool Group::catch_up(std::size_t number) {
   GroupMember& member = *members_[number];
+  // A death is planned for the first try. If the network damaged that one, its receiver had nothing to put in
+  // place: then for the second.
+  bool under_fire = true;
   for (int tries = 0; member.last() + 1 < leader_.first(); ++tries) {
     if (tries == kCatchUpTriesMax) {
       member.found({violation(
@@ -341,9 +344,11 @@ bool Group::catch_up(std::size_t number) {
       return false;
     }
     const auto from = sender_for(number);
-    if (!from || !transfer(*from, number, tries == 0)) {
+    const bool fault_was_due = stream_fault_due_;
+    if (!from || !transfer(*from, number, tries == 0, under_fire)) {
       return false;
     }
+    under_fire = under_fire && fault_was_due && !stream_fault_due_;
   }
   // A death that was planned for the load may still be due.
   for (int tries = 0; member.last() < leader_.last() || member.applied() < leader_.last(); ++tries) {
@@ -403,13 +408,13 @@ Group::Stream Group::take_snapshot(GroupMember& from, const GroupMember& to) {
 
 // Gives the sender entries that it must not apply yet: its log goes on behind the state that it sends. But
 // for the first try it applies those before, so that the snapshot reaches where the leader's log begins.
-bool Group::prepare_sender(GroupMember& sender, bool under_fire) {
+bool Group::prepare_sender(GroupMember& sender, bool first) {
   Message message = entries_from(sender.last() + 1, plan_.uncommitted);
-  message.commit = under_fire ? sender.applied() : leader_.last() - plan_.uncommitted;
+  message.commit = first ? sender.applied() : leader_.last() - plan_.uncommitted;
   return deliver(sender, message).has_value();
 }
 
-bool Group::transfer(std::size_t from, std::size_t to, bool under_fire) {
+bool Group::transfer(std::size_t from, std::size_t to, bool first, bool under_fire) {
   GroupMember& sender = *members_[from];
   GroupMember& receiver = *members_[to];
   const auto faults_of = [&](std::size_t number) {
@@ -429,7 +434,7 @@ bool Group::transfer(std::size_t from, std::size_t to, bool under_fire) {
     return false;
   }
   Stream stream;
-  if (prepare_sender(sender, under_fire)) {
+  if (prepare_sender(sender, first)) {
     stream = take_snapshot(sender, receiver);
   }
   if (sender.failed()) {

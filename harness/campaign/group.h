@@ -75,13 +75,14 @@ class Group {
   void drop_begin();
   bool settle();
   bool catch_up(std::size_t member);
-  // Brings a snapshot from one to the other. True unless something was found.
-  bool transfer(std::size_t from, std::size_t to, bool under_fire);
+  // Brings a snapshot from one to the other. `first`: it may end before the leader's log begins;
+  // `under_fire`: one of the two may die as its plan says. True unless something was found.
+  bool transfer(std::size_t from, std::size_t to, bool first, bool under_fire);
   std::optional<std::size_t> sender_for(std::size_t member);
   Stream take_snapshot(GroupMember& from, const GroupMember& to);
   bool give_snapshot(const Stream& stream, bool damaged, GroupMember& to);
   bool compare();
-  bool prepare_sender(GroupMember& sender, bool under_fire);
+  bool prepare_sender(GroupMember& sender, bool first);
   bool revive(GroupMember& member);
   std::uint64_t committed() const;
   bool failed() const;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
@@ -24,6 +25,20 @@ namespace {
 constexpr std::uint32_t kSteeredEntriesMax = 600;
 // The same in chores that are forced to come to a place: a compaction may cost more than all else together.
 constexpr std::uint32_t kSteeredChoresMax = 24;
+
+// What a sync of a chore loses shows until that chore is done again: the load dies between the first two.
+void die_behind(std::uint64_t number, crash::CyclePlan* plan) {
+  constexpr std::uint32_t kApart = 160;  // entries between two chores, more than two groups
+  crash::reach_phase(plan->error->site.phase, number, &plan->schedule);
+  if (plan->schedule.forced == wire::Chore::none) {
+    return;  // it is lost all the time
+  }
+  plan->error->site.occurrence = 1;
+  plan->schedule.forced_every = kApart;
+  plan->kind = crash::CrashKind::step;
+  plan->point = {.step = Step::after_log_append,
+                 .occurrence = kApart + crash::kLongSyncGroup + 1 + Rng(number).fork("behind").below(32)};
+}
 
 }  // namespace
 
@@ -47,10 +62,29 @@ crash::CyclePlan Lane::plan(std::uint64_t cycle) const {
   return crash::plan_cycle(allowed, options_.protocol, options_.key.seed, options_.lane, cycle);
 }
 
+std::optional<tap::StorageFault> Lane::seldom_hit(std::uint64_t steer, bool recovery) {
+  constexpr std::uint64_t kAsDrawnOneIn = 4;
+  return Rng(steer).fork("as-drawn").chance(1, kAsDrawnOneIn) ? std::nullopt
+                                                              : coverage_.choose(steer, recovery);
+}
+
 crash::CyclePlan Lane::steered(crash::CyclePlan plan) {
   if (plan.error) {
     const std::uint64_t number = hash64(to_string(plan));
+    // Half of the errors go where the fewest went, the others where a load comes to them by itself.
+    const auto aimed = Rng(number).fork("aimed").chance(1, 2) ? coverage_.choose_error(number) : std::nullopt;
+    plan.error = aimed.value_or(*plan.error);
     coverage_.place(number, &*plan.error);
+    if (plan.error->action == tap::FaultAction::lost_sync) {
+      // See plan_cycle(); and what becomes of the pages of a recorded load is for disk::Order to say.
+      plan.schedule.sync_group_max = std::max(plan.schedule.sync_group_max, crash::kLongSyncGroup);
+      if (options_.keep_payloads) {
+        plan.error->action = tap::FaultAction::error;
+        plan.error->error = EIO;
+      } else if (aimed && options_.key.plan.step) {
+        die_behind(number, &plan);
+      }
+    }
     if (plan.schedule.forced == wire::Chore::none) {
       crash::reach_phase(plan.error->site.phase, number, &plan.schedule);
     }
@@ -58,7 +92,7 @@ crash::CyclePlan Lane::steered(crash::CyclePlan plan) {
   if (plan.kind != crash::CrashKind::call || plan.steer == 0) {
     return plan;
   }
-  if (const auto fault = coverage_.choose(plan.steer, false)) {
+  if (const auto fault = seldom_hit(plan.steer, false)) {
     plan.call = *fault;
     crash::reach_phase(fault->site.phase, plan.steer, &plan.schedule);
   }
@@ -93,6 +127,14 @@ bool Lane::recover(const crash::CyclePlan* crashed, const crash::CyclePlan* next
     wire::WorkerOrder recovery = order(load);
     recovery.term = crashed != nullptr ? recovery_term(cycle_, i) : opening_term(cycle_);
     recovery.known_synced = indexes_.synced;
+    // A new store is looked at once, to have something to compare with; not where a load is recorded, which
+    // begins with the store as it is made. Later not where the engine makes room as it does by default.
+    recovery.check_space = crashed == nullptr ? !new_store_ && !options_.keep_payloads
+                                              : crashed->check_space && !recovery.stock_tuning;
+    if (recovery.check_space && new_store_) {
+      recovery.new_store_files = new_store_->files;
+      recovery.new_store_bytes = new_store_->bytes;
+    }
     if (crashed != nullptr) {
       recovery.check_backward = crashed->check_backward;
       recovery.check_integrity = crashed->check_integrity;
@@ -106,7 +148,7 @@ bool Lane::recover(const crash::CyclePlan* crashed, const crash::CyclePlan* next
     std::optional<crash::Recrash> recrash;
     if (i < recrashes) {
       recrash = crashed->recrashes[i];
-      const auto steered = recrash->steer != 0 ? coverage_.choose(recrash->steer, true) : std::nullopt;
+      const auto steered = recrash->steer != 0 ? seldom_hit(recrash->steer, true) : std::nullopt;
       recrash->call = steered ? steered : recrash->call;
       recrash->steer = 0;
       last_plan_.recrashes.at(i) = *recrash;

@@ -82,6 +82,9 @@ class Lane : public Subject {
   crash::CyclePlan plan(std::uint64_t cycle) const;
 
  private:
+  // The place that was hit least of those that were seen. Not always: no load would come to further ones if
+  // all died at the few that the first had come to.
+  std::optional<tap::StorageFault> seldom_hit(std::uint64_t steer, bool recovery);
   // Steering: the storage calls at which the load dies or fails, and the chore that reaches them.
   crash::CyclePlan steered(crash::CyclePlan plan);
   wire::WorkerOrder order(const crash::CyclePlan& load) const;

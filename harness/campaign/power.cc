@@ -68,6 +68,7 @@ crash::CyclePlan PowerLane::draw_plan() const {
   const crash::PlanOptions& allowed = options_.key.plan;
   plan.free_running = !allowed.scheduled || (allowed.free_running && stream.fork("mode").chance(1, 4));
   plan.stock_tuning = stream.fork("tuning").chance(1, 8);
+  plan.border_sizes = stream.fork("border-sizes").chance(1, 4);
   Rng rates = stream.fork("rates");
   wire::Schedule& schedule = plan.schedule;
   schedule.sync_group_max = static_cast<std::uint32_t>(rates.log_between(2, 24));

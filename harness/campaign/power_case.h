@@ -28,6 +28,7 @@ struct PowerRecording {
   crash::CyclePlan plan;         // of the load
   std::string error;             // the I/O error that was injected into the load, if it happened
   std::string weakest;           // profile of the images that led here, or empty
+  std::string cause;             // what the power cut had lost that led here, or empty
   std::uint64_t number = 0;      // among those that are explored one after the other
 };
 

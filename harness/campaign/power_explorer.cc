@@ -51,6 +51,11 @@ std::string cut_kind(const tap::TraceRecord& call) {
   }
 }
 
+// A cut in a recovery goes back to the one before: the second may have lost nothing.
+std::string causes(const PowerRecording& recording, const std::string& last) {
+  return recording.cause.empty() ? last : recording.cause + "; then, in the recovery from that, " + last;
+}
+
 }  // namespace
 
 void require_tap(const wire::Hello& hello) {
@@ -139,6 +144,10 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
   std::vector<ImageSpec> fine;  // images that came through
   std::uint64_t judged = 0;
   Rng choice = rng_.fork("continue").fork(recording.number);
+  // Every other load goes on behind a write that was torn, if there is one: what it writes comes after that.
+  Rng torn_choice = rng_.fork("continue-torn").fork(recording.number);
+  const bool prefers_torn = torn_choice.chance(1, 2);
+  std::uint64_t torn = 0;
   // False when it was stopped.
   const auto judge_up_to = [&](std::uint64_t limit) {
     while (judged < limit && tally_.judged < end && !enough()) {
@@ -180,7 +189,11 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
         fail(recording, orders, imager, candidate->spec, verdict, candidate->description);
       } else {
         fine.push_back(candidate->spec);
-        if (depth == 0 && choice.chance(1, fine.size())) {
+        bool chosen = choice.chance(1, fine.size()) && torn == 0;
+        if (prefers_torn && !candidate->spec.torn.empty()) {
+          chosen = torn_choice.chance(1, ++torn);
+        }
+        if (depth == 0 && chosen) {
           // Something may go on from where this recovery ended.
           KeptState state;
           state.image = fresh(fmt::format("next-{}", recording.number));
@@ -299,6 +312,7 @@ std::optional<PowerRecording> PowerExplorer::record_recovery(const PowerRecordin
   inner.error = from.error;
   inner.plan = from.plan;
   inner.weakest = orders.weakest(spec);
+  inner.cause = causes(from, disk::explain(orders.history(), spec));
   return inner;
 }
 
@@ -334,8 +348,8 @@ PowerExplorer::Cause PowerExplorer::find_cause(const PowerRecording& recording, 
   Cause cause;
   cause.spec = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
   orders.weaken(&cause.spec, fails);
-  cause.sentence = disk::explain(history, cause.spec);
-  if (loses_nothing(cause.spec)) {
+  cause.sentence = causes(recording, disk::explain(history, cause.spec));
+  if (recording.cause.empty() && loses_nothing(cause.spec)) {
     const ImageSpec uncut = without_cut(history);
     if (fails(uncut)) {
       cause = {uncut, cause_without_cut(verdict.first_broken(), explanation)};

@@ -257,6 +257,25 @@ TEST_CASE("a recovery makes the name of the sidecar index that it believes durab
   }));
 }
 
+TEST_CASE("a finding of a cut in a recovery says what the cut before it lost") {
+  const TempDir directory = power_directory();
+  PowerOptions options = options_for("lmdb", "sidecar-never-synced", "xfs", directory);
+  options.protocol = wire::Protocol::sidecar;
+  options.images_per_load = 100;
+  options.explained_max = 40;
+  PowerLane lane(options, nullptr);
+  const auto is_said = [&] {
+    const std::vector<report::PowerFinding>& findings = lane.tally().findings;
+    return std::any_of(findings.begin(), findings.end(), [](const report::PowerFinding& finding) {
+      const std::size_t first = finding.cause.find("; then, in the recovery from that, write of bytes ");
+      return first != std::string::npos && first > 0;
+    });
+  };
+  while (!is_said() && lane.tally().judged < 1000 && lane.run_load(1000 - lane.tally().judged)) {
+  }
+  CHECK(is_said());
+}
+
 TEST_CASE("a bundle of a kill cannot be minimized") {
   const TempDir directory = power_directory();
   const wire::Hello hello = read_hello(CHAOSGATE_WORKER);

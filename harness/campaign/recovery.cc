@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "workloads/observation.h"
-
 namespace chaosgate::campaign {
 
 using oracle::Invariant;
@@ -83,6 +81,13 @@ void RecoveryJudge::judge(std::string_view bytes) {
   });
   once(&reopened_, seen.reopened.has_value(),
        [&] { add({Invariant::state_stable}, oracle_.check_reopened(*seen.reopened)); });
+  if (seen.space && !space_) {
+    space_ = *seen.space;
+    if (order_.new_store_files != 0) {
+      add({Invariant::space_bounded},
+          oracle_.check_space(*space_, {order_.new_store_files, order_.new_store_bytes, 0}));
+    }
+  }
   once(&reads_, seen.has_reads, [&] { add({Invariant::read_consistent}, oracle_.check_reads(seen.reads)); });
   once(&backward_, seen.backward.has_value(),
        [&] { add({Invariant::read_consistent}, oracle_.check_backward(*seen.backward)); });
@@ -91,6 +96,7 @@ void RecoveryJudge::judge(std::string_view bytes) {
     integrity_ = integrity_ || seen.integrity.has_value();
     probe_ = probe_ || seen.probe.has_value();
     isolation_ = isolation_ || seen.isolation.has_value();
+    probed_ = probed_ || seen.probed.has_value();
     return;
   }
   once(&integrity_, seen.integrity.has_value(), [&] {
@@ -102,6 +108,8 @@ void RecoveryJudge::judge(std::string_view bytes) {
        [&] { add({Invariant::state_writable}, oracle_.check_probe(*seen.probe)); });
   once(&isolation_, seen.isolation.has_value(),
        [&] { add({Invariant::read_consistent}, oracle_.check_isolation(*seen.isolation)); });
+  once(&probed_, seen.probed.has_value(),
+       [&] { add({Invariant::state_stable}, oracle_.check_probed(*seen.probed)); });
 }
 
 std::vector<report::ViolationEvent> RecoveryJudge::violation_events() const {
@@ -124,7 +132,7 @@ std::vector<report::ViolationEvent> RecoveryJudge::violation_events() const {
 
 bool RecoveryJudge::complete() const {
   const bool asked = (!order_.check_reopen || reopened_) && (!order_.check_backward || backward_) &&
-                     (!order_.check_integrity || integrity_);
+                     (!order_.check_integrity || (integrity_ && probed_)) && (!order_.check_space || space_);
   return !abnormal_.empty() || (log_ && before_ && after_ && reads_ && probe_ && isolation_ && asked);
 }
 

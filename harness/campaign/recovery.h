@@ -15,6 +15,7 @@
 #include "harness/wire/flight_recorder.h"
 #include "harness/wire/order.h"
 #include "oracle/oracle.h"
+#include "workloads/observation.h"
 
 namespace chaosgate::campaign {
 
@@ -57,6 +58,8 @@ class RecoveryJudge {
   std::uint64_t torn_bytes() const { return torn_bytes_; }
   std::uint64_t cut_entries() const { return cut_entries_; }
   std::uint64_t live_keys() const { return live_keys_; }  // compared in full
+  // What the store takes, once it was asked for and shown.
+  const std::optional<workloads::SpaceObservation>& space() const { return space_; }
 
  private:
   void add(std::initializer_list<oracle::Invariant> checked, std::vector<oracle::Violation> found);
@@ -74,7 +77,8 @@ class RecoveryJudge {
   std::uint64_t cut_entries_ = 0;
   std::uint64_t live_keys_ = 0;
   bool log_ = false, before_ = false, after_ = false, reopened_ = false, backward_ = false, reads_ = false,
-       probe_ = false, isolation_ = false, integrity_ = false;
+       probe_ = false, isolation_ = false, integrity_ = false, probed_ = false;
+  std::optional<workloads::SpaceObservation> space_;
 };
 
 }  // namespace chaosgate::campaign

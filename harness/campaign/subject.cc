@@ -103,6 +103,7 @@ void Subject::begin_directory() {
   oracle_ = std::make_unique<oracle::Oracle>(generator_);
   indexes_ = {};
   on_disk_ = 0;
+  new_store_.reset();
   mirror_ =
       subject_.keep_images ? std::make_unique<ImageMirror>(data_, subject_.directory / "image") : nullptr;
 }
@@ -250,6 +251,9 @@ bool Subject::attempt(const wire::WorkerOrder& order, const crash::Recrash* recr
     check_room(subject_.directory, parent_.tap_end().faulted.empty() ? driven.detail : "");
   }
   note_indexes();
+  if (!new_store_) {
+    new_store_ = judge.space();
+  }
   Death death = describe_death(recorder, kind_of(end), recrash == nullptr ? "" : crash::to_string(*recrash));
   death.outcome = outcome;
   if (recrash != nullptr && recrash->call && !recrash->call->is_kill()) {

@@ -28,6 +28,7 @@
 #include "harness/report/event.h"
 #include "oracle/oracle.h"
 #include "workloads/generator.h"
+#include "workloads/observation.h"
 
 namespace chaosgate::campaign {
 
@@ -108,8 +109,9 @@ class Subject {
   const wire::EngineDescription* engine_ = nullptr;
   std::unique_ptr<oracle::Oracle> oracle_;
   std::unique_ptr<ImageMirror> mirror_;
-  oracle::CrashIndexes indexes_;  // what must hold after the last crash
-  std::uint64_t on_disk_ = 0;     // last index that is in the engine's files even after a power cut
+  oracle::CrashIndexes indexes_;                          // what must hold after the last crash
+  std::optional<workloads::SpaceObservation> new_store_;  // what it took at the first look
+  std::uint64_t on_disk_ = 0;  // last index that is in the engine's files even after a power cut
   // The same before the last recovery, as the image and the marked belief are: a recovery flushes, too.
   oracle::CrashIndexes marked_indexes_;
   std::uint64_t generation_ = 0;  // of the data directory

@@ -4,15 +4,37 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <set>
 #include <utility>
 
+#include "harness/crash/plan.h"
 #include "harness/tap/decider.h"
 
 namespace chaosgate::crash {
 namespace {
 
 constexpr std::array<std::string_view, 3> kPlaces = {"before", "after", "inside"};
+
+// The `number`th error at such a call.
+tap::StorageFault error_at(const Cell& cell, std::uint64_t calls, std::uint64_t number, const Rng& stream) {
+  tap::StorageFault fault;
+  fault.action = tap::FaultAction::error;
+  fault.site = {cell.file_class, cell.call, cell.phase,
+                stream.fork("error-occurrence").between(1, std::max<std::uint64_t>(calls, 1)), 1};
+  const bool is_sync = cell.call == tap::StorageCall::sync || cell.call == tap::StorageCall::datasync;
+  const bool is_name = cell.call == tap::StorageCall::rename || cell.call == tap::StorageCall::unlink;
+  if (is_sync && number % 3 != 2) {
+    fault.action = tap::FaultAction::lost_sync;
+    return fault;
+  }
+  fault.error = is_sync || is_name || number % 3 == 2 ? EIO : ENOSPC;
+  // A disk that is full for a moment, for a while, and for long.
+  Rng times = stream.fork("error-times");
+  const std::size_t length = times.weighted({3, 3, 1});
+  fault.site.times = length == 0 ? 1 : length == 1 ? times.between(2, 8) : kLastingErrors;
+  return fault;
+}
 
 }  // namespace
 
@@ -121,6 +143,52 @@ void Coverage::place(std::uint64_t steer, tap::StorageFault* error) const {
   error->site.phase = cell.phase;
   error->site.occurrence =
       stream.fork("error-occurrence").log_between(1, std::max<std::uint64_t>(known.calls, 1));
+}
+
+std::optional<tap::StorageFault> Coverage::choose_error(std::uint64_t steer) {
+  using tap::StorageCall;
+  const auto weight = [](StorageCall call) -> std::uint64_t {
+    switch (call) {
+      case StorageCall::write:
+      case StorageCall::sync:
+      case StorageCall::datasync:
+        return 3;
+      case StorageCall::create:
+      case StorageCall::rename:
+      case StorageCall::unlink:
+        return 1;
+      default:
+        return 0;
+    }
+  };
+  std::map<std::pair<std::string, StorageCall>, std::vector<const std::pair<const Cell, Known>*>> seen;
+  for (const auto& entry : cells_) {
+    const Cell& cell = entry.first;
+    if (cell.place == Place::before && weight(cell.call) > 0 && !is_recovery_phase(cell.phase) &&
+        cell.phase != "end") {
+      seen[{cell.file_class, cell.call}].push_back(&entry);
+    }
+  }
+  std::vector<decltype(seen)::const_iterator> least;
+  double fewest = 0;
+  for (auto at = seen.cbegin(); at != seen.cend(); ++at) {
+    const double share =
+        static_cast<double>(errors_[at->first]) / static_cast<double>(weight(at->first.second));
+    if (least.empty() || share < fewest) {
+      least.clear();
+      fewest = share;
+    }
+    if (share == fewest) {
+      least.push_back(at);
+    }
+  }
+  if (least.empty()) {
+    return std::nullopt;
+  }
+  const Rng stream(steer);
+  const auto& [kind, cells] = *least.at(stream.fork("error-kind").below(least.size()));
+  const auto& [cell, known] = *cells.at(stream.fork("error-cell").below(cells.size()));
+  return error_at(cell, known.calls, errors_[kind]++, stream);
 }
 
 std::vector<std::string> Coverage::take_new() { return std::exchange(new_, {}); }

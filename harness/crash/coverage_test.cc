@@ -3,6 +3,7 @@
 #include <set>
 
 #include "harness/base/test.h"
+#include "harness/crash/plan.h"
 #include "harness/wire/flight_recorder.h"
 
 using namespace chaosgate;
@@ -72,6 +73,31 @@ TEST_CASE("the same knowledge and number choose the same place") {
   }
   CHECK(chosen.size() == 3 * 3 * 2);  // place, phase, occurrence
   CHECK(chosen.contains("kill-inside~1p@sst.write/apply#2"));
+}
+
+TEST_CASE("errors that are aimed go through all classes of files, and syncs lose pages") {
+  Coverage coverage;
+  CHECK_FALSE(coverage.choose_error(1));
+  std::vector<tap::TraceRecord> records(100, record(StorageCall::datasync, "segment", "log-sync"));
+  records.push_back(record(StorageCall::datasync, "sst", "flush"));
+  records.push_back(record(StorageCall::write, "sst", "flush", 600));
+  records.push_back(record(StorageCall::rename, "current", "flush"));
+  records.push_back(record(StorageCall::write, "other", "open-log", 600));  // of a recovery
+  coverage.saw(records);
+  std::map<std::string, int> sites;
+  std::map<tap::FaultAction, int> actions;
+  for (std::uint64_t i = 1; i <= 100; ++i) {
+    const auto error = coverage.choose_error(i);
+    REQUIRE(error);
+    CHECK_FALSE(error->is_kill());
+    CHECK(error->site.times <= kLastingErrors);
+    ++sites[error->site.file_class + "." + std::string(tap::to_string(*error->site.call))];
+    ++actions[error->action];
+  }
+  CHECK(sites ==
+        std::map<std::string, int>{
+            {"current.rename", 10}, {"segment.datasync", 30}, {"sst.datasync", 30}, {"sst.write", 30}});
+  CHECK(actions[tap::FaultAction::lost_sync] == 40);
 }
 
 TEST_CASE("an error planned for any file is placed where such a call was seen, each place as likely") {

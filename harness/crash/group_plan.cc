@@ -5,6 +5,7 @@
 #include <array>
 
 #include "harness/base/rng.h"
+#include "harness/tap/file_table.h"
 
 namespace chaosgate::crash {
 namespace {
@@ -34,13 +35,17 @@ tap::StorageFault draw_transfer_kill(const Rng& stream) {
     std::optional<tap::StorageCall> call;
     std::uint64_t occurrence_min;
     std::uint64_t occurrence_max;
+    std::string_view file_class = tap::kAnyClass;
   };
-  static const std::array<Place, 5> kTransfers = {{{std::nullopt, 1, kTransferCallsMax},
+  // The renames of directories are those of stores as a whole: one is made, the old one makes way, the new
+  // one takes its place.
+  static const std::array<Place, 6> kTransfers = {{{std::nullopt, 1, kTransferCallsMax},
+                                                   {tap::StorageCall::rename, 1, 3, tap::kDirectoryClass},
                                                    {tap::StorageCall::rename, 3, 8},
                                                    {tap::StorageCall::sync, 1, 24},
                                                    {tap::StorageCall::unlink, 1, 24},
                                                    {tap::StorageCall::create, 1, 12}}};
-  const Place& place = kTransfers.at(stream.fork("place").weighted({3, 8, 2, 2, 1}));
+  const Place& place = kTransfers.at(stream.fork("place").weighted({3, 6, 2, 2, 2, 1}));
   if (!place.call) {
     tap::StorageFault fault = draw_kill(stream, kTransferCallsMax);
     fault.site.occurrence = stream.fork("depth").log_between(1, kTransferCallsMax);
@@ -49,6 +54,7 @@ tap::StorageFault draw_transfer_kill(const Rng& stream) {
   tap::StorageFault fault;
   fault.action =
       stream.fork("action").chance(1, 2) ? tap::FaultAction::kill_before : tap::FaultAction::kill_after;
+  fault.site.file_class = place.file_class;
   fault.site.call = place.call;
   fault.site.occurrence = stream.fork("occurrence").between(place.occurrence_min, place.occurrence_max);
   return fault;
@@ -85,6 +91,7 @@ MemberPlan draw_member(CyclePlan cycle, bool calls, const Rng& stream) {
   MemberPlan plan;
   cycle.cut_suffix = false;  // what the leader has proposed stays
   cycle.error.reset();
+  cycle.check_space = false;  // for single engines
   cycle.schedule = busy_schedule(cycle.schedule, stream.fork("schedule"));
   if (cycle.kind == CrashKind::step) {
     cycle.point.occurrence = draw_step_occurrence(cycle.point.step, stream.fork("step"));

@@ -97,9 +97,6 @@ CrashPoint draw_point(const PlanOptions& options, const std::vector<Step>& steps
   return point;
 }
 
-// A group of entries that fills several pages before it is synced.
-constexpr std::uint32_t kLongSyncGroup = 64;
-
 // A death that leaves entries in the log that were never acknowledged: far into a long group, before its
 // sync. Without them the next recovery has no suffix to discard, and a re-crash planned for that would be
 // missed.
@@ -155,6 +152,13 @@ constexpr std::uint64_t kRecoveryCallsMax = 60;
 
 std::uint64_t draw_steer(const Rng& stream) { return stream.fork("steer").next() | 1; }
 
+// Those that any death in recovery draws from; the rest is planned besides.
+std::vector<Step> recrash_steps() {
+  std::vector<Step> steps = recovery_steps();
+  std::erase(steps, Step::before_probe);
+  return steps;
+}
+
 Recrash draw_recrash(const PlanOptions& options, const Rng& stream) {
   Recrash recrash;
   if (options.io && stream.fork("io").chance(1, options.io_one_in)) {
@@ -166,7 +170,7 @@ Recrash draw_recrash(const PlanOptions& options, const Rng& stream) {
   const std::uint32_t call_weight = options.call ? 4 : 0;
   switch (stream.fork("kind").weighted({step_weight, timer_weight, call_weight})) {
     case 0:
-      recrash.point = draw_point(options, recovery_steps(), stream);
+      recrash.point = draw_point(options, recrash_steps(), stream);
       break;
     case 1:
       recrash.timer_us =
@@ -243,12 +247,13 @@ tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max) {
     fault.site.times = times.between(1, 3);
   } else if (fault.action == FaultAction::error) {
     const std::size_t length = times.weighted({5, 2, 2});
-    fault.site.times = length == 0 ? 1 : length == 1 ? times.between(2, 8) : UINT64_MAX;
+    fault.site.times = length == 0 ? 1 : length == 1 ? times.between(2, 8) : kLastingErrors;
   }
   if (fault.action == FaultAction::full) {
     fault.site = {};
     fault.bytes = stream.fork("bytes").log_between(1, 512 << 10);
-    fault.refusals = stream.fork("refusals").chance(1, 3) ? stream.fork("count").between(1, 8) : UINT64_MAX;
+    fault.refusals =
+        stream.fork("refusals").chance(1, 3) ? stream.fork("count").between(1, 8) : kLastingErrors;
   }
   return fault;
 }
@@ -322,6 +327,7 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
   plan.cycle = cycle;
   plan.free_running = options.free_running && (!options.scheduled || stream.fork("maintenance").chance(1, 3));
   plan.stock_tuning = stream.fork("tuning").chance(1, 16);
+  plan.border_sizes = stream.fork("border-sizes").chance(1, 4);
   plan.recrashes = draw_recrashes(options, stream.fork("recrash"));
   const bool needs_tail = !plan.recrashes.empty() && plan.recrashes.front().point &&
                           plan.recrashes.front().point->step == Step::during_suffix_truncation;
@@ -357,6 +363,13 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
   plan.check_reopen = stream.fork("check-reopen").chance(1, 16);
   plan.check_backward = stream.fork("check-backward").chance(1, 8);
   plan.check_integrity = stream.fork("check-integrity").chance(1, 16);
+  plan.check_space = stream.fork("check-space").chance(1, 24);
+  if (options.recrash && options.step && plan.recrashes.empty() &&
+      stream.fork("before-probe").chance(1, 12)) {
+    // What the engine's own check lost is seen before a new write brings it back.
+    plan.check_integrity = true;
+    plan.recrashes.emplace_back().point = CrashPoint{.step = Step::before_probe};
+  }
   return plan;
 }
 

@@ -48,6 +48,7 @@ struct CyclePlan {
   // The load.
   bool free_running = false;
   bool stock_tuning = false;
+  bool border_sizes = false;
   wire::Schedule schedule;
   CrashKind kind = CrashKind::timer;
   std::uint32_t timer_us = 0;  // timer: from the begin of the load
@@ -65,6 +66,7 @@ struct CyclePlan {
   bool check_reopen = false;
   bool check_backward = false;
   bool check_integrity = false;
+  bool check_space = false;
 
   bool operator==(const CyclePlan&) const = default;
 };
@@ -93,6 +95,12 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
 tap::StorageFault draw_error(const Rng& stream, std::uint64_t calls_max);
 // For loads.
 inline constexpr std::uint64_t kErrorCallsMax = 125;
+// An error that lasts comes so many times in a row. Not for good: an engine may try again until the disk is
+// well (Pebble's flushes do), and would seem to hang.
+inline constexpr std::uint64_t kLastingErrors = 1000;
+
+// A group of entries that fills several pages before it is synced.
+inline constexpr std::uint32_t kLongSyncGroup = 64;
 
 // The same without what no seed fixes, and without what depends on the cycles before: step kills and
 // scheduled maintenance only.

@@ -12,7 +12,7 @@ namespace {
 using tap::StorageCall;
 
 constexpr std::array<std::string_view, kStrategyCount> kNames = {
-    "drop-all", "prefix", "omit-one", "keep-one", "class-split", "tear", "random"};
+    "drop-all", "prefix", "omit-one", "keep-one", "class-split", "tear", "random", "torn-then-more"};
 
 // Class-split variants.
 enum Split : std::uint32_t { kDropClass, kKeepClass, kDropOlder };
@@ -131,6 +131,7 @@ void Explorer::find_places(const Rng& rng) {
     find_calls(record);
     find_tears(record);
   }
+  find_tears_before_more();
   for (std::size_t i = 0; i < kStrategyCount; ++i) {
     systematic_images_max_ += places_[i].size();
     shuffle(&places_[i], rng.fork(kNames[i]));
@@ -169,6 +170,30 @@ void Explorer::find_tears(std::uint32_t record) {
   const std::uint32_t fills = call.size_after > call.size_before ? 2 : 1;
   for (std::uint32_t variant = 0; variant < kParts.size() * fills; ++variant) {
     places(Strategy::tear).push_back({.cut = record + 1, .record = record, .variant = variant});
+  }
+}
+
+void Explorer::find_tears_before_more() {
+  constexpr std::size_t kMore = 3;  // later writes
+  std::map<InodeId, std::deque<std::uint32_t>> recent;
+  for (std::uint32_t record = 0; record < history_.records().size(); ++record) {
+    const TraceRecord& call = history_.records()[record];
+    if (call.call != StorageCall::write || call.informational) {
+      continue;
+    }
+    std::deque<std::uint32_t>& earlier = recent[call.inode];
+    for (const std::uint32_t torn : earlier) {
+      if (pending_of(torn, record + 1).empty()) {
+        continue;
+      }
+      for (const std::uint32_t part : {kHalf, kFirstUnit, kLastUnit, kNothing}) {
+        places(Strategy::torn_then_more).push_back({.cut = record + 1, .record = torn, .variant = part});
+      }
+    }
+    earlier.push_back(record);
+    if (earlier.size() > kMore) {
+      earlier.pop_front();
+    }
   }
 }
 
@@ -319,6 +344,7 @@ std::optional<ImageSpec> Explorer::build(Strategy strategy, const Place& place) 
       spec = build_split(place);
       break;
     case Strategy::tear:
+    case Strategy::torn_then_more:
       spec = build_tear(place);
       break;
     case Strategy::random:
@@ -388,7 +414,8 @@ ImageSpec Explorer::build_random() {
 // ---- words ----
 
 std::string Explorer::group_of(Strategy strategy, const Place& place) const {
-  if (strategy != Strategy::omit_one && strategy != Strategy::keep_one && strategy != Strategy::tear) {
+  if (strategy != Strategy::omit_one && strategy != Strategy::keep_one && strategy != Strategy::tear &&
+      strategy != Strategy::torn_then_more) {
     return "";
   }
   const TraceRecord& call = history_.records()[place.record];
@@ -415,12 +442,17 @@ std::string Explorer::describe_place(Strategy strategy, const Place& place) cons
                                                          "everything but the older file of class"};
       return fmt::format("{} {}, {}", kWhat[place.variant], place.file_class, after);
     }
-    case Strategy::tear: {
+    case Strategy::tear:
+    case Strategy::torn_then_more: {
       const std::uint32_t part = place.variant % kParts.size();
       const bool unit = part == kFirstUnit || part == kLastUnit;
       const std::string_view name = unit_of_parts(order_.profile()) == 1 ? " byte" : " sector";
-      return fmt::format("{}{} of {} is there, the rest {}", kParts[part], unit ? name : "",
-                         call(place.record), place.variant >= kParts.size() ? "garbage" : "old or zero");
+      const std::string kept =
+          fmt::format("{}{} of {} is there", kParts[part], unit ? name : "", call(place.record));
+      return strategy == Strategy::torn_then_more
+                 ? fmt::format("{}, and what came later, {}", kept, after)
+                 : fmt::format("{}, the rest {}", kept,
+                               place.variant >= kParts.size() ? "garbage" : "old or zero");
     }
     case Strategy::random:
       return fmt::format("a random legal set, {}", after);

@@ -14,6 +14,9 @@
 //                bytes), every other page, nothing; the rest
 //                zeroes or garbage where the file grew. Headers and log tails first
 //   random       random legal sets, until a run of them brings nothing new
+//   torn-then-more
+//                a part of one write, and all that was written after it to the same file, up to each of the
+//                next few writes: a reader that goes on behind damage finds whole records there
 // A set that the profile's order forbids is closed by dropping (keep-one: by keeping) what it needs. Crashes
 // during recovery are the caller's: it records a trace of the recovery and explores that.
 //
@@ -43,14 +46,24 @@
 
 namespace chaosgate::disk {
 
-enum class Strategy : std::uint8_t { drop_all, prefix, omit_one, keep_one, class_split, tear, random };
-inline constexpr std::size_t kStrategyCount = static_cast<std::size_t>(Strategy::random) + 1;
+enum class Strategy : std::uint8_t {
+  drop_all,
+  prefix,
+  omit_one,
+  keep_one,
+  class_split,
+  tear,
+  random,
+  torn_then_more
+};
+inline constexpr std::size_t kStrategyCount = static_cast<std::size_t>(Strategy::torn_then_more) + 1;
 
 std::string_view to_string(Strategy strategy);
 
 struct ExplorerOptions {
   std::uint32_t representatives_max = 3;  // of each group of calls that look alike
-  std::array<std::uint32_t, kStrategyCount> weights = {4, 3, 3, 2, 2, 2, 1};  // by Strategy; 0 leaves it out
+  std::array<std::uint32_t, kStrategyCount> weights = {4, 3, 3, 2,
+                                                       2, 2, 1, 2};  // by Strategy; 0 leaves it out
   std::uint32_t random_misses_max = 200;  // random sets in a row without a new image before random gives up
 };
 
@@ -115,6 +128,7 @@ class Explorer {
   void find_places(const Rng& rng);
   void find_calls(std::uint32_t record);
   void find_tears(std::uint32_t record);
+  void find_tears_before_more();
   void find_splits(std::uint32_t cut);
   void add_neighbours(std::uint32_t cut, std::uint32_t record);
 

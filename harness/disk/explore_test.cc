@@ -243,7 +243,7 @@ TEST_CASE("300 images of a trace of 1200 records come from every strategy and fr
   for (const int images : quarters) {
     CHECK(images > 30);
   }
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 60; ++i) {
     REQUIRE(explorer.next());
   }
   CHECK(explorer.counts(Strategy::tear).grouped > 0);
@@ -323,6 +323,26 @@ TEST_CASE("looks alike, tried enough: representatives bound the places of a grou
   };
   CHECK(tears(1) < tears(3));
   CHECK(tears(3) < tears(1000));
+}
+
+TEST_CASE("torn-then-more keeps a whole record behind one that is torn, or not there") {
+  TraceBuilder t;
+  const std::string first(1024, 'A');
+  const std::string second(512, 'B');
+  t.create("log").fsync("log").fsync("").append("log", first).append("log", second);
+  const Workload workload(t);
+  const Order order(*workload.history, named_profile("xfs"));
+  Explorer explorer(order, workload.imager.get(), Rng(1), {.weights = {0, 0, 0, 0, 0, 0, 0, 1}});
+  std::set<std::string> found;
+  while (const std::optional<Candidate> candidate = explorer.next()) {
+    CHECK(candidate->strategy == Strategy::torn_then_more);
+    found.insert(workload.imager->files(candidate->spec).at("log"));
+  }
+  const std::string zeroes(512, '\0');
+  CHECK(found.contains(first.substr(0, 512) + zeroes + second));
+  CHECK(found.contains(zeroes + first.substr(0, 512) + second));
+  CHECK(found.contains(zeroes + zeroes + second));
+  CHECK(found.size() == 3);
 }
 
 TEST_CASE("a novel image brings its neighbours forward") {

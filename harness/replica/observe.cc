@@ -54,7 +54,7 @@ Status take_room(std::uint64_t bytes, std::uint64_t* room_bytes) {
 }  // namespace
 
 Status observe_keyspace(engines::Iterator& iterator, bool backward, workloads::ObservationWriter& writer,
-                        std::uint64_t* room_bytes) {
+                        std::uint64_t* room_bytes, std::uint64_t* live_bytes) {
   std::string before;
   bool first = true;
   for (backward ? iterator.seek_to_last() : iterator.seek_to_first(); iterator.valid();
@@ -64,6 +64,7 @@ Status observe_keyspace(engines::Iterator& iterator, bool backward, workloads::O
     constexpr std::uint64_t kFrameBytes = 1 + 4 + 4;
     RETURN_IF_ERROR(take_room(kFrameBytes + key.size() + value.size(), room_bytes));
     writer.key_value(key, value);
+    *live_bytes += key.size() + value.size();
     if (!first && (backward ? key >= before : key <= before)) {
       break;  // in a circle, perhaps
     }
@@ -109,9 +110,10 @@ Status Observer::state(Replica& replica, SectionKind kind) {
   writer_.u64(value.size() == sizeof(std::uint64_t) ? load_fixed<std::uint64_t>(value.data()) : 0);
   writer_.u64(replica.durable_index());
   std::uint64_t room = kSectionBytesMax;
+  live_bytes_ = 0;
   for (std::size_t i = 0; i < workloads::kKeyspaceCount; ++i) {
     const auto iterator = replica.engine().iterator(static_cast<engines::KeyspaceId>(i));
-    RETURN_IF_ERROR(observe_keyspace(*iterator, backward, writer_, &room));
+    RETURN_IF_ERROR(observe_keyspace(*iterator, backward, writer_, &room, &live_bytes_));
   }
   finish_section();
   return {};
@@ -195,6 +197,17 @@ Status Observer::probe(Replica& replica, std::uint64_t value) {
   }();
   check_section(SectionKind::probe, writable);
   check_section(SectionKind::isolation, isolated);
+  return {};
+}
+
+Status Observer::space(const Replica& replica) {
+  Space taken;
+  RETURN_IF_ERROR(replica.space(&taken));
+  writer_.begin(SectionKind::space);
+  writer_.u64(taken.files);
+  writer_.u64(taken.bytes);
+  writer_.u64(live_bytes_);
+  finish_section();
   return {};
 }
 

@@ -17,9 +17,10 @@ inline constexpr std::uint64_t kSectionBytesMax = wire::kObservationCapacity / 5
 
 // Writes what `iterator` gives from its first key to its last, or backward, as a keyspace of a state section.
 // Ends behind the first key that is out of order, which the driver judges. corruption when more than
-// `*room_bytes` bytes come; else they are less by what was written.
+// `*room_bytes` bytes come; else they are less by what was written. Adds the bytes of the keys and values to
+// `*live_bytes`.
 Status observe_keyspace(engines::Iterator& iterator, bool backward, workloads::ObservationWriter& writer,
-                        std::uint64_t* room_bytes);
+                        std::uint64_t* room_bytes, std::uint64_t* live_bytes);
 
 class Observer {
  public:
@@ -36,6 +37,8 @@ class Observer {
   // Writes a value that was never there and reads it back; a snapshot from before must not see it.
   Status probe(Replica& replica, std::uint64_t value);
   Status integrity(Replica& replica);
+  // What the files of the engine take. REQUIRES: a whole state was shown.
+  Status space(const Replica& replica);
 
  private:
   void finish_section();
@@ -43,6 +46,7 @@ class Observer {
 
   workloads::ObservationWriter& writer_;
   wire::FlightRecorder& recorder_;
+  std::uint64_t live_bytes_ = 0;  // of the last state that was shown
 };
 
 }  // namespace chaosgate::replica

@@ -47,6 +47,7 @@ struct Observed {
   Status status;
   std::vector<std::string> keys;
   std::uint64_t room_bytes = 100'000;
+  std::uint64_t live_bytes = 0;
 };
 
 Observed observe(EndlessIterator iterator, bool backward) {
@@ -54,7 +55,7 @@ Observed observe(EndlessIterator iterator, bool backward) {
   workloads::ObservationWriter writer(buffer.data(), buffer.size());
   Observed observed;
   writer.begin(workloads::SectionKind::state_before);
-  observed.status = observe_keyspace(iterator, backward, writer, &observed.room_bytes);
+  observed.status = observe_keyspace(iterator, backward, writer, &observed.room_bytes, &observed.live_bytes);
   constexpr std::size_t kHeaderBytes = 16;
   const std::string_view section(buffer.data(), writer.end());
   StateCursor cursor(section.substr(kHeaderBytes));
@@ -81,6 +82,7 @@ TEST_CASE("an iterator that goes in a circle is observed up to the key that is o
   const Observed stuck = observe(EndlessIterator([](std::uint64_t) { return std::string("k"); }), false);
   CHECK(stuck.status.ok());
   CHECK(stuck.keys == std::vector<std::string>{"k", "k"});
+  CHECK(stuck.live_bytes == 2 * std::string_view("kvalue").size());
 }
 
 TEST_CASE("an iterator whose keys ascend without an end is corruption before the buffer is full") {

@@ -200,7 +200,9 @@ std::vector<std::string> profiles_to_try(std::string_view engine, std::string_vi
 // The configuration under which an engine's fault shows: what loses unflushed batches needs the WAL off.
 std::string_view engine_for(std::string_view fault) {
   for (const std::string_view name :
-       {"flush-not-atomic", "flush-lies", "close-flushes", "empty-is-fresh", "index-one-low"}) {
+       {"flush-not-atomic", "flush-lies", "close-flushes", "empty-is-fresh", "index-one-low",
+        "torn-record-skipped", "page-record-dropped", "short-table-accepted", "table-sync-ignored",
+        "memtable-dropped-early", "files-leaked"}) {
     if (fault == name) {
       return "rocksdb";
     }
@@ -214,14 +216,11 @@ const std::vector<FaultDescription>& planted_faults() {
   static const std::vector<FaultDescription> all = [] {
     std::vector<FaultDescription> list;
     for (const auto& fault : engines::engine_faults()) {
-      list.push_back({std::string(fault.name),
-                      "engine",
-                      std::string(fault.mechanism),
-                      std::string(fault.published_as),
-                      std::string(engine_for(fault.name)),
-                      Protocol::in_batch,
-                      fault.needs_io_error,
-                      {}});
+      list.push_back({std::string(fault.name), "engine", std::string(fault.mechanism),
+                      std::string(fault.published_as), std::string(engine_for(fault.name)),
+                      Protocol::in_batch, fault.needs_io_error,
+                      // One that needs a power cut is a store of its own, and fragile in no other way.
+                      profiles_to_try("", fault.power_profile)});
     }
     for (const auto& fault : log::log_faults()) {
       list.push_back({std::string(fault.name), "log", std::string(fault.mechanism),

@@ -68,6 +68,9 @@ Status Replica::open_engine_store(bool create) {
     RETURN_IF_ERROR(engines::open_engine(config_, path, engine_options(), &engine_));
   }
   state_ = std::make_unique<BatchState>(*engine_);
+  if (order_.border_sizes) {
+    border_sizes_.emplace(config_, path, Rng(order_.seed).fork("border-sizes").fork(order_.term));
+  }
   return {};
 }
 
@@ -147,9 +150,15 @@ Status Replica::write_batch(BatchState& state, std::uint64_t index) {
   std::string witness;
   put_u64(&witness, index);
   state.batch().put(kMetaKeyspace, kWitnessKey, witness);
+  if (border_sizes_) {
+    border_sizes_->pad(kMetaKeyspace, kPaddingKey, &state.batch());
+  }
   recorder_.applying = index;
   batch_bytes_ += state.batch().payload_bytes();
   RETURN_IF_ERROR(engine_->write(state.batch()));
+  if (border_sizes_) {
+    border_sizes_->wrote(state.batch());
+  }
   state.clear();
   applied_ = index;
   if (config_.contract.commit == engines::Durability::power_cut) {
@@ -228,6 +237,14 @@ Status Replica::reopen() {
   RETURN_IF_ERROR(read_indexes());
   return replay();
 }
+
+Status Replica::reclaim() {
+  RETURN_IF_ERROR(engine_->compact());
+  RETURN_IF_ERROR(flush());
+  return reopen();
+}
+
+Status Replica::space(Space* space) const { return measure_space(config_, directory_ / "engine", space); }
 
 Status Replica::append(std::uint64_t term, std::uint64_t index, const workloads::Transaction& transaction) {
   payload_.clear();

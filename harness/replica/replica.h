@@ -17,6 +17,7 @@
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,9 +27,11 @@
 #include "harness/base/step.h"
 #include "harness/log/log.h"
 #include "harness/replica/batch_state.h"
+#include "harness/replica/border_sizes.h"
 #include "harness/replica/installation.h"
 #include "harness/replica/planted_faults.h"
 #include "harness/replica/sidecar.h"
+#include "harness/replica/space.h"
 #include "harness/snapshot/snapshot_receiver.h"
 #include "harness/snapshot/snapshot_source.h"
 #include "harness/wire/flight_recorder.h"
@@ -42,6 +45,7 @@ inline constexpr engines::KeyspaceId kMetaKeyspace = workloads::kKeyspaceCount;
 inline constexpr std::string_view kMetaKeyspaceName = "meta";
 inline constexpr std::string_view kWitnessKey = "applied-index";
 inline constexpr std::string_view kProbeKey = "probe";
+inline constexpr std::string_view kPaddingKey = "padding";  // see border_sizes.h
 
 // The names of a replica's keyspaces, in the order of their ids.
 std::vector<std::string> replica_keyspaces();
@@ -62,6 +66,9 @@ class Replica {
   Status replay();
   // Closes the engine, opens it and replays again.
   Status reopen();
+  // Makes the store as small as it gets: what is obsolete goes with a compaction and the next opening.
+  Status reclaim();
+  Status space(Space* space) const;
   // Until open_engine(), nothing but the log may be used.
   void close_engine();
 
@@ -148,6 +155,7 @@ class Replica {
   std::uint64_t flushed_ = 0;          // durable in the engine now, in a power cut too
   std::uint64_t persisted_ = 0;        // in the sidecar now
   std::uint64_t batch_bytes_ = 0;
+  std::optional<BorderSizes> border_sizes_;  // when the order asks for it
 };
 
 }  // namespace chaosgate::replica

@@ -175,12 +175,15 @@ class Worker {
     doing_ = Failure::observe;
     RETURN_IF_ERROR(observer_.state(replica_, SectionKind::state_after));
     enter(Phase::observed_after);
-    if (order_.check_reopen) {
+    if (order_.check_reopen || order_.check_space) {
       doing_ = Failure::open_engine;
       RETURN_IF_ERROR(replica_.flush());
-      RETURN_IF_ERROR(replica_.reopen());
+      RETURN_IF_ERROR(order_.check_space ? replica_.reclaim() : replica_.reopen());
       doing_ = Failure::observe;
       RETURN_IF_ERROR(observer_.state(replica_, SectionKind::state_reopened));
+      if (order_.check_space) {
+        RETURN_IF_ERROR(observer_.space(replica_));
+      }
       enter(Phase::reopened);
     } else if (order_.flush_after_replay) {
       doing_ = Failure::replay;
@@ -194,7 +197,10 @@ class Worker {
     if (order_.check_integrity) {
       RETURN_IF_ERROR(observer_.integrity(replica_));
     }
-    return observer_.probe(replica_, order_.term);
+    trigger_.at(Step::before_probe);
+    RETURN_IF_ERROR(observer_.probe(replica_, order_.term));
+    // The write may have hidden what the check did.
+    return order_.check_integrity ? observer_.state(replica_, SectionKind::state_probed) : Status();
   }
 
   const wire::WorkerOrder& order_;

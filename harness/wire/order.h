@@ -72,6 +72,7 @@ struct WorkerOrder {
   Protocol protocol = Protocol::in_batch;
   bool free_running = false;  // engine maintenance by its own threads
   bool stock_tuning = false;
+  bool border_sizes = false;        // batches are padded to meet the borders of sectors, pages and blocks
   bool tap = false;                 // storage calls go through the driver
   std::uint64_t term = 0;           // higher than that of every worker before on this directory
   std::uint64_t segment_bytes = 0;  // of the log
@@ -86,6 +87,10 @@ struct WorkerOrder {
   bool check_reopen = false;    // close, open and replay once more before the load
   bool check_backward = false;  // scan backward too
   bool check_integrity = false;
+  bool check_space = false;  // compact, close, open, and tell what the store takes
+  // What it took when it was new, for the judgement of that; 0 files: not known, and nothing is judged.
+  std::uint64_t new_store_files = 0;
+  std::uint64_t new_store_bytes = 0;
   std::uint32_t reads = 24;  // sampled point reads and seeks
   bool load = false;         // false: close cleanly after recovery
   // Instead of a load of its own: take entries and snapshots from a leader, over the socket that comes with
@@ -111,10 +116,11 @@ struct WorkerOrder {
 };
 // Orders in bundles of earlier builds lack what came later.
 JSON_FIELDS_WITH_DEFAULTS(WorkerOrder, directory, plugin, engine, fault, workload, seed, protocol,
-                          free_running, stock_tuning, tap, term, segment_bytes, create, known_synced,
-                          cut_suffix_from, recovery_crash, load_crash, flush_after_replay, check_reopen,
-                          check_backward, check_integrity, reads, load, follow, schedule, floor_cycles,
-                          floor_entries, engine_bench, conformance_check, migration)
+                          free_running, stock_tuning, border_sizes, tap, term, segment_bytes, create,
+                          known_synced, cut_suffix_from, recovery_crash, load_crash, flush_after_replay,
+                          check_reopen, check_backward, check_integrity, check_space, new_store_files,
+                          new_store_bytes, reads, load, follow, schedule, floor_cycles, floor_entries,
+                          engine_bench, conformance_check, migration)
 
 // Names a class of an engine's files; see engines::FileClass.
 struct FileClassDescription {
