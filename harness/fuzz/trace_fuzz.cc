@@ -17,7 +17,8 @@ std::string saved(const tap::Trace& trace) {
 
 std::vector<std::string> seeds() {
   tap::Trace trace;
-  trace.base = {{tap::kRootInode, true, 0, ""}, {2, false, 4096, "engine/MANIFEST-000005"}};
+  trace.base = {
+      {tap::kRootInode, true, 0, ""}, {3, true, 0, "engine"}, {2, false, 4096, "engine/MANIFEST-000005"}};
   for (std::uint32_t i = 0; i < 4; ++i) {
     tap::TraceRecord record;
     record.begin = 2 * i + 1;
@@ -26,7 +27,7 @@ std::vector<std::string> seeds() {
     record.system_call = "pwrite64";
     record.inode = 2;
     record.dir = tap::kRootInode;
-    record.name = "MANIFEST-000005";
+    record.name = record.from_name = "MANIFEST-000005";
     record.file_class = "manifest";
     record.phase = "flush";
     record.offset = 128;
