@@ -8,8 +8,10 @@
 //   JSON_FIELDS(Range, begin, end)
 //
 // Reading requires every member; JSON_FIELDS_WITH_DEFAULTS is for what earlier builds wrote: a member that is
-// missing means the field's default. Both throw nlohmann::json::exception for a value of the wrong type.
-// REQUIRES: Type is an aggregate without base classes (Boost.PFR), in the namespace of the macro's use.
+// missing means the field's default. JSON_FIELDS_DECLARED is for a source file whose header declares
+// to_json() and from_json(): the others' functions are inline. All throw nlohmann::json::exception for a
+// value of the wrong type. REQUIRES: Type is an aggregate without base classes (Boost.PFR), in the namespace
+// of the macro's use.
 #pragma once
 
 #include <algorithm>
@@ -61,6 +63,13 @@ constexpr bool repeats_a_name(std::string_view list) {
 #define JSON_FIELDS(Type, ...)                          \
   NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Type, __VA_ARGS__) \
   CHECK_FIELDS(Type, __VA_ARGS__);
+
+#define JSON_FIELDS_DECLARED(Type, ...)                                                              \
+  void to_json(nlohmann::json& nlohmann_json_j, const Type& nlohmann_json_t) {                       \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))                         \
+  }                                                                                                  \
+  void from_json(const nlohmann::json& nlohmann_json_j, Type& nlohmann_json_t){NLOHMANN_JSON_EXPAND( \
+      NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))} CHECK_FIELDS(Type, __VA_ARGS__);
 
 #define JSON_FIELDS_WITH_DEFAULTS(Type, ...)                         \
   NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Type, __VA_ARGS__) \

@@ -1,13 +1,9 @@
 #include "harness/campaign/campaign.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
-#include <ctime>
-#include <exception>
 #include <mutex>
 #include <set>
 
@@ -24,7 +20,6 @@
 #include "harness/campaign/tap_probe.h"
 #include "harness/campaign/tap_setup.h"
 #include "harness/campaign/threads.h"
-#include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/report/facts.h"
 #include "harness/report/journal.h"
@@ -310,27 +305,6 @@ class EngineRun {
   bool ended_ = false;
 };
 
-fs::path make_result_directory(const CampaignConfig& config) {
-  std::error_code error;
-  fs::create_directories(config.results, error);
-  if (error) {
-    throw UsageError(fmt::format("--results {}: {}", config.results.string(), error.message()));
-  }
-  const std::string base = fmt::format("{}-{}-{}", utc_now("%Y%m%dT%H%M%SZ"), fmt::join(config.engines, "+"),
-                                       seed_text(config.key.seed));
-  for (int attempt = 0; attempt < 100; ++attempt) {  // two campaigns may start in one second
-    const fs::path path = config.results / (attempt == 0 ? base : fmt::format("{}.{}", base, attempt));
-    if (fs::create_directory(path, error)) {
-      return path;
-    }
-    if (error) {
-      break;
-    }
-  }
-  throw UsageError(
-      fmt::format("--results {}: cannot create {}: {}", config.results.string(), base, error.message()));
-}
-
 // `no_tap`: why storage calls could not be seen, or empty.
 std::vector<std::string> not_tested(const CampaignConfig& config, const std::string& work_kind,
                                     const std::string& no_tap) {
@@ -439,12 +413,6 @@ std::string campaign_checksum(const CampaignConfig& config) {
 }
 
 }  // namespace
-
-std::string utc_now(const char* format) {
-  return fmt::format(fmt::runtime(fmt::format("{{:{}}}", format)), fmt::gmtime(std::time(nullptr)));
-}
-
-std::string seed_text(std::uint64_t seed) { return fmt::format("{:#x}", seed); }
 
 CommandLine add_key_options(const PlanKey& key, CommandLine command) {
   if (!key.fault.empty()) {
@@ -616,13 +584,6 @@ void run_parts(const CampaignConfig& config, const wire::Hello& hello,
   }
 }
 
-// An end that could not be written is no end.
-CampaignReport with_fault(CampaignReport report, const std::string& fault) {
-  report.complete = false;
-  report.harness_fault = report.harness_fault.empty() ? fault : report.harness_fault;
-  return report;
-}
-
 }  // namespace
 
 CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, CampaignOutput& output) {
@@ -648,21 +609,12 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   const WorkDirectory work(config.directory, config.engines, &stop);
   const std::map<std::string, std::string> untappable = find_untappable(config, hello, work.path(), stop);
   if (output.directory.empty()) {
-    output.directory = make_result_directory(config);
-    try {
-      report::point_latest(output.directory);  // from the begin, so that it leads to no other's report
-    } catch (const EnvironmentError& error) {
-      output.log(error.what());
-    }
+    output.directory = make_result_directory(
+        config.results, fmt::format("{}", fmt::join(config.engines, "+")), config.key.seed, output.log);
   }
-  const auto begin = std::chrono::steady_clock::now();
-  report::CampaignBegin frame;
-  frame.version = chaosgate_version();
-  frame.libraries = library_versions();
-  frame.seed = seed_text(config.key.seed);
+  report::CampaignBegin frame = begin_of(config.key.seed);
   frame.plan_checksum = campaign_checksum(config);
   frame.settings = output.settings;
-  frame.started = utc_now("%Y-%m-%dT%H:%M:%SZ");
   frame.work_directory_kind = work.kind();
   frame.not_tested = not_tested(config, work.kind(), no_tap);
   for (const auto& [name, why] : untappable) {
@@ -679,25 +631,9 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   set_check_context(fmt::format("seed {} engines {}", frame.seed, fmt::join(config.engines, "+")));
   output.log(fmt::format("seed {}, plan {}, engines {}, {} each; the same seed repeats operations and plans",
                          frame.seed, frame.plan_checksum, fmt::join(config.engines, "+"), work_text(config)));
-  report::Journal journal(output.directory / "events.jsonl");
-  report::CampaignEnd end;
-  try {
-    journal.write(frame);
+  return record(output.directory, frame, stop, output.log, [&](report::Journal& journal) {
     run_parts(config, hello, untappable, work.path(), stop, output, journal);
-  } catch (const std::exception& error) {
-    end.harness_fault = error.what();
-  }
-  end.interrupted = stop.requested();
-  end.terminated = stop.signal() == SIGTERM;
-  end.complete = !end.interrupted && end.harness_fault.empty();
-  end.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  try {
-    journal.write(end);
-  } catch (const EnvironmentError& error) {  // the report has it
-    output.log(error.what());
-    return with_fault(journal.report(), error.what());
-  }
-  return journal.report();
+  });
 }
 
 }  // namespace chaosgate::campaign

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "harness/campaign/config.h"
+#include "harness/campaign/record.h"
 #include "harness/campaign/stop.h"
 #include "harness/report/campaign_report.h"
 #include "harness/report/writers.h"
@@ -31,7 +32,7 @@ struct CampaignOutput {
   std::vector<report::SettingLine> settings;
   std::string command;  // repeats the campaign
   report::Progress* progress = nullptr;
-  std::function<void(const std::string&)> log;  // one line for stderr; never null
+  LogLine log;  // one line for stderr; never null
 };
 
 // Throws UsageError or EnvironmentError before anything ran; afterwards failures of the machine are in the
@@ -43,12 +44,6 @@ report::CampaignReport run_campaign(const CampaignConfig& config, StopSignal& st
 void validate(const CampaignConfig& config, const wire::Hello& hello);
 // The same for an unknown workload or planted fault.
 void validate_key(const PlanKey& key, const wire::Hello& hello);
-
-// `format` as of strftime(3).
-std::string utc_now(const char* format);
-
-// `0x2a`, as seeds are printed everywhere.
-std::string seed_text(std::uint64_t seed);
 
 // Adds what every replay of the key needs, where it is no default: fault, maintenance, size of segments.
 CommandLine add_key_options(const PlanKey& key, CommandLine command);

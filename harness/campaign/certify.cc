@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <utility>
 
 #include "harness/base/error.h"
@@ -116,7 +117,14 @@ class Certification {
       self_test.seeds = {config_.key.seed};
       self_test.worker = config_.worker;
       self_test.hang_ms = config_.hang_ms;
-      certificate.self_test = run_self_test(self_test, hello_, work.path(), stop_, output_.progress).faults;
+      const report::CampaignReport report = recorded("self-test", work, [&](report::Journal& journal) {
+        self_test.on_fault = [&](std::size_t number, const report::FaultResult& result) {
+          journal.write(report::FaultEvent{number, result});
+        };
+        run_self_test(self_test, hello_, work.path(), stop_, output_.progress);
+      });
+      check("self-test", report);
+      certificate.self_test = report.self_test;
     }
     for (std::size_t i = 0; i < levels_; ++i) {
       const LevelInfo& info = all_levels()[i];
@@ -156,8 +164,15 @@ class Certification {
 
   void conformance(CertificateLevel* level) {
     const WorkDirectory work(config_.directory, config_.engines, &stop_);
-    const std::vector<ConformResult> results = run_conformance(
-        hello_, *engine_, {config_.key.seed, config_.worker, config_.hang_ms}, work.path(), stop_);
+    const report::CampaignReport report = recorded(level->name, work, [&](report::Journal& journal) {
+      ConformOptions conform{config_.key.seed, config_.worker, config_.hang_ms};
+      conform.on_check = [&](const ConformResult& result) {
+        journal.write(report::CheckEvent{engine_->name, result});
+      };
+      run_conformance(hello_, *engine_, conform, work.path(), stop_);
+    });
+    const std::vector<ConformResult> results =
+        report.conformance.empty() ? std::vector<ConformResult>() : report.conformance.front().checks;
     level->tried = {{"checks", results.size()}};
     for (const ConformResult& result : results) {
       if (!result.passed()) {
@@ -174,6 +189,7 @@ class Certification {
     const bool passed = std::all_of(results.begin(), results.end(),
                                     [](const ConformResult& result) { return result.passed(); });
     level->verdict = passed ? "pass" : "fail";
+    check(level->name, report);
   }
 
   // Everything planned by the seed, to the call.
@@ -214,6 +230,33 @@ class Certification {
     campaign(config, level, false);
   }
 
+  // A part of the certification that run_campaign() does not know, with events like any campaign; check()
+  // writes its reports.
+  report::CampaignReport recorded(const std::string& level, const WorkDirectory& work,
+                                  const std::function<void(report::Journal&)>& parts) {
+    const fs::path directory = options_.directory / level;
+    fs::create_directories(directory);
+    report::CampaignBegin begin = begin_of(config_.key.seed);
+    begin.work_directory_kind = work.kind();
+    begin.command = config_.invocation.again;
+    return record(directory, begin, stop_, output_.log, parts);
+  }
+
+  // Writes the reports. A violation is told whatever else went wrong; without one, a fault of the harness
+  // ends the certification.
+  void check(const std::string& level, const report::CampaignReport& report) {
+    std::vector<std::string> complaints = report::write_results(report, options_.directory / level);
+    if (!report.harness_fault.empty()) {
+      complaints.insert(complaints.begin(), report.harness_fault);
+    }
+    for (const std::string& complaint : complaints) {
+      output_.log(fmt::format("level {}: {}", level, complaint));
+    }
+    if (!complaints.empty() && report.exit_status() != report::ExitStatus::violation) {
+      throw EnvironmentError(complaints.front());
+    }
+  }
+
   // `exact`: its numbers repeat.
   void campaign(CampaignConfig config, CertificateLevel* level, bool exact) {
     config.engines = {selector_};
@@ -222,16 +265,7 @@ class Certification {
     fs::create_directories(output.directory);
     output.command = config_.invocation.again;
     const report::CampaignReport report = run_campaign(config, stop_, output);
-    std::vector<std::string> complaints = report::write_results(report, output.directory);
-    if (!report.harness_fault.empty()) {
-      complaints.insert(complaints.begin(), report.harness_fault);
-    }
-    for (const std::string& complaint : complaints) {
-      output_.log(fmt::format("level {}: {}", level->name, complaint));
-    }
-    if (!complaints.empty() && report.exit_status() != report::ExitStatus::violation) {
-      throw EnvironmentError(complaints.front());
-    }
+    check(level->name, report);
     if (report.engines.empty()) {
       return;  // stopped before the engine's turn
     }
@@ -301,31 +335,51 @@ class Certification {
     }
   }
 
+  // Why it ended early, or "".
+  std::string run_damage_lane(std::uint64_t lane, const std::string& level, const fs::path& work,
+                              report::Journal& journal) {
+    DamageOptions damage{lane_target(exact(), *engine_, lane_protocol(config_.protocol, lane), lane)};
+    damage.key.workload = config_.power_workloads.front();
+    damage.damages = share(options_.damages, lane, 2);
+    damage.directory = work / fmt::format("damage-{}", lane);
+    report::DamageTally written;
+    damage.on_change = [&](const report::DamageTally& tally) {
+      journal.write(report::DamageEvent{engine_->name, lane, options_.damages, engine_->checksums,
+                                        tally.counts_since(written)});
+      written = tally;
+    };
+    damage.on_change({});  // what is wanted is known, whatever comes
+    return run_damage(
+               damage, stop_,
+               [&](const Bundle& bundle, const fs::path& image, report::DamageFinding* finding) {
+                 std::string id = fmt::format("{}-lane{}-{}-{}-{}", engine_->name, lane, finding->file_class,
+                                              finding->silent ? "silent" : "died", finding->invariant);
+                 std::replace(id.begin(), id.end(), ' ', '-');
+                 const fs::path relative = fs::path("failures") / id / "bundle.tar.zst";
+                 const fs::path path = options_.directory / level / relative;
+                 fs::create_directories(path.parent_path());
+                 write_bundle(bundle, image, {}, path);
+                 finding->bundle = relative.string();
+                 finding->command = bundle_command(config_.invocation, path, bundle.recovery.order.plugin);
+               })
+        .harness_fault;
+  }
+
   void damage(CertificateLevel* level) {
     const WorkDirectory work(config_.directory, config_.engines, &stop_);
-    report::DamageTally tally;
-    for (std::uint64_t lane = 0; lane < 2; ++lane) {
-      DamageOptions damage{lane_target(exact(), *engine_, lane_protocol(config_.protocol, lane), lane)};
-      damage.key.workload = config_.power_workloads.front();
-      damage.damages = share(options_.damages, lane, 2);
-      damage.directory = work.path() / fmt::format("damage-{}", lane);
-      tally.add(run_damage(
-          damage, stop_, [&](const Bundle& bundle, const fs::path& image, report::DamageFinding* finding) {
-            std::string id = fmt::format("{}-lane{}-{}-{}-{}", engine_->name, lane, finding->file_class,
-                                         finding->silent ? "silent" : "died", finding->invariant);
-            std::replace(id.begin(), id.end(), ' ', '-');
-            const fs::path relative = fs::path(level->name) / "failures" / id / "bundle.tar.zst";
-            fs::create_directories((options_.directory / relative).parent_path());
-            write_bundle(bundle, image, {}, options_.directory / relative);
-            finding->bundle = relative.string();
-            finding->command = bundle_command(config_.invocation, options_.directory / relative,
-                                              bundle.recovery.order.plugin);
-          }));
-    }
+    const report::CampaignReport report = recorded(level->name, work, [&](report::Journal& journal) {
+      std::string fault;
+      for (std::uint64_t lane = 0; lane < 2; ++lane) {
+        const std::string why = run_damage_lane(lane, level->name, work.path(), journal);
+        fault = fault.empty() ? why : fault;
+      }
+      if (!fault.empty()) {
+        throw EnvironmentError(fault);
+      }
+    });
+    const report::Damage damage = report.damage.empty() ? report::Damage() : report.damage.front();
+    const report::DamageTally& tally = damage.tally;
     const report::DamageCounts all = tally.total();
-    const auto breaks_promise = [this](const report::DamageFinding& finding) {
-      return finding.undamaged || (finding.silent && engine_->checksums);
-    };
     level->tried = {{"damaged files", tally.judged()},
                     {"detected", all.detected},
                     {"harmless", all.harmless},
@@ -340,21 +394,17 @@ class Certification {
       add(level, {finding.invariant,
                   fmt::format("{} ({}): {}", finding.silent ? "silently wrong" : "the process died",
                               finding.damage, finding.explanation),
-                  "", finding.count, breaks_promise(finding), finding.bundle, finding.command});
+                  "", finding.count, damage.breaks_promise(finding), bundle_of(level->name, finding.bundle),
+                  finding.command});
     }
-    const bool failed = std::any_of(tally.findings.begin(), tally.findings.end(), breaks_promise);
+    const bool failed = damage.violations() > 0;
     level->upper_bound =
         !failed && all.silent == 0 && tally.judged() > 0 ? 3.0 / static_cast<double>(tally.judged()) : 0;
-    if (tally.judged() < options_.damages) {
-      level->doubts.push_back(
-          fmt::format("{} of {} damaged files were judged", tally.judged(), options_.damages));
-    }
-    for (const std::string& end : tally.not_reproduced) {
-      level->doubts.push_back("abnormal, not reproduced: " + end);
-    }
+    level->doubts = damage.doubts();
     level->verdict = failed ? "fail" : level->doubts.empty() ? "pass" : "inconclusive";
-    if (!tally.harness_fault.empty()) {
-      throw EnvironmentError(tally.harness_fault);
+    check(level->name, report);
+    if (!report.harness_fault.empty()) {
+      throw EnvironmentError(report.harness_fault);
     }
   }
 

@@ -8,6 +8,8 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/test.h"
+#include "harness/report/journal.h"
+#include "harness/report/writers.h"
 
 using namespace chaosgate;
 using namespace chaosgate::campaign;
@@ -63,6 +65,21 @@ TEST_CASE("a correct engine reaches the last level, twice with the same certific
   CHECK(first.levels[1].tried.front() == std::pair<std::string, std::uint64_t>("kills", 61));
   CHECK(fs::exists(directory.path() / "first/kill/result.json"));
   CHECK(first == certify_in(directory, "second", options_for("lmdb")));
+
+  // The events of a level say the same.
+  for (const report::CertificateLevel& level : first.levels) {
+    INFO(level.name);
+    const report::CampaignReport read =
+        report::read_report(directory.path() / "first" / level.name / "events.jsonl");
+    CHECK((read.verdict() == report::Verdict::pass) == (level.verdict == "pass"));
+    std::string json;
+    REQUIRE(read_file(directory.path() / "first" / level.name / "result.json", &json).ok());
+    CHECK(json == report::render_json(read));
+  }
+  const report::CampaignReport damage = report::read_report(directory.path() / "first/damage/events.jsonl");
+  REQUIRE(damage.damage.size() == 1);
+  CHECK(damage.damage.front().tally.judged() == first.levels[4].tried.front().second);
+  CHECK(damage.damage.front().wanted == 60);
 }
 
 TEST_CASE("a level that fails ends what was reached, names the failure and its bundle") {

@@ -114,25 +114,31 @@ std::optional<ConformResult> run_kill_check(const wire::Hello& hello, const wire
 std::vector<ConformResult> run_conformance(const wire::Hello& hello, const wire::EngineDescription& engine,
                                            const ConformOptions& options, const fs::path& directory,
                                            StopSignal& stop) {
+  std::vector<ConformResult> results;
+  const auto add = [&](ConformResult result) {
+    results.push_back(std::move(result));
+    if (options.on_check && !stop.requested()) {  // a check that was interrupted says nothing
+      options.on_check(results.back());
+    }
+  };
   WorkerParent parent(options.worker, {}, directory / "worker.output", &stop);
   wire::WorkerOrder order;
   order.directory = directory / "check";
   order.plugin = engine.plugin;
   order.engine = engine.name;
   order.seed = options.seed;
-  std::vector<ConformResult> results;
   for (const std::string& check : hello.conformance_checks) {
     if (stop.requested()) {
       break;
     }
     fs::create_directory(order.directory);
     order.conformance_check = check;
-    results.push_back(run_check(parent, order, options.hang_ms));
+    add(run_check(parent, order, options.hang_ms));
     fs::remove_all(order.directory);
   }
   if (!stop.requested()) {
     if (std::optional<ConformResult> killed = run_kill_check(hello, engine, options, directory, stop)) {
-      results.push_back(std::move(*killed));
+      add(std::move(*killed));
     }
   }
   return results;

@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "harness/campaign/stop.h"
+#include "harness/report/trials.h"
 #include "harness/wire/order.h"
 
 namespace chaosgate::campaign {
@@ -19,21 +21,15 @@ struct ConformOptions {
   std::filesystem::path worker;
   std::uint32_t hang_ms = 60'000;  // bound of a check
   std::string fault;               // planted for the kills, or empty
+  // Called with each result when it is there. May be null.
+  std::function<void(const report::ConformResult&)> on_check = nullptr;
 };
 
 // The check that kills.
 inline constexpr const char* kKillCheck =
     "a kill inside a batch leaves all of it or nothing, in all keyspaces";
 
-struct ConformResult {
-  std::string check;
-  std::string outcome;  // "passed", "failed", "died", "hung"
-  std::string detail;   // why not; may have several lines
-  std::string note;     // of one that passed: what is worth knowing and breaks no promise; one line each
-  std::uint64_t ms = 0;
-
-  bool passed() const { return outcome == "passed"; }
-};
+using report::ConformResult;
 
 // Works in `directory`, which exists. Ends early when asked to stop.
 std::vector<ConformResult> run_conformance(const wire::Hello& hello, const wire::EngineDescription& engine,

@@ -27,6 +27,8 @@ namespace {
 
 constexpr std::uint64_t kSectorBytes = 512;
 constexpr std::uint64_t kDamagesPerState = 40;  // then the load goes on, and another state is damaged
+// A certification that is killed loses what was counted since the last time, and no finding.
+constexpr std::uint64_t kJudgedPerChange = 50;
 constexpr int kCyclesPerState = 2;
 
 // Bytes of one file that belong to one class.
@@ -135,17 +137,24 @@ class DamageRun {
 
   report::DamageTally run() {
     try {
-      run_all();
+      work();
     } catch (const UsageError&) {
       throw;
     } catch (const std::exception& error) {
       tally_.harness_fault = error.what();
     }
+    tell();
     return std::move(tally_);
   }
 
  private:
-  void run_all() {
+  void tell() const {
+    if (options_.on_change) {
+      options_.on_change(tally_);
+    }
+  }
+
+  void work() {
     std::vector<report::CycleEvent> failed;
     if (!lane_->prepare(&failed)) {
       note_undamaged(failed.back());
@@ -171,6 +180,9 @@ class DamageRun {
       for (std::uint64_t i = 0;
            i < kDamagesPerState && tally_.judged() < options_.damages && !stop_.requested(); ++i) {
         damage_one(state, regions);
+        if (tally_.judged() % kJudgedPerChange == 0) {
+          tell();
+        }
       }
     }
   }
@@ -265,6 +277,7 @@ class DamageRun {
     event.violations = verdict.events;
     on_finding_(make_bundle(options_, lane_->engine(), lane_->plan(state.cycle), recovery, event), image,
                 &kept);
+    tell();
   }
 
   fs::path fresh(const std::string& name) const {

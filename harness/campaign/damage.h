@@ -24,6 +24,9 @@ namespace chaosgate::campaign {
 struct DamageOptions : LaneTarget {
   std::uint64_t damages = 100;
   std::filesystem::path directory;  // must not exist; removed at the end
+  // Called when something was found, now and then, and at the end, with all that was counted and found until
+  // then. May be null.
+  std::function<void(const report::DamageTally&)> on_change;
 };
 
 // Called for the first damage of each finding; may set bundle and command. The image is good until it

@@ -20,6 +20,8 @@ namespace chaosgate::campaign {
 
 namespace fs = std::filesystem;
 
+using report::MigrationFinding;
+using report::MigrationTally;
 using tap::FaultAction;
 
 namespace {
@@ -27,6 +29,7 @@ namespace {
 constexpr std::uint32_t kDeathsMax = 12;  // of one migration; then it is left alone
 constexpr std::uint64_t kImagesPerTrace = 300;
 constexpr std::uint32_t kReduceTests = 60;
+constexpr std::uint64_t kChangesTold = 50;
 
 class Gate {
  public:
@@ -51,6 +54,7 @@ class Gate {
 
   // Lets the migration in `directory` come to its end and judges that. What is wrong, or "".
   std::string finish_and_judge(const fs::path& directory);
+  void tell() const;  // of a change
   void add_finding(MigrationFinding finding, const fs::path& directory);
   fs::path fresh(const std::string& name) const;
   void show_progress(const char* what, std::uint64_t done, std::uint64_t wanted) const;
@@ -145,6 +149,9 @@ void Gate::kill_migrations() {
   for (std::uint64_t i = 0; i < migrations_max && tally_.kills < options_.kills && !enough(); ++i) {
     kill_one(i);
     show_progress("kill", tally_.kills, options_.kills);
+    if ((i + 1) % kChangesTold == 0) {
+      tell();
+    }
   }
 }
 
@@ -194,15 +201,22 @@ void Gate::kill_one(std::uint64_t number) {
 }
 
 void Gate::add_finding(MigrationFinding finding, const fs::path& directory) {
-  check_room(options_.directory);
   const fs::path kept =
       options_.failures / fmt::format("{}-to-{}-{}", tally_.from, tally_.to, tally_.findings.size());
   tally_.findings.push_back(std::move(finding));  // outlives a copy that cannot be made
+  check_room(options_.directory);
   fs::create_directories(options_.failures);
   std::error_code ignored;
   fs::remove_all(kept, ignored);
   copy_tree(directory, kept);
   tally_.findings.back().kept = kept;
+  tell();
+}
+
+void Gate::tell() const {
+  if (options_.on_change) {
+    options_.on_change(tally_);
+  }
 }
 
 tap::Trace Gate::record(const fs::path& base, Rng& rng) {
@@ -274,7 +288,10 @@ void Gate::explore(const tap::Trace& trace, const fs::path& base, std::uint64_t 
     ++tally_.images;
     tally_.images_with_target += has_target ? 1 : 0;
     tally_.begun_anew += last_.begun_anew.empty() ? 0 : 1;
-    show_progress("image", tally_.images, options_.images);
+    show_progress("disk image", tally_.images, options_.images);
+    if (tally_.images % kChangesTold == 0) {
+      tell();
+    }
     explorer.feedback(candidate->spec, seen.insert(last_.keys_resumed).second);
     if (wrong.empty()) {
       continue;
@@ -300,6 +317,7 @@ MigrationTally Gate::run() {
     tally_.harness_fault = error.what();
   }
   tally_.not_reproduced = subject_.not_reproduced();
+  tell();
   return std::move(tally_);
 }
 

@@ -17,12 +17,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "harness/campaign/stop.h"
 #include "harness/disk/profile.h"
+#include "harness/report/migration_tally.h"
 #include "harness/report/writers.h"
 #include "harness/wire/order.h"
 
@@ -42,41 +41,13 @@ struct MigrationGateOptions {
   std::filesystem::path directory;  // to work in; must exist
   std::filesystem::path failures;   // where the directories of findings are kept; made when there is one
   std::uint32_t hang_ms = 60'000;
-};
-
-struct MigrationFinding {
-  std::string death;    // "kill" or "power cut"
-  std::string how;      // the deaths in order, or the image
-  std::string detail;   // what was found; may have several lines
-  std::string profile;  // power cut: the weakest that allows the image
-  std::string kept;     // the directory, with the unfinished target in it as it was before the last run
-};
-
-struct MigrationTally {
-  std::string from;
-  std::string to;
-  std::uint64_t kills = 0;  // confirmed
-  std::uint64_t kills_at_calls = 0;
-  std::uint64_t kills_at_any_time = 0;
-  std::uint64_t kills_of_exporter = 0;
-  std::uint64_t migrations = 0;  // under kills, judged
-  std::uint64_t resumed = 0;     // runs that found keys in the target
-  // After power cuts, runs whose unfinished target did not open. What an engine owes after one is for
-  // 'chaosgate run' to judge; a migration owes the source's content in the end. After kills, it is a finding.
-  std::uint64_t begun_anew = 0;
-  std::uint64_t images = 0;  // judged
-  std::uint64_t images_with_target = 0;
-  std::uint64_t traces = 0;
-  std::uint64_t calls = 0;  // storage calls in the traces
-  std::uint64_t keys = 0;   // in the source
-  std::vector<MigrationFinding> findings;
-  std::vector<std::string> not_reproduced;  // MigrationSubject::not_reproduced()
-  std::string harness_fault;                // why it ended early, or empty
-  bool complete = false;                    // as many kills and images as were asked for
+  // Called when something was found, now and then, and at the end, with all that was counted and found until
+  // then. May be null.
+  std::function<void(const report::MigrationTally&)> on_change;
 };
 
 // Throws UsageError when the target's engine cannot be tapped. `progress` may be null.
-MigrationTally run_migration_gate(const MigrationGateOptions& options, StopSignal& stop,
-                                  report::Progress* progress);
+report::MigrationTally run_migration_gate(const MigrationGateOptions& options, StopSignal& stop,
+                                          report::Progress* progress);
 
 }  // namespace chaosgate::campaign

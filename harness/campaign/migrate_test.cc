@@ -14,9 +14,12 @@
 #include "harness/campaign/engines.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/migrate_gate.h"
+#include "harness/report/journal.h"
 
 using namespace chaosgate;
 using namespace chaosgate::campaign;
+using report::MigrationFinding;
+using report::MigrationTally;
 using wire::MigrationOutcome;
 using wire::MigrationReport;
 
@@ -84,9 +87,20 @@ MigrationGateOptions gate_options(const std::string& from, const std::string& to
   return options;
 }
 
-MigrationTally run_gate(const MigrationGateOptions& options) {
+// Its events add up to what it returns.
+MigrationTally run_gate(MigrationGateOptions options) {
   StopSignal stop;
-  return run_migration_gate(options, stop, nullptr);
+  report::ReportBuilder builder;
+  MigrationTally written;
+  options.on_change = [&](const MigrationTally& tally) {
+    builder.add(report::event_json(report::MigrationEvent{0, tally.counts_since(written)}));
+    written = tally;
+    CHECK((builder.report().verdict() == report::Verdict::violation) == !tally.findings.empty());
+  };
+  const MigrationTally tally = run_migration_gate(options, stop, nullptr);
+  REQUIRE(builder.report().migrations.size() == 1);
+  CHECK(nlohmann::json(builder.report().migrations.front()) == nlohmann::json(tally));
+  return tally;
 }
 
 }  // namespace

@@ -214,12 +214,14 @@ void run_migration_job(const Job& job, const SelfTestOptions& options, const wir
   gate.directory = make_directory(directory);
   gate.failures = directory / "failures";
   gate.hang_ms = options.hang_ms;
-  const MigrationTally tally = run_migration_gate(gate, stop, nullptr);
+  const report::MigrationTally tally = run_migration_gate(gate, stop, nullptr);
   row.kills = row.kills_until_found = row.by_power_cut ? tally.images : tally.kills;
   if (!tally.findings.empty()) {
     row.invariant = "migration";
     row.profile = tally.findings.front().profile;
     row.found = row.profile == row.profile_expected;
+  } else if (!tally.harness_fault.empty()) {
+    throw EnvironmentError(tally.harness_fault);
   }
 }
 
@@ -353,7 +355,12 @@ SelfTestResult run_self_test(const SelfTestOptions& options, const wire::Hello& 
       if (jobs[mine].found != nullptr) {
         tried(mine);
       }
-      unexpected += jobs[mine].control != nullptr ? jobs[mine].control->findings.size() : 0;
+      if (jobs[mine].control != nullptr) {
+        unexpected += jobs[mine].control->findings.size();
+        if (options.on_control) {
+          options.on_control(mine - result.faults.size(), *jobs[mine].control);
+        }
+      }
     }
   };
   run_threads(

@@ -30,16 +30,11 @@ struct SelfTestOptions {
   // Called with the row of each planted fault when it was tried, and at the end of those that were not; by
   // one thread at a time. May be null.
   std::function<void(std::size_t number, const report::FaultResult&)> on_fault;
+  // The same for correct configurations that were run.
+  std::function<void(std::size_t number, const report::ControlResult&)> on_control;
 };
 
-// A correct configuration under the same eyes.
-struct ControlResult {
-  std::string engine;
-  std::string protocol;
-  std::uint64_t seed = 0;
-  std::uint64_t kills = 0;
-  std::vector<std::string> findings;  // must stay empty
-};
+using report::ControlResult;
 
 struct SelfTestResult {
   std::vector<report::FaultResult> faults;  // in the order of the faults, then of the seeds

@@ -346,6 +346,35 @@ bad 2 'holds a certificate already' certify --engine lmdb --no-selftest --out ce
 [[ $? == 125 ]] || fail 'another plan is not untestable'
 "$chaosgate" replay 3 --engine lmdb --cycle 2 >out 2>err || fail 'a clean replay does not exit with 0'
 
+for level in conformance kill; do
+  "$chaosgate" report certificate/$level >out 2>err || fail "report of level $level: $(cat out err)"
+done
+
+# What the others find is in their events, too: the report of their directory gives what they gave.
+# same STATUS TEXT: of the command before, whose status is in $got and whose results are the latest.
+same() {
+  [[ $got == "$1" ]] || fail "$2: exit status $got instead of $1: $(cat out err)"
+  "$chaosgate" report results/latest >again 2>err
+  got=$?
+  [[ $got == "$1" ]] || fail "the report of $2 exits with $got instead of $1: $(cat again err)"
+  "$chaosgate" report results/latest --json 2>err | cmp - results/latest/result.json || fail "the report of $2 is another"
+}
+"$chaosgate" migrate --gate --engine lmdb --kills 30 --images 30 --seed 5 --quiet >out 2>err
+got=$?
+same 0 'a migration'
+grep -q '^lmdb to lmdb: ' out || fail "migrate --gate does not say what it did: $(cat out)"
+"$chaosgate" migrate --gate --engine lmdb --fault resume-skips-a-range --kills 300 --images 0 --seed 5 --quiet >out 2>err
+got=$?
+same 1 'a migration that loses something'
+grep -q 'kept in .*/failures/' again || fail "the report of a migration does not say what was kept: $(cat again)"
+"$chaosgate" selftest --fault half-batch --engine lmdb --seed 4 --control-kills 5 --quiet >out 2>err
+got=$?
+same 0 'a self-test'
+grep -q 'lmdb, in-batch, seed 0x4: clean in' again || fail "the report of a self-test has no controls: $(cat again)"
+"$chaosgate" selftest --fault ack-before-sync --kills 1 --control-kills 0 --seed 4 --quiet >out 2>err
+got=$?
+same 3 'a self-test that misses a fault'
+
 # Engines beside each other.
 "$chaosgate" bench --engines lmdb,rocksdb --entries 100 --rounds 1 --seed 1 --json >out 2>err || fail "bench --engines: $(cat err)"
 [[ $(grep -c '"state_hash"' out) == 2 && $(grep '"state_hash"' out | sort -u | wc -l) == 1 ]] ||

@@ -11,11 +11,14 @@
 #include "harness/campaign/engines.h"
 #include "harness/campaign/migrate.h"
 #include "harness/campaign/migrate_gate.h"
+#include "harness/campaign/record.h"
 #include "harness/campaign/scratch_directory.h"
+#include "harness/campaign/tap_probe.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
 #include "harness/report/facts.h"
+#include "harness/report/journal.h"
 #include "harness/report/writers.h"
 
 namespace chaosgate::cli {
@@ -221,61 +224,6 @@ ExitStatus run_migration(const Options& options, const campaign::CampaignConfig&
   return ExitStatus::pass;
 }
 
-void print_finding(const campaign::MigrationFinding& finding) {
-  fmt::print("{}: {}\n", finding.death, finding.how);
-  if (!finding.profile.empty()) {
-    fmt::print("  possible under: {}\n", finding.profile);
-  }
-  fmt::print("  {}\n  kept in {}\n", printable_line(finding.detail), finding.kept);
-}
-
-void print_tally(const campaign::MigrationTally& tally) {
-  fmt::print("{} to {}: {} in the source\n", tally.from, tally.to, report::plural(tally.keys, "key"));
-  fmt::print("  {} in {}: {} at storage calls, {} at any time, {} of the exporter\n",
-             report::plural(tally.kills, "kill"), report::plural(tally.migrations, "migration"),
-             tally.kills_at_calls, tally.kills_at_any_time, tally.kills_of_exporter);
-  fmt::print("  {} from power cuts in {} ({} storage calls), {} with the target in place\n",
-             report::plural(tally.images, "disk image"), report::plural(tally.traces, "trace"), tally.calls,
-             tally.images_with_target);
-  fmt::print("  {} went on from what was there, {} after power cuts could not and began anew; {}\n",
-             report::plural(tally.resumed, "run"), tally.begun_anew,
-             report::plural(tally.findings.size(), "finding"));
-  for (const campaign::MigrationFinding& finding : tally.findings) {
-    print_finding(finding);
-  }
-  for (const std::string& end : tally.not_reproduced) {
-    fmt::print("  abnormal, not reproduced: {}\n", printable_line(end));
-  }
-}
-
-nlohmann::json to_json(const campaign::MigrationTally& tally) {
-  nlohmann::json findings = nlohmann::json::array();
-  for (const campaign::MigrationFinding& finding : tally.findings) {
-    findings.push_back({{"death", finding.death},
-                        {"how", finding.how},
-                        {"detail", finding.detail},
-                        {"profile", finding.profile},
-                        {"kept", finding.kept}});
-  }
-  return {{"from", tally.from},
-          {"to", tally.to},
-          {"keys", tally.keys},
-          {"kills", tally.kills},
-          {"kills_at_calls", tally.kills_at_calls},
-          {"kills_at_any_time", tally.kills_at_any_time},
-          {"kills_of_exporter", tally.kills_of_exporter},
-          {"migrations", tally.migrations},
-          {"resumed", tally.resumed},
-          {"begun_anew", tally.begun_anew},
-          {"images", tally.images},
-          {"images_with_target", tally.images_with_target},
-          {"traces", tally.traces},
-          {"calls", tally.calls},
-          {"findings", findings},
-          {"not_reproduced", tally.not_reproduced},
-          {"complete", tally.complete}};
-}
-
 // Each engine to the next one, and the last to the first; a single one to itself.
 std::vector<std::pair<std::string, std::string>> directions(const std::vector<std::string>& engines) {
   std::vector<std::pair<std::string, std::string>> all;
@@ -299,6 +247,79 @@ void check_fault(const std::string& name, const wire::Hello& hello) {
   throw UsageError(fmt::format("--fault: '{}' is no planted fault of a migration; known: {}", name, known));
 }
 
+void try_directions(campaign::MigrationGateOptions* gate, const std::vector<std::string>& engines,
+                    const wire::Hello& hello, const fs::path& work, campaign::StopSignal& stop,
+                    report::Progress* progress, report::Journal& journal) {
+  std::uint64_t number = 0;
+  std::string fault;
+  for (const auto& [from, to] : directions(engines)) {
+    if (stop.requested()) {
+      break;
+    }
+    gate->from = campaign::require_engine(hello, from);
+    gate->to = campaign::require_engine(hello, to);
+    gate->directory = campaign::make_directory(work / fmt::format("{}-to-{}", from, to));
+    report::MigrationTally written;
+    gate->on_change = [&](const report::MigrationTally& tally) {
+      report::MigrationTally counts = tally.counts_since(written);
+      written = tally;
+      journal.write(report::MigrationEvent{number, std::move(counts)});
+    };
+    const report::MigrationTally tally = campaign::run_migration_gate(*gate, stop, progress);
+    fault = fault.empty() ? tally.harness_fault : fault;
+    fs::remove_all(gate->directory);
+    ++number;
+  }
+  if (!fault.empty()) {
+    throw EnvironmentError(fault);
+  }
+}
+
+ExitStatus print_gate(const Options& options, const report::CampaignReport& report,
+                      const fs::path& directory) {
+  bool written = true;
+  for (const std::string& complaint : report::write_results(report, directory)) {
+    log_line("a report could not be written: " + complaint);
+    written = false;
+  }
+  log_line("reports in " + directory.string());
+  std::string text;
+  for (const report::MigrationTally& tally : report.migrations) {
+    text += report::migration_text(tally);
+  }
+  if (options.json) {
+    text = nlohmann::json(report.migrations).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
+           "\n";
+  }
+  written = print_result(text) && written;
+  if (!report.harness_fault.empty()) {
+    log_line(report.harness_fault);
+  }
+  if (report.verdict() == report::Verdict::violation) {
+    fmt::print(stderr, "{}\n", report.command);
+  }
+  return after_writing(report.exit_status(), written);
+}
+
+// Throws UsageError for an engine into which no migration can be watched.
+void check_tappable(const campaign::CampaignConfig& config, const wire::Hello& hello, const fs::path& work,
+                    campaign::StopSignal* stop) {
+  if (!hello.tap_unavailable.empty()) {
+    throw UsageError("storage calls cannot be seen here: " + hello.tap_unavailable);
+  }
+  for (const std::string& name : config.engines) {
+    const wire::EngineDescription& engine = campaign::require_engine(hello, name);
+    if (engine.plugin.empty()) {
+      continue;
+    }
+    const std::string why = campaign::why_untappable(
+        campaign::lane_target(config, engine, wire::Protocol::in_batch), work / "tap-probe", stop);
+    if (!why.empty()) {
+      throw UsageError(fmt::format("{}: {}; a migration is killed at them", name, why));
+    }
+  }
+}
+
 ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, const Globals& globals) {
   if (!options.from.empty() || !options.to.empty() || options.dry_run) {
     throw UsageError("migrate --gate makes its own source and target: no --from, --to or --dry-run");
@@ -314,50 +335,26 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
   gate.findings_max = config.failures_max;
   gate.worker = config.worker;
   gate.hang_ms = config.hang_ms;
-  gate.failures = config.results / fmt::format("migrate-{}", campaign::seed_text(gate.seed));
   if (options.settings.source("profile") != "default") {
     gate.profile = config.profile;
   }
   log_line("seed " + campaign::seed_text(gate.seed));
   const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
+  check_tappable(config, hello, work.path(), globals.stop);
+  const fs::path directory = campaign::make_result_directory(
+      config.results, fmt::format("migrate-{}", fmt::join(config.engines, "+")), gate.seed, log_line);
+  gate.failures = directory / "failures";
+  report::CampaignBegin frame = campaign::begin_of(gate.seed);
+  frame.settings = options.settings.lines();
+  frame.work_directory_kind = work.kind();
+  frame.command = options.settings.again().word("--gate").text();
   report::Progress progress(!options.quiet);
-  nlohmann::json all = nlohmann::json::array();
-  bool found = false;
-  bool complete = true;
-  std::string fault;
-  for (const auto& [from, to] : directions(config.engines)) {
-    if (globals.stop->requested()) {
-      break;
-    }
-    gate.from = campaign::require_engine(hello, from);
-    gate.to = campaign::require_engine(hello, to);
-    gate.directory = campaign::make_directory(work.path() / fmt::format("{}-to-{}", from, to));
-    const campaign::MigrationTally tally = campaign::run_migration_gate(gate, *globals.stop, &progress);
-    fs::remove_all(gate.directory);
-    progress.clear();
-    found = found || !tally.findings.empty();
-    complete = complete && tally.complete && tally.not_reproduced.empty();
-    fault = fault.empty() ? tally.harness_fault : fault;
-    if (options.json) {
-      all.push_back(to_json(tally));
-    } else {
-      print_tally(tally);
-    }
-  }
-  if (options.json) {
-    fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-  }
-  if (found) {  // also when it was stopped then
-    fmt::print(stderr, "{}\n", options.settings.again().word("--gate").text());
-    return ExitStatus::violation;
-  }
-  if (!fault.empty()) {
-    throw EnvironmentError(fault);
-  }
-  if (globals.stop->requested()) {
-    return static_cast<ExitStatus>(128 + globals.stop->signal());
-  }
-  return complete ? ExitStatus::pass : ExitStatus::inconclusive;
+  const report::CampaignReport report =
+      campaign::record(directory, frame, *globals.stop, log_line, [&](report::Journal& journal) {
+        try_directions(&gate, config.engines, hello, work.path(), *globals.stop, &progress, journal);
+      });
+  progress.clear();
+  return print_gate(options, report, directory);
 }
 
 ExitStatus run(Options& options, const CLI::App& app, const Globals& globals) {

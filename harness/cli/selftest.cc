@@ -6,11 +6,14 @@
 #include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
+#include "harness/campaign/record.h"
 #include "harness/campaign/self_test.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
 #include "harness/report/facts.h"
+#include "harness/report/journal.h"
+#include "harness/report/writers.h"
 
 namespace chaosgate::cli {
 namespace {
@@ -19,7 +22,7 @@ using report::ExitStatus;
 
 struct SelfTestArguments {
   explicit SelfTestArguments(CLI::App& app)
-      : settings(app, {"engine", "seed", "kills", "dir", "worker", "hang-ms"}, {{"engine", ""}}) {}
+      : settings(app, {"engine", "seed", "kills", "dir", "results", "worker", "hang-ms"}, {{"engine", ""}}) {}
 
   Settings settings;
   std::string seeds = "1";
@@ -29,9 +32,9 @@ struct SelfTestArguments {
   bool quiet = false;
 };
 
-void print_json(const campaign::SelfTestResult& result) {
+void print_json(const report::CampaignReport& report) {
   nlohmann::json faults = nlohmann::json::array();
-  for (const report::FaultResult& row : result.faults) {
+  for (const report::FaultResult& row : report.self_test) {
     faults.push_back({{"fault", row.fault},
                       {"layer", row.layer},
                       {"engine", row.engine},
@@ -46,7 +49,7 @@ void print_json(const campaign::SelfTestResult& result) {
                       {"weakest_profile", row.profile}});
   }
   nlohmann::json controls = nlohmann::json::array();
-  for (const campaign::ControlResult& row : result.controls) {
+  for (const report::ControlResult& row : report.controls) {
     controls.push_back({{"engine", row.engine},
                         {"protocol", row.protocol},
                         {"seed", campaign::seed_text(row.seed)},
@@ -56,7 +59,7 @@ void print_json(const campaign::SelfTestResult& result) {
   fmt::print("{}\n", nlohmann::json{{"faults", faults}, {"controls", controls}}.dump(2));
 }
 
-void print_table(const campaign::SelfTestResult& result) {
+void print_table(const report::CampaignReport& report) {
   const auto line = [](const std::string& fault, const std::string& layer, const std::string& engine,
                        const std::string& protocol, std::uint64_t seed, const std::string& outcome,
                        const std::string& after) {
@@ -65,7 +68,7 @@ void print_table(const campaign::SelfTestResult& result) {
   };
   fmt::print("{:<26} {:<11} {:<12} {:<9} {:<10} {:<16} {}\n", "planted fault", "layer", "engine", "protocol",
              "seed", "invariant", "after");
-  for (const report::FaultResult& row : result.faults) {
+  for (const report::FaultResult& row : report.self_test) {
     std::string after = report::tries_text(row);
     if (!row.found && !row.invariant.empty()) {
       after += " (" + row.invariant + ")";
@@ -77,7 +80,7 @@ void print_table(const campaign::SelfTestResult& result) {
     line(row.fault, row.layer, row.engine, row.protocol, row.seed, row.found ? row.invariant : "NOT FOUND",
          after);
   }
-  for (const campaign::ControlResult& row : result.controls) {
+  for (const report::ControlResult& row : report.controls) {
     line("none", "-", row.engine, row.protocol, row.seed, row.findings.empty() ? "clean" : "NOT CLEAN",
          report::plural(row.kills, "kill"));
     for (const std::string& finding : row.findings) {
@@ -86,7 +89,22 @@ void print_table(const campaign::SelfTestResult& result) {
   }
 }
 
-ExitStatus selftest(SelfTestArguments& options, const Globals& globals) {
+// The command that does it again.
+std::string again(const SelfTestArguments& options, const CLI::App& app) {
+  CommandLine command = options.settings.again();
+  if (app.count("--seeds") > 0) {
+    command.option("--seeds", options.seeds);
+  }
+  for (const std::string& fault : options.faults) {
+    command.option("--fault", fault);
+  }
+  if (app.count("--control-kills") > 0) {
+    command.option("--control-kills", options.control_kills);
+  }
+  return command.text();
+}
+
+ExitStatus selftest(SelfTestArguments& options, const CLI::App& app, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   config.worker = find_worker(config.worker);
   if (options.settings.source("engine") == "default") {
@@ -120,34 +138,57 @@ ExitStatus selftest(SelfTestArguments& options, const Globals& globals) {
     log_line("no kills at storage calls and no I/O errors: storage calls cannot be seen here: " +
              hello.tap_unavailable);
   }
-  campaign::SelfTestResult result;
+  std::filesystem::path directory;
+  report::CampaignReport report;
   {
     const campaign::WorkDirectory work(config.directory, {"self-test"}, globals.stop);
+    directory = campaign::make_result_directory(config.results, "self-test", config.key.seed, log_line);
     log_line(fmt::format("seed {}, {} seeds, up to {} kills for each fault",
                          campaign::seed_text(config.key.seed), seeds, config.kills));
+    report::CampaignBegin begin = campaign::begin_of(config.key.seed);
+    begin.settings = options.settings.lines();
+    begin.work_directory_kind = work.kind();
+    begin.command = again(options, app);
     report::Progress progress(!options.quiet);
-    result = campaign::run_self_test(self_test, hello, work.path(), *globals.stop, &progress);
+    report = campaign::record(directory, begin, *globals.stop, log_line, [&](report::Journal& journal) {
+      self_test.on_fault = [&](std::size_t number, const report::FaultResult& result) {
+        journal.write(report::FaultEvent{number, result});
+      };
+      self_test.on_control = [&](std::size_t number, const report::ControlResult& result) {
+        journal.write(report::ControlEvent{number, result});
+      };
+      campaign::run_self_test(self_test, hello, work.path(), *globals.stop, &progress);
+    });
+  }
+  bool written = true;
+  for (const std::string& complaint : report::write_results(report, directory)) {
+    log_line("a report could not be written: " + complaint);
+    written = false;
+  }
+  log_line("reports in " + directory.string());
+  if (!report.harness_fault.empty()) {
+    log_line(report.harness_fault);
   }
   if (options.json) {
-    print_json(result);
+    print_json(report);
   } else {
-    print_table(result);
+    print_table(report);
   }
   if (globals.stop->requested()) {
     return static_cast<ExitStatus>(128 + globals.stop->signal());
   }
   std::size_t missed = 0;
   std::size_t dirty = 0;
-  for (const report::FaultResult& row : result.faults) {
+  for (const report::FaultResult& row : report.self_test) {
     missed += row.found ? 0 : 1;
   }
-  for (const campaign::ControlResult& row : result.controls) {
+  for (const report::ControlResult& row : report.controls) {
     dirty += row.findings.empty() ? 0 : 1;
   }
   log_line(fmt::format("{} of {} planted faults found; {} of {} correct configurations clean",
-                       result.faults.size() - missed, result.faults.size(), result.controls.size() - dirty,
-                       result.controls.size()));
-  return dirty > 0 ? ExitStatus::violation : missed > 0 ? ExitStatus::inconclusive : ExitStatus::pass;
+                       report.self_test.size() - missed, report.self_test.size(),
+                       report.controls.size() - dirty, report.controls.size()));
+  return after_writing(report.exit_status(), written);
 }
 
 }  // namespace
@@ -171,7 +212,7 @@ Command make_selftest_command(CLI::App& parent, Globals& globals) {
       "--engine names the correct engines that run beside; without it, all built-in ones do.\n"
       "Exit status: 0 all found and the correct engines clean, 1 a correct engine was not clean,\n"
       "3 a planted fault was not found.");
-  return {app, [options, &globals] { return selftest(*options, globals); }};
+  return {app, [options, app, &globals] { return selftest(*options, *app, globals); }};
 }
 
 }  // namespace chaosgate::cli

@@ -18,26 +18,23 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PowerTally, loads, loads_with_errors, calls, 
                                    recoveries_distinct, strategies, cuts, checks, not_reproduced, record_us,
                                    explore_us, build_us, recover_us, explain_us)
 
-#define CHAOSGATE_EVENT_FIELDS(type, ...)                                                            \
-  void to_json(nlohmann::json& nlohmann_json_j, const type& nlohmann_json_t) {                       \
-    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))                         \
-  }                                                                                                  \
-  void from_json(const nlohmann::json& nlohmann_json_j, type& nlohmann_json_t){NLOHMANN_JSON_EXPAND( \
-      NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))} CHECK_FIELDS(type, __VA_ARGS__);
-CHAOSGATE_EVENT_FIELDS(CampaignBegin, version, libraries, seed, plan_checksum, settings, started,
-                       work_directory_kind, not_tested, command)
-CHAOSGATE_EVENT_FIELDS(EngineBegin, engine, version, commit_survives, flush_survives, protocols, replicas,
-                       kills_wanted, steps_expected, kinds_expected, profile, images_wanted)
-CHAOSGATE_EVENT_FIELDS(ImagesEvent, engine, lane, tally)
-CHAOSGATE_EVENT_FIELDS(ImageEvent, engine, lane, where, first, finding)
-CHAOSGATE_EVENT_FIELDS(FailingEvent, engine, lane, where, finding)
-CHAOSGATE_EVENT_FIELDS(FindingEvent, engine, lane, where, after_images, violation)
-CHAOSGATE_EVENT_FIELDS(GroupEvent, group, tally)
-CHAOSGATE_EVENT_FIELDS(FaultEvent, number, result)
-CHAOSGATE_EVENT_FIELDS(DoubtEvent, engine, reason)
-CHAOSGATE_EVENT_FIELDS(EngineEnd, engine, seconds, exhausted, images_seconds, threads)
-CHAOSGATE_EVENT_FIELDS(CampaignEnd, complete, harness_fault, interrupted, terminated, seconds)
-#undef CHAOSGATE_EVENT_FIELDS
+JSON_FIELDS_DECLARED(CampaignBegin, version, libraries, seed, plan_checksum, settings, started,
+                     work_directory_kind, not_tested, command)
+JSON_FIELDS_DECLARED(EngineBegin, engine, version, commit_survives, flush_survives, protocols, replicas,
+                     kills_wanted, steps_expected, kinds_expected, profile, images_wanted)
+JSON_FIELDS_DECLARED(ImagesEvent, engine, lane, tally)
+JSON_FIELDS_DECLARED(ImageEvent, engine, lane, where, first, finding)
+JSON_FIELDS_DECLARED(FailingEvent, engine, lane, where, finding)
+JSON_FIELDS_DECLARED(FindingEvent, engine, lane, where, after_images, violation)
+JSON_FIELDS_DECLARED(GroupEvent, group, tally)
+JSON_FIELDS_DECLARED(MigrationEvent, number, tally)
+JSON_FIELDS_DECLARED(CheckEvent, engine, result)
+JSON_FIELDS_DECLARED(DamageEvent, engine, lane, wanted, promised, tally)
+JSON_FIELDS_DECLARED(ControlEvent, number, result)
+JSON_FIELDS_DECLARED(FaultEvent, number, result)
+JSON_FIELDS_DECLARED(DoubtEvent, engine, reason)
+JSON_FIELDS_DECLARED(EngineEnd, engine, seconds, exhausted, images_seconds, threads)
+JSON_FIELDS_DECLARED(CampaignEnd, complete, harness_fault, interrupted, terminated, seconds)
 
 namespace {
 

@@ -10,6 +10,11 @@
 //   image       the same image, with its cause
 //   finding     of an engine, what neither a cycle nor an image stands for
 //   group       what happened between replicas since the last such line of the group: counts
+//   migration   what became of migrations from one engine to another since the last such line: counts,
+//               findings
+//   check       a conformance check of an engine
+//   damage      what damaged files of an engine led to since the last such line of the lane: counts, findings
+//   control     a correct configuration of a self-test: what was found on it
 //   fault       a planted fault of a self-test: found or not
 //   doubt       why the campaign, or an engine's part of it, proves too little
 //   engine-end  its part came to its end
@@ -97,6 +102,33 @@ struct GroupEvent {
   GroupTally tally;  // counts_since() of the group's
 };
 
+struct MigrationEvent {
+  static constexpr const char* kType = "migration";
+  std::uint64_t number = 0;  // of the pair of engines
+  MigrationTally tally;      // counts_since() of the pair's
+};
+
+struct CheckEvent {
+  static constexpr const char* kType = "check";
+  std::string engine;
+  ConformResult result;
+};
+
+struct DamageEvent {
+  static constexpr const char* kType = "damage";
+  std::string engine;
+  std::uint64_t lane = 0;
+  std::uint64_t wanted = 0;  // of all lanes
+  bool promised = false;     // Damage::promised
+  DamageTally tally;         // counts_since() of the lane's
+};
+
+struct ControlEvent {
+  static constexpr const char* kType = "control";
+  std::uint64_t number = 0;  // in the order of the report
+  ControlResult result;
+};
+
 struct FaultEvent {
   static constexpr const char* kType = "fault";
   std::uint64_t number = 0;  // in the order of the report
@@ -139,6 +171,10 @@ CHAOSGATE_EVENT_JSON(ImageEvent);
 CHAOSGATE_EVENT_JSON(FailingEvent);
 CHAOSGATE_EVENT_JSON(FindingEvent);
 CHAOSGATE_EVENT_JSON(GroupEvent);
+CHAOSGATE_EVENT_JSON(MigrationEvent);
+CHAOSGATE_EVENT_JSON(CheckEvent);
+CHAOSGATE_EVENT_JSON(DamageEvent);
+CHAOSGATE_EVENT_JSON(ControlEvent);
 CHAOSGATE_EVENT_JSON(FaultEvent);
 CHAOSGATE_EVENT_JSON(DoubtEvent);
 CHAOSGATE_EVENT_JSON(EngineEnd);

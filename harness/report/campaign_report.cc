@@ -291,9 +291,45 @@ std::string tries_text(const FaultResult& result) {
 }
 
 std::uint64_t CampaignReport::kills() const {
-  return std::accumulate(
-      engines.begin(), engines.end(), std::uint64_t{0},
-      [](std::uint64_t total, const EngineSection& section) { return total + section.tally.kills; });
+  std::uint64_t count = 0;
+  for (const EngineSection& section : engines) {
+    count += section.tally.kills;
+  }
+  for (const MigrationTally& migration : migrations) {
+    count += migration.kills;
+  }
+  return count;
+}
+
+std::uint64_t CampaignReport::images() const {
+  std::uint64_t count = 0;
+  for (const EngineSection& section : engines) {
+    count += section.power ? section.power->judged : 0;
+  }
+  for (const MigrationTally& migration : migrations) {
+    count += migration.images;
+  }
+  return count;
+}
+
+std::uint64_t CampaignReport::violations_found() const {
+  std::uint64_t count = 0;
+  for (const EngineSection& section : engines) {
+    count += section.violations_found();
+  }
+  for (const MigrationTally& migration : migrations) {
+    count += migration.findings.size();
+  }
+  for (const Conformance& each : conformance) {
+    count += each.violations();
+  }
+  for (const Damage& each : damage) {
+    count += each.violations();
+  }
+  for (const ControlResult& control : controls) {
+    count += control.findings.size();
+  }
+  return count;
 }
 
 Verdict CampaignReport::verdict() const {
@@ -304,7 +340,7 @@ Verdict CampaignReport::verdict() const {
   const bool self_test_ran = std::any_of(self_test.begin(), self_test.end(), [](const FaultResult& result) {
     return result.found || result.kills > 0;
   });
-  if (any(Verdict::violation)) {
+  if (violations_found() > 0) {
     return Verdict::violation;
   }
   if (any(Verdict::abnormal_death)) {
@@ -316,10 +352,11 @@ Verdict CampaignReport::verdict() const {
   if (interrupted) {
     return Verdict::interrupted;
   }
-  const bool images = std::any_of(engines.begin(), engines.end(), [](const EngineSection& section) {
-    return section.power && section.power->judged > 0;
-  });
-  if (kills() == 0 && !images && !self_test_ran) {
+  const bool damaged =
+      std::any_of(damage.begin(), damage.end(), [](const Damage& each) { return each.tally.judged() > 0; });
+  const bool controlled = std::any_of(controls.begin(), controls.end(),
+                                      [](const ControlResult& control) { return control.kills > 0; });
+  if (kills() == 0 && images() == 0 && conformance.empty() && !damaged && !controlled && !self_test_ran) {
     return Verdict::nothing_ran;
   }
   const bool doubt = any(Verdict::inconclusive) || any(Verdict::nothing_ran) || !reasons().empty();
@@ -346,6 +383,16 @@ std::vector<std::string> CampaignReport::reasons() const {
                                             : ", but under profile " + result.profile + " instead of " +
                                                   result.profile_expected) +
                     " (" + result.engine + ", " + result.protocol + ", seed " + seed_text(result.seed) + ")");
+    }
+  }
+  for (const MigrationTally& migration : migrations) {
+    for (const std::string& doubt : migration.doubts()) {
+      all.push_back(fmt::format("{} to {}: {}", migration.from, migration.to, doubt));
+    }
+  }
+  for (const Damage& each : damage) {
+    for (const std::string& doubt : each.doubts()) {
+      all.push_back(fmt::format("damage of {}: {}", each.engine, doubt));
     }
   }
   if (!complete && harness_fault.empty() && !interrupted) {

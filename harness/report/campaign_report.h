@@ -14,7 +14,9 @@
 
 #include "harness/report/event.h"
 #include "harness/report/group_tally.h"
+#include "harness/report/migration_tally.h"
 #include "harness/report/power_tally.h"
+#include "harness/report/trials.h"
 
 namespace chaosgate::report {
 
@@ -194,8 +196,12 @@ struct CampaignReport {
   std::string work_directory_kind;  // "tmpfs", "ext4", ...: what the kills ran on
   bool complete = false;
   std::vector<EngineSection> engines;
-  std::optional<GroupTally> group;  // when the engines were replicas of one log
+  std::optional<GroupTally> group;       // when the engines were replicas of one log
+  std::vector<Conformance> conformance;  // checks of engines, without a kill
+  std::vector<Damage> damage;            // at rest
+  std::vector<MigrationTally> migrations;
   std::vector<FaultResult> self_test;
+  std::vector<ControlResult> controls;    // of the self-test: correct configurations beside the faulty ones
   std::vector<std::string> inconclusive;  // reasons that concern the whole campaign
   std::vector<std::string> not_tested;    // what this campaign says nothing about
   std::string harness_fault;              // why it ended early, or empty
@@ -210,7 +216,10 @@ struct CampaignReport {
   ExitStatus exit_status() const;
   // `inconclusive`, missed planted faults, and that it is not complete. Without the engines' own reasons.
   std::vector<std::string> reasons() const;
-  std::uint64_t kills() const;  // of the engines, without the self-test
+  // Of engines and migrations, without the self-test.
+  std::uint64_t kills() const;
+  std::uint64_t images() const;
+  std::uint64_t violations_found() const;  // of all parts
 };
 
 }  // namespace chaosgate::report

@@ -44,4 +44,23 @@ void DamageTally::add(const DamageTally& other) {
   not_reproduced.insert(not_reproduced.end(), other.not_reproduced.begin(), other.not_reproduced.end());
 }
 
+DamageTally DamageTally::counts_since(const DamageTally& before) const {
+  DamageTally counts = *this;
+  for (const auto& [file_class, earlier] : before.by_class) {
+    DamageCounts& mine = counts.by_class[file_class];
+    mine.harmless -= earlier.harmless;
+    mine.detected -= earlier.detected;
+    mine.died -= earlier.died;
+    mine.silent -= earlier.silent;
+  }
+  for (std::size_t i = 0; i < before.findings.size(); ++i) {  // none ever goes, or changes its place
+    counts.findings[i].count -= before.findings[i].count;
+  }
+  std::erase_if(counts.findings, [](const DamageFinding& finding) { return finding.count == 0; });
+  counts.not_reproduced.erase(
+      counts.not_reproduced.begin(),
+      counts.not_reproduced.begin() + static_cast<std::ptrdiff_t>(before.not_reproduced.size()));
+  return counts;
+}
+
 }  // namespace chaosgate::report

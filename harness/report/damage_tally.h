@@ -44,6 +44,8 @@ struct DamageTally {
   // Counts it with those of the same class and invariant. The finding that it was put to.
   DamageFinding& add(const DamageFinding& finding);
   void add(const DamageTally& other);
+  // What was counted and found since the tally was `before`.
+  DamageTally counts_since(const DamageTally& before) const;
 
   bool operator==(const DamageTally&) const = default;
 };

@@ -4,42 +4,66 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 namespace chaosgate::report {
 namespace {
 
-std::uint64_t images_judged(const CampaignReport& report) {
-  std::uint64_t images = 0;
-  for (const EngineSection& section : report.engines) {
-    images += section.power ? section.power->judged : 0;
+std::uint64_t checks_of(const CampaignReport& report) {
+  std::uint64_t count = 0;
+  for (const Conformance& each : report.conformance) {
+    count += each.checks.size();
   }
-  return images;
+  return count;
 }
 
-// "1,000 kills", "600 disk images from power cuts", or both.
+std::uint64_t damages_of(const CampaignReport& report) {
+  std::uint64_t count = 0;
+  for (const Damage& each : report.damage) {
+    count += each.tally.judged();
+  }
+  return count;
+}
+
+// "1,000 kills", "600 disk images from power cuts", or several such.
 std::string tried_text(const CampaignReport& report) {
-  const std::uint64_t images = images_judged(report);
   std::vector<std::string> parts;
-  if (report.kills() > 0 || images == 0) {
-    parts.push_back(plural(report.kills(), "kill"));
-  }
-  if (images > 0) {
-    parts.push_back(plural(images, "disk image") + " from power cuts");
-  }
-  return joined(parts, " and ");
+  const auto add = [&parts](std::uint64_t count, const char* noun, const char* more) {
+    if (count > 0) {
+      parts.push_back(plural(count, noun) + more);
+    }
+  };
+  add(report.kills(), "kill", "");
+  add(report.images(), "disk image", " from power cuts");
+  add(checks_of(report), "conformance check", "");
+  add(damages_of(report), "damaged file", "");
+  add(report.controls.size(), "correct configuration", "");
+  return parts.empty() ? "0 kills" : joined(parts, " and ");
 }
 
 std::string pass_sentence(const CampaignReport& report) {
-  const bool any = report.kills() > 0 || images_judged(report) > 0;
-  const std::string recoveries =
-      "every recovery after " + tried_text(report) + " brought back the expected state";
-  const std::string faults = report.self_test.size() == 1
-                                 ? "the planted fault was found"
-                                 : "all " + plural(report.self_test.size(), "planted fault") + " were found";
-  if (!any) {
-    return faults;
+  std::vector<std::string> parts;
+  if (report.kills() > 0 || report.images() > 0) {
+    parts.push_back(report.engines.empty()
+                        ? "every migration under " + tried_text(report) +
+                              " ended with the content of its source"
+                        : "every recovery after " + tried_text(report) + " brought back the expected state");
   }
-  return report.self_test.empty() ? recoveries : recoveries + "; " + faults;
+  if (const std::uint64_t checks = checks_of(report); checks > 0) {
+    parts.push_back(plural(checks, "conformance check") + " passed");
+  }
+  if (const std::uint64_t damages = damages_of(report); damages > 0) {
+    parts.push_back("no promise was broken by " + plural(damages, "damaged file"));
+  }
+  if (!report.controls.empty()) {
+    parts.push_back(plural(report.controls.size(), "correct configuration") + " stayed clean");
+  }
+  if (!report.self_test.empty()) {
+    parts.push_back(report.self_test.size() == 1
+                        ? "the planted fault was found"
+                        : "all " + plural(report.self_test.size(), "planted fault") + " were found");
+  }
+  return joined(parts, "; ");
 }
 
 }  // namespace
@@ -158,10 +182,8 @@ std::string origin(const CampaignReport& report) {
 }
 
 std::string verdict_sentence(const CampaignReport& report) {
-  std::uint64_t violations = 0;
   std::uint64_t abnormal = 0;
   for (const EngineSection& section : report.engines) {
-    violations += section.violations_found();
     abnormal += section.abnormal_found();
   }
   const std::string kills = tried_text(report);
@@ -170,7 +192,8 @@ std::string verdict_sentence(const CampaignReport& report) {
     case Verdict::pass:
       return pass_sentence(report);
     case Verdict::violation:
-      return plural(violations, "violation") + " in " + kills + (abnormal > 0 ? ", and " + deaths : "");
+      return plural(report.violations_found(), "violation") + " in " + kills +
+             (abnormal > 0 ? ", and " + deaths : "");
     case Verdict::abnormal_death:
       return "no violation in " + kills + ", but " + deaths;
     case Verdict::harness_fault:
@@ -208,6 +231,108 @@ std::string command_to_copy(const CampaignReport& report) {
     }
   }
   return {};
+}
+
+namespace {
+
+Part part_of(const Conformance& conformance) {
+  Part part{"conformance of " + conformance.engine, {}, {}};
+  for (const ConformResult& check : conformance.checks) {
+    part.cases.push_back(
+        {check.check, check.passed() ? "" : printable_line(check.outcome + ": " + check.detail), ""});
+    if (!check.passed()) {
+      part.lines.push_back(printable_line(check.check) + ": " + part.cases.back().failure);
+    } else if (!check.note.empty()) {
+      part.lines.push_back(printable_line(check.check + ", noted: " + check.note));
+    }
+  }
+  const std::uint64_t passed = conformance.checks.size() - conformance.violations();
+  part.lines.push_back(fmt::format("{} of {} passed", passed, plural(conformance.checks.size(), "check")));
+  return part;
+}
+
+Part part_of(const Damage& damage) {
+  Part part{"damage of " + damage.engine, {}, {}};
+  for (const auto& [file_class, counts] : damage.tally.by_class) {
+    part.lines.push_back(
+        printable_line(fmt::format("{}: {} detected, {} harmless, {} died, {} silently wrong", file_class,
+                                   counts.detected, counts.harmless, counts.died, counts.silent)));
+  }
+  std::string wrong;
+  for (const DamageFinding& finding : damage.tally.findings) {
+    const bool broken = damage.breaks_promise(finding);
+    const std::string where =
+        finding.undamaged
+            ? "without any damage"
+            : fmt::format("of {} in {}", plural(finding.count, "damaged file"), finding.file_class);
+    const std::string line = printable_line(fmt::format(
+        "{}{} {} ({}): {}", broken ? "" : "not promised: ",
+        finding.silent ? "silently wrong" : "the process died", where, finding.damage, finding.explanation));
+    part.lines.push_back(line);
+    wrong += broken ? line + "\n" : "";
+    if (!finding.bundle.empty()) {
+      part.lines.push_back("its bundle: " + printable_line(finding.bundle));
+    }
+  }
+  for (const std::string& end : damage.tally.not_reproduced) {
+    part.lines.push_back(printable_line("abnormal, not reproduced: " + end));
+  }
+  if (!damage.tally.harness_fault.empty()) {
+    part.lines.push_back(printable_line("ended early: " + damage.tally.harness_fault));
+  }
+  part.cases.push_back({"damage at rest is detected or harmless", wrong, joined(damage.doubts(), "; ")});
+  return part;
+}
+
+Part part_of(const MigrationTally& migration) {
+  Part part{fmt::format("migration from {} to {}", migration.from, migration.to), {}, {}};
+  std::istringstream text(migration_text(migration));
+  for (std::string line; std::getline(text, line);) {
+    part.lines.push_back(line);
+  }
+  part.cases.push_back({"every migration ends with the content of its source",
+                        migration.findings.empty() ? "" : migration_text(migration),
+                        joined(migration.doubts(), "; ")});
+  return part;
+}
+
+// One case for each configuration, whatever the seeds.
+Part part_of(const std::vector<ControlResult>& controls) {
+  Part part{"correct configurations", {}, {}};
+  for (const ControlResult& control : controls) {
+    const std::string wrong = printable(joined(control.findings, "\n"));
+    const std::string name = printable_line(control.engine + ", " + control.protocol);
+    part.lines.push_back(fmt::format("{}, seed {}: {} in {}", name, seed_text(control.seed),
+                                     wrong.empty() ? "clean" : printable_line(wrong),
+                                     plural(control.kills, "kill")));
+    const std::string stays = name + " stays clean";
+    auto known = std::find_if(part.cases.begin(), part.cases.end(),
+                              [&](const Part::Case& each) { return each.name == stays; });
+    if (known == part.cases.end()) {
+      known = part.cases.insert(known, {stays, "", ""});
+    }
+    known->failure += (known->failure.empty() || wrong.empty() ? "" : "\n") + wrong;
+  }
+  return part;
+}
+
+}  // namespace
+
+std::vector<Part> further_parts(const CampaignReport& report) {
+  std::vector<Part> parts;
+  for (const Conformance& conformance : report.conformance) {
+    parts.push_back(part_of(conformance));
+  }
+  for (const Damage& damage : report.damage) {
+    parts.push_back(part_of(damage));
+  }
+  for (const MigrationTally& migration : report.migrations) {
+    parts.push_back(part_of(migration));
+  }
+  if (!report.controls.empty()) {
+    parts.push_back(part_of(report.controls));
+  }
+  return parts;
 }
 
 std::vector<StepRow> step_rows(const EngineSection& section) {

@@ -50,6 +50,20 @@ std::string verdict_sentence(const CampaignReport& report);
 // The command to copy when the campaign did not pass, on one line; empty when it passed.
 std::string command_to_copy(const CampaignReport& report);
 
+// A part of a campaign that is neither of cycles nor of disk images: conformance, damage, migrations,
+// controls.
+struct Part {
+  struct Case {
+    std::string name;
+    std::string failure;  // what is wrong; empty: nothing
+    std::string doubt;    // why it proves too little; empty: it does not
+  };
+  std::string name;                // "conformance of lmdb"; the same in every campaign of its kind
+  std::vector<std::string> lines;  // for people, one line each
+  std::vector<Case> cases;
+};
+std::vector<Part> further_parts(const CampaignReport& report);
+
 // One row of the table "kills by step".
 struct StepRow {
   std::string step;

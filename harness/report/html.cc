@@ -264,6 +264,9 @@ std::string render_html(const CampaignReport& report) {
     }
     out += "<h2>Replicas</h2>\n" + table.take();
   }
+  for (const Part& part : further_parts(report)) {
+    out += "<h2>" + html(part.name) + "</h2>\n" + html_list(part.lines);
+  }
   if (!report.not_tested.empty()) {
     out += "<h2>Not tested</h2>\n" + html_list(report.not_tested);
   }

@@ -77,6 +77,10 @@ class ReportBuilder {
   void add(const FailingEvent& event);
   void add(const FindingEvent& event);
   void add(const GroupEvent& event);
+  void add(const MigrationEvent& event);
+  void add(const CheckEvent& event);
+  void add(const DamageEvent& event);
+  void add(const ControlEvent& event);
   void add(const FaultEvent& event);
   void add(const DoubtEvent& event);
   void add(const EngineEnd& event);
@@ -87,6 +91,14 @@ class ReportBuilder {
   CampaignReport frame_;
   std::vector<EnginePart> engines_;  // in order of appearance
   std::map<std::uint64_t, GroupTally> groups_;
+  std::map<std::uint64_t, MigrationTally> migrations_;
+  std::vector<Conformance> conformance_;  // in order of appearance, like the next ones
+  struct DamagePart {
+    Damage damage;  // without its tally
+    std::map<std::uint64_t, DamageTally> lanes;
+  };
+  std::vector<DamagePart> damage_;
+  std::map<std::uint64_t, ControlResult> controls_;
   std::map<std::uint64_t, FaultResult> faults_;
 };
 

@@ -209,6 +209,15 @@ std::string render_json(const CampaignReport& report) {
   if (report.group) {
     json["group"] = nlohmann::json(*report.group);
   }
+  const auto add = [&json](const char* key, const auto& list) {
+    if (!list.empty()) {
+      json[key] = nlohmann::json(list);
+    }
+  };
+  add("conformance", report.conformance);
+  add("damage", report.damage);
+  add("migrations", report.migrations);
+  add("controls", report.controls);
   json["self_test"] = Json::array();
   for (const FaultResult& result : report.self_test) {
     json["self_test"].push_back(fault(result));

@@ -265,6 +265,9 @@ std::vector<std::string> blocks(const CampaignReport& report) {
     }
     all.push_back("### One log, several replicas\n\n" + list(lines) + "\n");
   }
+  for (const Part& part : further_parts(report)) {
+    all.push_back(fmt::format("### {}\n\n{}\n", plain(part.name), list(part.lines)));
+  }
   all.push_back(self_test_block(report));
   if (!report.not_tested.empty()) {
     all.push_back("### Not tested\n\n" + list(report.not_tested) + "\n");

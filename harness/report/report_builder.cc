@@ -69,6 +69,8 @@ void ReportBuilder::add(const nlohmann::json& event) {
   }
   add_if<CampaignBegin>(type, event) || add_if<EngineBegin>(type, event) ||
       add_if<ImagesEvent>(type, event) || add_if<GroupEvent>(type, event) ||
+      add_if<MigrationEvent>(type, event) || add_if<CheckEvent>(type, event) ||
+      add_if<DamageEvent>(type, event) || add_if<ControlEvent>(type, event) ||
       add_if<FaultEvent>(type, event) || add_if<DoubtEvent>(type, event) || add_if<EngineEnd>(type, event) ||
       add_if<CampaignEnd>(type, event);
 }
@@ -159,6 +161,31 @@ void ReportBuilder::add(const FindingEvent& event) {
 
 void ReportBuilder::add(const GroupEvent& event) { groups_[event.group].add(event.tally); }
 
+void ReportBuilder::add(const MigrationEvent& event) { migrations_[event.number].add(event.tally); }
+
+void ReportBuilder::add(const CheckEvent& event) {
+  auto mine = std::find_if(conformance_.begin(), conformance_.end(),
+                           [&](const Conformance& each) { return each.engine == event.engine; });
+  if (mine == conformance_.end()) {
+    mine = conformance_.insert(mine, {event.engine, {}});
+  }
+  mine->checks.push_back(event.result);
+}
+
+void ReportBuilder::add(const DamageEvent& event) {
+  auto mine = std::find_if(damage_.begin(), damage_.end(),
+                           [&](const DamagePart& each) { return each.damage.engine == event.engine; });
+  if (mine == damage_.end()) {
+    mine = damage_.insert(mine, DamagePart());
+    mine->damage.engine = event.engine;
+  }
+  mine->damage.wanted = event.wanted;
+  mine->damage.promised = event.promised;
+  mine->lanes[event.lane].add(event.tally);
+}
+
+void ReportBuilder::add(const ControlEvent& event) { controls_[event.number] = event.result; }
+
 void ReportBuilder::add(const FaultEvent& event) { faults_[event.number] = event.result; }
 
 void ReportBuilder::add(const DoubtEvent& event) {
@@ -229,9 +256,29 @@ CampaignReport ReportBuilder::report() const {
     }
     report.engines.push_back(std::move(section));
   }
+  for (const DamagePart& part : damage_) {
+    for (const auto& [number, tally] : part.lanes) {
+      for (const DamageFinding& finding : tally.findings) {
+        command = command.empty() && part.damage.breaks_promise(finding) ? finding.command : command;
+      }
+    }
+  }
   report.command = command.empty() ? report.command : command;
   if (!groups_.empty()) {
     report.group = group();
+  }
+  report.conformance = conformance_;
+  for (const DamagePart& part : damage_) {
+    Damage& damage = report.damage.emplace_back(part.damage);
+    for (const auto& [number, tally] : part.lanes) {  // in their order, whichever was first
+      damage.tally.add(tally);
+    }
+  }
+  for (const auto& [number, control] : controls_) {
+    report.controls.push_back(control);
+  }
+  for (const auto& [number, migration] : migrations_) {
+    report.migrations.push_back(migration);
   }
   for (const auto& [number, fault] : faults_) {
     report.self_test.push_back(fault);

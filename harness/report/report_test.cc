@@ -453,6 +453,131 @@ TEST_CASE("ends of workers that did not come again are in the events, each once"
   CHECK(section.abnormal_found() == 1);
 }
 
+namespace {
+
+// What is read back of a campaign with these events in it, begun and ended as it should be.
+template <typename... Event>
+CampaignReport report_of(const Event&... event) {
+  ReportBuilder builder;
+  const auto add = [&](const auto& each) { builder.add(nlohmann::json::parse(event_json(each).dump())); };
+  CampaignBegin begin;
+  begin.seed = "0x2a";
+  begin.command = "chaosgate again";
+  add(begin);
+  (add(event), ...);
+  CampaignEnd end;
+  end.complete = true;
+  add(end);
+  return builder.report();
+}
+
+// Every report of it says `text`.
+void check_told(const CampaignReport& report, const std::string& text) {
+  for (const std::string& told : {render_terminal(report, false), render_markdown(report, 1 << 20),
+                                  render_html(report), render_json(report)}) {
+    CAPTURE(told);
+    CHECK(contains(told, text));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("conformance comes back from its events: a check that is not passed is a violation") {
+  const CheckEvent passed{"lmdb",
+                          {"an empty value is a value", "passed", "", "it is stored\nas no value", 3}};
+  const CheckEvent failed{"lmdb", {"a batch is atomic", "failed", "half of it was there", "", 5}};
+  CHECK(report_of(passed).verdict() == Verdict::pass);
+  CHECK(verdict_sentence(report_of(passed)) == "1 conformance check passed");
+  check_told(report_of(passed), "it is stored");  // a note, which breaks no promise
+  const CampaignReport report = report_of(passed, failed, CheckEvent{"bbolt", passed.result});
+  CHECK(report.verdict() == Verdict::violation);
+  CHECK(report.violations_found() == 1);
+  REQUIRE(report.conformance.size() == 2);
+  CHECK(report.conformance.front().checks.size() == 2);
+  check_told(report, "half of it was there");
+  CHECK(contains(render_junit(report), "chaosgate.conformance of lmdb"));
+  CHECK(contains(render_github_errors(report), "a batch is atomic"));
+}
+
+TEST_CASE("damage comes back from its events: silently wrong is a violation where checksums are claimed") {
+  DamageTally tally;
+  tally.by_class["table"] = {.harmless = 3, .detected = 6, .died = 1, .silent = 0};
+  const DamageTally before = tally;
+  tally.by_class["table"].silent = 2;
+  tally.add({"table", true, false, "state.prefix", "bit 3 of byte 7 of a.sst flipped", "2 keys differ", 2,
+             "b", "c"});
+  const auto events = [&](bool promised, std::uint64_t wanted) {
+    return report_of(DamageEvent{"rocksdb", 1, wanted, promised, before.counts_since({})},
+                     DamageEvent{"rocksdb", 0, wanted, promised, tally.counts_since({})},
+                     DamageEvent{"rocksdb", 1, wanted, promised, tally.counts_since(before)});
+  };
+  const CampaignReport report = events(true, 24);
+  REQUIRE(report.damage.size() == 1);
+  CHECK(report.damage.front().tally.judged() == 24);
+  CHECK(report.damage.front().tally.findings.front().count == 4);
+  CHECK(report.violations_found() == 4);
+  CHECK(report.verdict() == Verdict::violation);
+  CHECK(report.command == "c");
+  check_told(report, "bit 3 of byte 7 of a.sst flipped");
+  CHECK(contains(render_junit(report), "2 keys differ"));
+  CHECK(verdict_sentence(report) == "4 violations in 24 damaged files");
+  CHECK(events(false, 24).verdict() == Verdict::pass);
+  CHECK(events(false, 25).verdict() == Verdict::inconclusive);
+  CHECK(report_of(DamageEvent{"rocksdb", 0, 10, true, {}}).verdict() == Verdict::nothing_ran);
+}
+
+TEST_CASE("what comes without any damage is a violation whatever is promised, and why a part ended is told") {
+  DamageTally tally;
+  tally.add({"none", true, true, "state.prefix", "after a kill", "2 keys differ", 1, "b", "c"});
+  tally.harness_fault = "no space left";
+  const CampaignReport damaged = report_of(DamageEvent{"rocksdb", 0, 24, false, tally.counts_since({})});
+  REQUIRE(damaged.damage.size() == 1);
+  CHECK(damaged.damage.front().tally == tally);
+  CHECK(damaged.violations_found() == 1);
+  CHECK(damaged.command == "c");
+  check_told(damaged, "2 keys differ");
+  check_told(damaged, "no space left");
+
+  MigrationTally migration;
+  migration.harness_fault = "no space left";
+  const CampaignReport migrated = report_of(MigrationEvent{0, migration.counts_since({})});
+  REQUIRE(migrated.migrations.size() == 1);
+  CHECK(migrated.migrations.front().harness_fault == migration.harness_fault);
+  check_told(migrated, "no space left");
+}
+
+TEST_CASE("migrations come back from their events, and so do correct configurations of a self-test") {
+  MigrationTally tally;
+  tally.from = "rocksdb";
+  tally.to = "lmdb";
+  tally.kills = 30;
+  const MigrationTally before = tally;
+  tally.kills = 50;
+  tally.complete = true;
+  CHECK(report_of(MigrationEvent{0, before}).verdict() == Verdict::inconclusive);
+  const MigrationEvent first{0, before.counts_since({})};
+  const CampaignReport clean = report_of(first, MigrationEvent{0, tally.counts_since(before)});
+  CHECK(clean.verdict() == Verdict::pass);
+  CHECK(clean.kills() == 50);
+  CHECK(verdict_sentence(clean) == "every migration under 50 kills ended with the content of its source");
+  tally.findings.push_back({"kill", "died at a rename", "one key is missing", "", "kept/here"});
+  const CampaignReport found = report_of(first, MigrationEvent{0, tally.counts_since(before)});
+  CHECK(found.verdict() == Verdict::violation);
+  check_told(found, "one key is missing");
+  CHECK(contains(render_junit(found), "died at a rename"));
+  tally.findings.clear();
+  tally.not_reproduced.push_back("the importer was killed");
+  CHECK(report_of(first, MigrationEvent{0, tally.counts_since(before)}).verdict() == Verdict::inconclusive);
+
+  CHECK(report_of(ControlEvent{0, {"lmdb", "sidecar", 4, 100, {}}}).verdict() == Verdict::pass);
+  CHECK(verdict_sentence(report_of(ControlEvent{0, {"lmdb", "sidecar", 4, 100, {}}})) ==
+        "1 correct configuration stayed clean");
+  const CampaignReport dirty =
+      report_of(ControlEvent{0, {"lmdb", "sidecar", 4, 9, {"cycle 3: state.prefix"}}});
+  CHECK(dirty.verdict() == Verdict::violation);
+  check_told(dirty, "cycle 3: state.prefix");
+}
+
 TEST_CASE("numbers read well at every size") {
   CHECK(thousands(0) == "0");
   CHECK(thousands(999) == "999");

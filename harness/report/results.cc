@@ -49,6 +49,13 @@ std::vector<std::string> github_messages(const CampaignReport& report) {
       messages.push_back(fmt::format("{}: {}", section.engine, line));
     }
   }
+  for (const Part& part : further_parts(report)) {
+    for (const Part::Case& each : part.cases) {
+      if (!each.failure.empty()) {
+        messages.push_back(fmt::format("{}: {}: {}", part.name, each.name, each.failure));
+      }
+    }
+  }
   if (!report.harness_fault.empty()) {
     messages.push_back("harness fault: " + report.harness_fault);
   }

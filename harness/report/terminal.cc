@@ -451,6 +451,13 @@ std::string render_terminal(const CampaignReport& report, bool color) {
     }
     page.line();
   }
+  for (const Part& part : further_parts(report)) {
+    page.line(printable_line(part.name));
+    for (const std::string& line : part.lines) {
+      page.paragraph(2, printable_line(line));
+    }
+    page.line();
+  }
   write_self_test(page, report);
   if (!report.not_tested.empty()) {
     page.sentences("not tested", report.not_tested);

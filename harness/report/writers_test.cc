@@ -37,6 +37,20 @@ CampaignReport hostile() {
   report.harness_fault = kHostile;
   report.command = kHostile;
   report.self_test = {{.fault = "f", .published_as = kHostile, .seed = 1, .found = false, .kills = 9}};
+  report.conformance = {
+      {kHostile, {{kHostile, "failed", kHostile, "", 1}, {kHostile, "passed", "", kHostile, 1}}}};
+  report.damage = {{.engine = kHostile, .wanted = 9, .promised = true}};
+  report.damage.front().tally.by_class[kHostile].silent = 1;
+  report.damage.front().tally.add(
+      {kHostile, true, false, kHostile, kHostile, kHostile, 1, kHostile, kHostile});
+  report.damage.front().tally.not_reproduced = {kHostile};
+  report.damage.front().tally.harness_fault = kHostile;
+  report.migrations.emplace_back();
+  report.migrations.front().from = report.migrations.front().to = kHostile;
+  report.migrations.front().findings = {{kHostile, kHostile, kHostile, kHostile, kHostile}};
+  report.migrations.front().not_reproduced = {kHostile};
+  report.migrations.front().harness_fault = kHostile;
+  report.controls = {{kHostile, kHostile, 1, 2, {kHostile}}};
   return report;
 }
 
@@ -251,6 +265,42 @@ TEST_CASE("no writer lets hostile bytes through") {
     CHECK(!contains(text, "\xef\xbf\xbe"));  // U+FFFE, which XML 1.0 forbids
   }
   CHECK(!contains(render_html(report), "<b>|"));
+
+  // JSON is ASCII: a terminal may obey control characters of more than one byte, too.
+  CampaignReport other = report;
+  other.harness_fault =
+      "\xc2\x9b"
+      "31m";
+  const std::string json = render_json(other);
+  CHECK(std::all_of(json.begin(), json.end(), [](char c) { return static_cast<unsigned char>(c) < 0x7f; }));
+  CHECK(Json::parse(json).at("harness_fault") == other.harness_fault);
+}
+
+TEST_CASE("junit.xml has one case for a planted fault and for a correct configuration, whatever the seeds") {
+  CampaignReport report = sample::pass();
+  const FaultResult found{.fault = "f",
+                          .layer = "log",
+                          .engine = "lmdb",
+                          .protocol = "sidecar",
+                          .seed = 1,
+                          .found = true,
+                          .kills = 9};
+  FaultResult missed = found;
+  missed.seed = 2;
+  missed.found = false;
+  report.self_test = {found, found};
+  report.controls = {{"lmdb", "sidecar", 1, 100, {}}, {"lmdb", "sidecar", 2, 100, {}}};
+  pugi::xml_document passed;
+  check_junit(report, &passed);
+  CHECK(!test_named(passed, "f is found").child("skipped"));
+  CHECK(!test_named(passed, "lmdb, sidecar stays clean").child("failure"));
+  report.self_test.push_back(missed);
+  report.controls.push_back({"lmdb", "sidecar", 3, 100, {"cycle 2: state.prefix"}});
+  pugi::xml_document failed;
+  check_junit(report, &failed);
+  CHECK(contains(test_named(failed, "f is found").child("skipped").attribute("message").value(),
+                 "with seed 0x2"));
+  CHECK(test_named(failed, "lmdb, sidecar stays clean").child("failure"));
 }
 
 TEST_CASE("report.html loads nothing and shows zero cells and violations") {
@@ -430,8 +480,6 @@ TEST_CASE("classes of files that were seen and never hit are named") {
   CHECK(tally.zero_classes() == std::vector<std::string>{"wal"});
 }
 
-}  // namespace chaosgate::report
-
 TEST_CASE("every report tells what happened between replicas") {
   CampaignReport report = sample::pass();
   GroupTally tally;
@@ -453,3 +501,5 @@ TEST_CASE("every report tells what happened between replicas") {
   }
   CHECK(contains(render_json(report), "\"states_compared\": 28"));
 }
+
+}  // namespace chaosgate::report

@@ -11,7 +11,7 @@ _chaosgate_flags() {
     trace) echo "$run_and_replay" --images --loads --profile --lanes --cycle --load --lane --record --output --as-planned ;;
     sweep) echo --engine --seed --workload --protocol --fault --segment-bytes --dir --results --worker \
       --hang-ms --failures-max --config --entries --json --quiet --help ;;
-    selftest) echo --engine --seed --kills --dir --worker --hang-ms --config --seeds --fault --control-kills \
+    selftest) echo --engine --seed --kills --dir --results --worker --hang-ms --config --seeds --fault --control-kills \
       --json --quiet --help ;;
     minimize) echo --engine --dir --worker --hang-ms --config --out --tests --repeat --json --help ;;
     bench) echo --engine --seed --workload --protocol --maintenance --dir --worker --hang-ms --config --cycles \

@@ -127,6 +127,7 @@ _chaosgate() {
         '--seeds[so many seeds, counted up from --seed]:number:' \
         '*--fault[only this planted fault]:fault:_chaosgate_names faults' \
         '--control-kills[kills of every correct configuration]:number:' \
+        '--results[where result directories are kept]:directory:_directories' \
         '--quiet[no progress on stderr]'
       ;;
     bench)
