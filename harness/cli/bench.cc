@@ -2,8 +2,6 @@
 // --engines, engines beside each other (bench_engines.h).
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "harness/base/error.h"
 #include "harness/campaign/bench.h"
 #include "harness/campaign/campaign.h"
@@ -65,31 +63,30 @@ nlohmann::json to_json(const campaign::BenchResult& result) {
 }
 
 void print(const campaign::BenchResult& result) {
-  fmt::print("{}, {}: {} cycles, {:.0f} entries a load, {:.0f} live keys compared twice\n", result.engine,
-             result.protocol, result.cycles, result.entries_per_cycle, result.live_keys);
+  say("{}, {}: {} cycles, {:.0f} entries a load, {:.0f} live keys compared twice\n", result.engine,
+      result.protocol, result.cycles, result.entries_per_cycle, result.live_keys);
   for (const auto& [name, ms] : result.phases) {
-    fmt::print("  {:<24} {:>8.2f} ms\n", name, ms);
+    say("  {:<24} {:>8.2f} ms\n", name, ms);
   }
-  fmt::print("  {:<24} {:>8.2f} ms per 1,000 operations\n", "load", result.load_ms_per_1000_operations);
+  say("  {:<24} {:>8.2f} ms per 1,000 operations\n", "load", result.load_ms_per_1000_operations);
   if (result.tap_ratio() > 0) {
-    fmt::print("  {:<24} {:>8.2f} ms per 1,000 operations, {:.2f} times\n", "load under the tap",
-               result.tapped_load_ms_per_1000_operations, result.tap_ratio());
-    fmt::print("  {:<24} {:>8.2f} ms per 1,000 operations, {:.2f} times\n", "  handed over only",
-               result.handed_over_load_ms_per_1000_operations, result.hand_over_ratio());
+    say("  {:<24} {:>8.2f} ms per 1,000 operations, {:.2f} times\n", "load under the tap",
+        result.tapped_load_ms_per_1000_operations, result.tap_ratio());
+    say("  {:<24} {:>8.2f} ms per 1,000 operations, {:.2f} times\n", "  handed over only",
+        result.handed_over_load_ms_per_1000_operations, result.hand_over_ratio());
   }
   if (result.power.judged > 0) {
-    fmt::print("  {:<24} {:>8}    {}\n", "disk images", result.power.judged,
-               report::speed_text(result.power));
+    say("  {:<24} {:>8}    {}\n", "disk images", result.power.judged, report::speed_text(result.power));
   }
-  fmt::print("  {:<24} {:>8.2f} ms   first tenth {:.2f}, last tenth {:.2f}\n", "cycle", result.cycle_ms,
-             result.first_tenth_ms, result.last_tenth_ms);
-  fmt::print("  {:<24} {:>8.2f} ms  ", "floor", result.floor_ms);
+  say("  {:<24} {:>8.2f} ms   first tenth {:.2f}, last tenth {:.2f}\n", "cycle", result.cycle_ms,
+      result.first_tenth_ms, result.last_tenth_ms);
+  say("  {:<24} {:>8.2f} ms  ", "floor", result.floor_ms);
   for (const auto& [name, ms] : result.floor_phases) {
-    fmt::print(" {} {:.2f}", name, ms);
+    say(" {} {:.2f}", name, ms);
   }
-  fmt::print("\n  {:<24} {:>8.2f}\n", "cycle / floor", result.ratio());
-  fmt::print("  {:<24} {:>8} KiB, then {} KiB\n\n", "driver memory", result.driver_rss_first_kib,
-             result.driver_rss_last_kib);
+  say("\n  {:<24} {:>8.2f}\n", "cycle / floor", result.ratio());
+  say("  {:<24} {:>8} KiB, then {} KiB\n\n", "driver memory", result.driver_rss_first_kib,
+      result.driver_rss_last_kib);
 }
 
 // Each of the two benches has flags of its own.
@@ -163,7 +160,7 @@ report::ExitStatus bench(BenchArguments& options, const CLI::App& app, const Glo
     }
   }
   if (options.json) {
-    fmt::print("{}\n", all.dump(2));
+    say_json(all);
   }
   return globals.stop->requested() ? static_cast<report::ExitStatus>(128 + globals.stop->signal())
                                    : report::ExitStatus::pass;

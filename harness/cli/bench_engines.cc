@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdio>
 
 #include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
@@ -66,30 +65,30 @@ std::string number_text(double value, int decimals) {
 
 void print(const EngineBenchResult& result, const std::string& storage) {
   const EngineRound& round = result.engines.front().rounds.back();
-  fmt::print("{}: {} entries with {} writes a load, {} live keys of {} KiB; {}, {}, on {}; {}\n\n",
-             result.workload, report::thousands(round.load.entries), report::thousands(round.load.operations),
-             report::thousands(round.live_keys), report::thousands(round.live_bytes / 1024), result.protocol,
-             result.maintenance, storage, report::plural(result.engines.front().rounds.size(), "round"));
-  fmt::print("{:<34}", "");
+  say("{}: {} entries with {} writes a load, {} live keys of {} KiB; {}, {}, on {}; {}\n\n", result.workload,
+      report::thousands(round.load.entries), report::thousands(round.load.operations),
+      report::thousands(round.live_keys), report::thousands(round.live_bytes / 1024), result.protocol,
+      result.maintenance, storage, report::plural(result.engines.front().rounds.size(), "round"));
+  say("{:<34}", "");
   for (const campaign::ComparedEngine& engine : result.engines) {
-    fmt::print(" {:>16}", engine.name);
+    say(" {:>16}", engine.name);
   }
-  fmt::print("\n{:<34}", "commit survives");
+  say("\n{:<34}", "commit survives");
   for (const campaign::ComparedEngine& engine : result.engines) {
-    fmt::print(" {:>16}", engine.commit_survives);
+    say(" {:>16}", engine.commit_survives);
   }
-  fmt::print("\n");
+  say("\n");
   for (const Comparison& line : result.comparisons()) {
-    fmt::print("{:<34}", line.text);
+    say("{:<34}", line.text);
     for (std::size_t i = 0; i < line.medians.size(); ++i) {
-      fmt::print(" {:>9} {:>6}", number_text(line.medians[i], line.decimals),
-                 line.ratios[i] ? fmt::format("{:.2f}", *line.ratios[i]) : "-");
+      say(" {:>9} {:>6}", number_text(line.medians[i], line.decimals),
+          line.ratios[i] ? fmt::format("{:.2f}", *line.ratios[i]) : "-");
     }
-    fmt::print("\n");
+    say("\n");
   }
-  fmt::print("\nBehind each number: its ratio to {}.\n", result.engines.front().name);
+  say("\nBehind each number: its ratio to {}.\n", result.engines.front().name);
   if (result.violations.empty()) {
-    fmt::print("All engines ended in the state that the oracle expected, in each round.\n");
+    say("All engines ended in the state that the oracle expected, in each round.\n");
   }
 }
 
@@ -115,7 +114,7 @@ report::ExitStatus run_engine_bench(campaign::CampaignConfig config,
     return static_cast<report::ExitStatus>(128 + globals.stop->signal());
   }
   if (json) {
-    fmt::print("{}\n", to_json(result, seed, work.kind()).dump(2));
+    say_json(to_json(result, seed, work.kind()));
   } else {
     print(result, work.kind());
   }

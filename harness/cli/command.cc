@@ -1,16 +1,11 @@
 #include "harness/cli/command.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
-
-#include "harness/base/file.h"
 
 namespace chaosgate::cli {
 
@@ -63,36 +58,6 @@ std::string program_to_print() {
   const std::string name = program_invocation_name;
   return name.find('/') == std::string::npos ? name
                                              : std::filesystem::absolute(name).lexically_normal().string();
-}
-
-void log_line(const std::string& line) { std::fprintf(stderr, "chaosgate: %s\n", line.c_str()); }
-
-void secure_streams() {
-  for (int fd = 0; fd <= 2; ++fd) {
-    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
-      // The lowest that is free, which is this one. A write to it fails, as on the closed one.
-      [[maybe_unused]] const int taken = ::open("/dev/null", O_RDONLY);
-    }
-  }
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
-}
-
-bool print_result(const std::string& text) {
-  const Status status =
-      std::fflush(stdout) == 0 ? write_all(1, text, "stdout") : Status::io_error("stdout", errno);
-  if (status.ok()) {
-    return true;
-  }
-  log_line("the result cannot be written to stdout: " + status.message());
-  std::fputs(text.c_str(), stderr);
-  return false;
-}
-
-report::ExitStatus after_writing(report::ExitStatus status, bool written) {
-  const bool stays = written || status == report::ExitStatus::violation ||
-                     status == report::ExitStatus::usage || status == report::ExitStatus::untestable;
-  return stays ? status : report::ExitStatus::internal;
 }
 
 }  // namespace chaosgate::cli

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "harness/campaign/stop.h"
+#include "harness/cli/output.h"
 #include "harness/report/campaign_report.h"
 
 namespace chaosgate::cli {
@@ -53,16 +54,5 @@ class HelpFormatter : public CLI::Formatter {
 
 // This program as a shell finds it from any directory: absolute, or the name that was looked up in PATH.
 std::string program_to_print();
-// A line on stderr.
-void log_line(const std::string& line);
-
-// Makes file descriptors 0 to 2 fail when they are closed, so that no file of ours is opened as one of them;
-// and lets writing to a closed pipe, or past a limit of file size, be an error instead of the end.
-void secure_streams();
-// Puts a result on stdout; when that cannot be, says so and puts it on stderr. False then.
-bool print_result(const std::string& text);
-// The status of a command whose result could (`written`) or could not be put where it belongs: a violation
-// stays one, anything else is an internal error.
-report::ExitStatus after_writing(report::ExitStatus status, bool written);
 
 }  // namespace chaosgate::cli

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
@@ -12,7 +11,6 @@
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
-#include "harness/report/facts.h"
 
 namespace chaosgate::cli {
 namespace {
@@ -41,18 +39,18 @@ nlohmann::json to_json(const wire::EngineDescription& engine, const std::vector<
 }
 
 void print(const wire::EngineDescription& engine, const std::vector<ConformResult>& results) {
-  fmt::print("{} ({} {})\n", engine.name, engine.family, engine.version);
+  say("{} ({} {})\n", engine.name, engine.family, engine.version);
   for (const ConformResult& row : results) {
-    fmt::print("  {:<84} {:<6} {:>7} ms\n", row.check, row.outcome, row.ms);
+    say("  {:<84} {:<6} {:>7} ms\n", row.check, row.outcome, row.ms);
     if (!row.passed()) {
-      fmt::print("    {}\n", report::printable(row.detail));
+      say("    {}\n", Lines{row.detail});
     } else if (!row.note.empty()) {
-      fmt::print("    note: {}\n", report::printable(row.note));
+      say("    note: {}\n", Lines{row.note});
     }
   }
   const auto passed =
       std::count_if(results.begin(), results.end(), [](const auto& row) { return row.passed(); });
-  fmt::print("{}: {} of {} checks passed\n\n", engine.name, passed, results.size());
+  say("{}: {} of {} checks passed\n\n", engine.name, passed, results.size());
 }
 
 ExitStatus conform(ConformArguments& options, const Globals& globals) {
@@ -86,7 +84,7 @@ ExitStatus conform(ConformArguments& options, const Globals& globals) {
     }
   }
   if (options.json) {
-    fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    say_json(all);
   }
   if (globals.stop->requested()) {
     return static_cast<ExitStatus>(128 + globals.stop->signal());

@@ -1,8 +1,6 @@
 // chaosgate list: what this build knows: engines, workloads, planted faults, steps, invariants.
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "harness/base/error.h"
 #include "harness/base/step.h"
 #include "harness/campaign/engines.h"
@@ -81,14 +79,14 @@ report::ExitStatus list(ListArguments& options) {
   campaign::CampaignConfig config = options.settings.resolve();
   const nlohmann::json rows = collect(options.what, hello_for(options, config));
   if (options.json) {
-    fmt::print("{}\n", rows.dump(2));
+    say_json(rows);
     return report::ExitStatus::pass;
   }
   for (const nlohmann::json& row : rows) {
-    fmt::print("{}\n", row.at("name").get<std::string>());
+    say("{}\n", row.at("name").get<std::string>());
     for (const auto& [key, value] : row.items()) {
       if (key != "name" && !value.get<std::string>().empty()) {
-        fmt::print("    {:<16} {}\n", key, value.get<std::string>());
+        say("    {:<16} {}\n", key, value.get<std::string>());
       }
     }
   }

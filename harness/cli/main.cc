@@ -32,14 +32,12 @@ void print_version(bool json, const std::string& worker) {
     log_line(error.what());  // a version without engines is better than none
   }
   if (json) {
-    fmt::print(
-        "{}\n",
-        nlohmann::json{{"chaosgate", campaign::chaosgate_version()}, {"libraries", libraries}}.dump(2));
+    say_json({{"chaosgate", campaign::chaosgate_version()}, {"libraries", libraries}});
     return;
   }
-  fmt::print("chaosgate {}\n", campaign::chaosgate_version());
+  say("chaosgate {}\n", campaign::chaosgate_version());
   for (const auto& [name, version] : libraries.items()) {
-    fmt::print("  {} {}\n", name, version.get<std::string>());
+    say("  {} {}\n", name, version.get<std::string>());
   }
 }
 
@@ -104,7 +102,7 @@ int run(int argc, char* argv[]) {
     app.exit(help);
     return status_of(report::ExitStatus::pass);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "chaosgate: %s\n", error.what());
+    log_line(error.what());
     return status_of(report::ExitStatus::usage);
   }
   if (version_json && !version) {
@@ -135,10 +133,10 @@ int main(int argc, char* argv[]) {
     chaosgate::cli::secure_streams();
     return chaosgate::cli::run(argc, argv);
   } catch (const chaosgate::UsageError& error) {
-    std::fprintf(stderr, "chaosgate: %s\n", error.what());
+    chaosgate::cli::log_line(error.what());
     return static_cast<int>(chaosgate::report::ExitStatus::usage);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "chaosgate: %s\n", error.what());
+    chaosgate::cli::log_line(error.what());
     return static_cast<int>(chaosgate::report::ExitStatus::internal);
   }
 }

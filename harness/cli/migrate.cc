@@ -2,7 +2,6 @@
 // with --gate, whether that holds under kills and power cuts.
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <utility>
 
 #include "harness/base/error.h"
@@ -129,8 +128,8 @@ nlohmann::json to_json(const Job& job, const MigrationRun& run, double seconds) 
 }
 
 void print_side(const char* what, const std::string& directory, const wire::EngineDescription& engine) {
-  fmt::print("{}  {}  {} ({} {}{}{})\n", what, directory, engine.name, engine.family, engine.version,
-             engine.plugin.empty() ? "" : ", ", engine.plugin);
+  say("{}  {}  {} ({} {}{}{})\n", what, directory, engine.name, engine.family, engine.version,
+      engine.plugin.empty() ? "" : ", ", engine.plugin);
 }
 
 void print_text(const Job& job, const MigrationRun& run, double seconds) {
@@ -138,30 +137,28 @@ void print_text(const Job& job, const MigrationRun& run, double seconds) {
   print_side("target", job.places.target, job.to);
   std::uint64_t keys = 0;
   std::uint64_t bytes = 0;
-  fmt::print("{:<20} {:>14} {:>16}  {}\n", "keyspace", "keys", "bytes", "hash");
+  say("{:<20} {:>14} {:>16}  {}\n", "keyspace", "keys", "bytes", "hash");
   for (const wire::MigratedKeyspace& keyspace : run.importer.found) {
-    fmt::print("{:<20} {:>14} {:>16}  {}\n", keyspace.name, report::thousands(keyspace.keys),
-               report::thousands(keyspace.bytes), keyspace.hash);
+    say("{:<20} {:>14} {:>16}  {}\n", keyspace.name, report::thousands(keyspace.keys),
+        report::thousands(keyspace.bytes), keyspace.hash);
     keys += keyspace.keys;
     bytes += keyspace.bytes;
   }
   if (run.importer.has_applied_index) {
-    fmt::print("applied index {}\n", report::thousands(run.importer.applied_index));
+    say("applied index {}\n", report::thousands(run.importer.applied_index));
   }
   if (run.importer.keys_resumed > 0) {
-    fmt::print("resumed: {} were in the target already\n", report::plural(run.importer.keys_resumed, "key"));
+    say("resumed: {} were in the target already\n", report::plural(run.importer.keys_resumed, "key"));
   }
   if (!run.importer.begun_anew.empty()) {
-    fmt::print("begun anew: what was there could not be used ({})\n",
-               printable_line(run.importer.begun_anew));
+    say("begun anew: what was there could not be used ({})\n", run.importer.begun_anew);
   }
   if (job.request.dry_run) {
-    fmt::print("dry run: would move {}, {} MiB; needs about {} MiB of {} MiB free\n",
-               report::plural(keys, "key"), bytes >> 20, run.importer.bytes_needed >> 20,
-               run.importer.bytes_free >> 20);
+    say("dry run: would move {}, {} MiB; needs about {} MiB of {} MiB free\n", report::plural(keys, "key"),
+        bytes >> 20, run.importer.bytes_needed >> 20, run.importer.bytes_free >> 20);
   } else {
-    fmt::print("moved and verified {}, {} MiB, in {}\n", report::plural(keys, "key"), bytes >> 20,
-               report::duration(seconds));
+    say("moved and verified {}, {} MiB, in {}\n", report::plural(keys, "key"), bytes >> 20,
+        report::duration(seconds));
   }
 }
 
@@ -201,8 +198,7 @@ ExitStatus run_migration(const Options& options, const campaign::CampaignConfig&
     throw UsageError(run.message());
   }
   if (options.json) {
-    fmt::print("{}\n",
-               to_json(job, run, seconds).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    say_json(to_json(job, run, seconds));
   } else if (run.done()) {
     print_text(job, run, seconds);
   }
@@ -288,15 +284,15 @@ ExitStatus print_gate(const Options& options, const report::CampaignReport& repo
     text += report::migration_text(tally);
   }
   if (options.json) {
-    text = nlohmann::json(report.migrations).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
-           "\n";
+    text =
+        nlohmann::json(report.migrations).dump(2, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
   }
   written = print_result(text) && written;
   if (!report.harness_fault.empty()) {
     log_line(report.harness_fault);
   }
   if (report.verdict() == report::Verdict::violation) {
-    fmt::print(stderr, "{}\n", report.command);
+    say_error("{}\n", report.command);
   }
   return after_writing(report.exit_status(), written);
 }

@@ -92,29 +92,28 @@ ExitStatus minimize(MinimizeArguments& options, const Globals& globals) {
   }
   const std::string image = disk::to_string(result.power.spec);
   if (options.json) {
-    fmt::print("{}\n", nlohmann::json{{"invariant", result.invariant},
-                                      {"cause", result.sentence},
-                                      {"weakest_profile", result.profile},
-                                      {"image", image},
-                                      {"images_judged", result.tests},
-                                      {"minimal", result.minimal},
-                                      {"lost_before", result.lost_before},
-                                      {"lost_after", result.lost_after},
-                                      {"calls_before", result.calls_before},
-                                      {"calls_after", result.calls_after},
-                                      {"bundle", out.string()},
-                                      {"runs", runs},
-                                      {"reproduced", reproduced}}
-                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    say_json({{"invariant", result.invariant},
+              {"cause", result.sentence},
+              {"weakest_profile", result.profile},
+              {"image", image},
+              {"images_judged", result.tests},
+              {"minimal", result.minimal},
+              {"lost_before", result.lost_before},
+              {"lost_after", result.lost_after},
+              {"calls_before", result.calls_before},
+              {"calls_after", result.calls_after},
+              {"bundle", out.string()},
+              {"runs", runs},
+              {"reproduced", reproduced}});
   } else {
-    fmt::print("{} {}: {}\n", engine->name, engine->version, result.invariant);
-    fmt::print("  {}\n", printable_line(result.sentence));
-    fmt::print("  weakest profile  {}\n", result.profile);
-    fmt::print("  lost             {} of {} operations ({}), {} images judged{}\n", result.lost_after,
-               result.lost_before, image, result.tests, result.minimal ? "" : "; the tests ran out");
-    fmt::print("  storage calls    {} of {}\n", result.calls_after, result.calls_before);
-    fmt::print("  bundle           {} ({} bytes)\n", out.string(), fs::file_size(out));
-    fmt::print("  reproduced       {} of {}\n", reproduced, runs);
+    say("{} {}: {}\n", engine->name, engine->version, result.invariant);
+    say("  {}\n", result.sentence);
+    say("  weakest profile  {}\n", result.profile);
+    say("  lost             {} of {} operations ({}), {} images judged{}\n", result.lost_after,
+        result.lost_before, image, result.tests, result.minimal ? "" : "; the tests ran out");
+    say("  storage calls    {} of {}\n", result.calls_after, result.calls_before);
+    say("  bundle           {} ({} bytes)\n", out.string(), fs::file_size(out));
+    say("  reproduced       {} of {}\n", reproduced, runs);
   }
   if (globals.stop->requested()) {
     return static_cast<ExitStatus>(128 + globals.stop->signal());

@@ -1,13 +1,11 @@
 // chaosgate replay: one failure again, from its seed or from its bundle.
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <map>
 #include <set>
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
-#include "harness/base/printable.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/replay.h"
@@ -83,36 +81,36 @@ void print_json(const Outcome& outcome, const std::string& what) {
                                  {"images_failed", outcome.last.images_failed},
                                  {"not_promised", outcome.last.not_promised},
                                  {"violations", violations}};
-  fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  say_json(result);
 }
 
 void print_text(const Outcome& outcome, const std::string& what) {
-  fmt::print("{}\n", what);
+  say("{}\n", Lines{what});
   for (const auto& [position, count] : outcome.positions) {
-    fmt::print("  {} of {}: {}\n", count, outcome.runs, position);
+    say("  {} of {}: {}\n", count, outcome.runs, position);
   }
   for (const report::ViolationEvent& violation : outcome.last.violations) {
-    fmt::print("{}\n", violation.detail);
+    say("{}\n", Lines{violation.detail});
   }
   for (const std::string& finding : outcome.last.not_promised) {
-    fmt::print("  not promised: {}\n", finding);
+    say("  not promised: {}\n", finding);
   }
   if (!outcome.last.abnormal.empty()) {
-    fmt::print("  abnormal end: {}\n", outcome.last.abnormal);
+    say("  abnormal end: {}\n", outcome.last.abnormal);
   }
   for (const auto& [why, count] : outcome.not_judged) {
-    fmt::print("{} not judged: {}\n", report::plural(count, "run"), printable_line(why));
+    say("{} not judged: {}\n", report::plural(count, "run"), why);
   }
   const std::string invariants =
       outcome.invariants.empty() ? "" : fmt::format(": {}", fmt::join(outcome.invariants, ", "));
   if (outcome.otherwise > 0) {
-    fmt::print("failed otherwise in {} of {}{}\n", outcome.otherwise, report::plural(outcome.runs, "run"),
-               outcome.reproduced == 0 ? invariants : "");
+    say("failed otherwise in {} of {}{}\n", outcome.otherwise, report::plural(outcome.runs, "run"),
+        outcome.reproduced == 0 ? invariants : "");
   }
   if (outcome.reproduced > 0) {
-    fmt::print("reproduced {} of {}{}\n", outcome.reproduced, outcome.runs, invariants);
+    say("reproduced {} of {}{}\n", outcome.reproduced, outcome.runs, invariants);
   } else if (outcome.runs > 0 && outcome.otherwise == 0) {
-    fmt::print("clean in {} of {} runs\n", outcome.runs, outcome.runs);
+    say("clean in {} of {} runs\n", outcome.runs, outcome.runs);
   }
 }
 
@@ -165,10 +163,10 @@ ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::Campai
     take(outcome, std::move(run), true);
   }
   return print(outcome,
-               fmt::format("{} seed {} lane {} cycle {}\n  {}", replay.engine,
-                           campaign::seed_text(replay.key.seed), replay.lane, replay.cycle,
-                           crash::to_string(crash::plan_cycle(replay.key.plan, replay.protocol,
-                                                              replay.key.seed, replay.lane, replay.cycle))),
+               text("{} seed {} lane {} cycle {}\n  {}", replay.engine, campaign::seed_text(replay.key.seed),
+                    replay.lane, replay.cycle,
+                    crash::to_string(crash::plan_cycle(replay.key.plan, replay.protocol, replay.key.seed,
+                                                       replay.lane, replay.cycle))),
                options.json, *globals.stop);
 }
 
@@ -189,11 +187,11 @@ ExitStatus replay_by_load(const ReplayArguments& options, const campaign::Campai
     take(outcome, campaign::replay_load(replay, work.path() / fmt::format("replay-{}", i), *globals.stop),
          true);
   }
-  return print(outcome,
-               fmt::format("{} seed {} lane {} load {}: {} of power cuts, {} failed", replay.engine.name,
-                           seed, replay.lane, replay.load, report::plural(outcome.last.images, "disk image"),
-                           outcome.last.images_failed),
-               options.json, *globals.stop);
+  return print(
+      outcome,
+      text("{} seed {} lane {} load {}: {} of power cuts, {} failed", replay.engine.name, seed, replay.lane,
+           replay.load, report::plural(outcome.last.images, "disk image"), outcome.last.images_failed),
+      options.json, *globals.stop);
 }
 
 ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::CampaignConfig& config,
@@ -228,10 +226,10 @@ ExitStatus replay_by_bundle(const ReplayArguments& options, const campaign::Camp
     was += (was.empty() ? "" : ", ") + std::string(oracle::to_string(violation.invariant));
   }
   return print(outcome,
-               fmt::format("{} {} seed {} lane {} {}; the bundle says: {}", bundle.recovery.order.engine,
-                           bundle.engine_version, campaign::seed_text(bundle.key.seed), bundle.lane,
-                           bundle.power ? "power cut" : fmt::format("cycle {}", bundle.cycle),
-                           was.empty() ? "the load failed" : was),
+               text("{} {} seed {} lane {} {}; the bundle says: {}", bundle.recovery.order.engine,
+                    bundle.engine_version, campaign::seed_text(bundle.key.seed), bundle.lane,
+                    bundle.power ? "power cut" : fmt::format("cycle {}", bundle.cycle),
+                    was.empty() ? "the load failed" : was),
                options.json, *globals.stop);
 }
 

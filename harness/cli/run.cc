@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 
 #include "harness/base/error.h"
@@ -35,9 +34,9 @@ struct RunArguments {
 void print_plan(const campaign::CampaignConfig& config) {
   for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
     for (std::uint64_t cycle = 0; cycle < (config.kills + config.lanes - 1) / config.lanes; ++cycle) {
-      fmt::print("{}\n", crash::to_string(crash::plan_cycle(config.key.plan,
-                                                            campaign::lane_protocol(config.protocol, lane),
-                                                            config.key.seed, lane, cycle)));
+      say("{}\n",
+          crash::to_string(crash::plan_cycle(config.key.plan, campaign::lane_protocol(config.protocol, lane),
+                                             config.key.seed, lane, cycle)));
     }
   }
 }
@@ -95,7 +94,7 @@ report::ExitStatus run(RunArguments& options, const Globals& globals) {
   }
   refuse_idle(options.settings, config);
   if (options.print_config) {
-    fmt::print("{}", options.settings.toml());
+    say("{}", Lines{options.settings.toml()});
     return report::ExitStatus::pass;
   }
   if (options.print_plan) {
@@ -126,7 +125,7 @@ report::ExitStatus run(RunArguments& options, const Globals& globals) {
   }
   if (const char* actions = std::getenv("GITHUB_ACTIONS");
       actions != nullptr && std::string(actions) == "true") {
-    std::fputs(report::render_github_errors(result).c_str(), stderr);
+    say_error("{}", Lines{report::render_github_errors(result)});
   }
   log_line("reports in " + output.directory.string());
   const std::string text =

@@ -1,8 +1,6 @@
 // chaosgate selftest: the gate against every planted fault, to show that it can fail.
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
@@ -56,18 +54,18 @@ void print_json(const report::CampaignReport& report) {
                         {"kills", row.kills},
                         {"findings", row.findings}});
   }
-  fmt::print("{}\n", nlohmann::json{{"faults", faults}, {"controls", controls}}.dump(2));
+  say_json({{"faults", faults}, {"controls", controls}});
 }
 
 void print_table(const report::CampaignReport& report) {
   const auto line = [](const std::string& fault, const std::string& layer, const std::string& engine,
                        const std::string& protocol, std::uint64_t seed, const std::string& outcome,
                        const std::string& after) {
-    fmt::print("{:<26} {:<11} {:<12} {:<9} {:<10} {:<16} {}\n", fault, layer, engine, protocol,
-               campaign::seed_text(seed), outcome, after);
+    say("{:<26} {:<11} {:<12} {:<9} {:<10} {:<16} {}\n", fault, layer, engine, protocol,
+        campaign::seed_text(seed), outcome, after);
   };
-  fmt::print("{:<26} {:<11} {:<12} {:<9} {:<10} {:<16} {}\n", "planted fault", "layer", "engine", "protocol",
-             "seed", "invariant", "after");
+  say("{:<26} {:<11} {:<12} {:<9} {:<10} {:<16} {}\n", "planted fault", "layer", "engine", "protocol", "seed",
+      "invariant", "after");
   for (const report::FaultResult& row : report.self_test) {
     std::string after = report::tries_text(row);
     if (!row.found && !row.invariant.empty()) {
@@ -84,7 +82,7 @@ void print_table(const report::CampaignReport& report) {
     line("none", "-", row.engine, row.protocol, row.seed, row.findings.empty() ? "clean" : "NOT CLEAN",
          report::plural(row.kills, "kill"));
     for (const std::string& finding : row.findings) {
-      fmt::print("  {}\n", finding);
+      say("  {}\n", finding);
     }
   }
 }

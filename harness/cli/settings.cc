@@ -392,6 +392,16 @@ std::string help_text(const Setting& setting, const std::string& value) {
   return value.empty() ? setting.help : fmt::format("{} (default {})", setting.help, value);
 }
 
+// On one line, and in ASCII where it would act on a terminal: JSON's escapes are TOML's, too.
+std::string toml_string(const std::string& value) {
+  if (report::printable_line(value) != value) {
+    return nlohmann::json(value).dump(-1, ' ', true);
+  }
+  std::ostringstream text;
+  text << toml::value<std::string>(value);
+  return text.str();
+}
+
 std::map<std::string, std::string> read_toml(const std::string& file, const std::vector<std::string>& keys) {
   std::map<std::string, std::string> values;
   if (std::filesystem::is_directory(file)) {
@@ -572,7 +582,7 @@ std::string Settings::toml() const {
     if (bare) {
       value << line.value;
     } else {
-      value << toml::value<std::string>(line.value);
+      value << toml_string(line.value);
     }
     const bool fixed = line.source != "default" || line.key == "seed";
     text +=

@@ -1,8 +1,6 @@
 // chaosgate sweep: one death at every storage call of a small load and of a recovery.
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
@@ -10,7 +8,6 @@
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
-#include "harness/report/facts.h"
 #include "harness/report/writers.h"
 
 namespace chaosgate::cli {
@@ -46,28 +43,28 @@ std::string first_failure(const report::CycleEvent& event) {
 }
 
 void print_counts(const char* what, const std::map<std::string, std::uint64_t>& counts) {
-  fmt::print("  {}", what);
+  say("  {:<16}", what);
   for (const auto& [name, count] : counts) {
-    fmt::print("  {} {}", name, count);
+    say("  {} {}", name, count);
   }
-  fmt::print("\n");
+  say("\n");
 }
 
 void print_text(const Swept& swept) {
   const campaign::SweepResult& result = swept.result;
-  fmt::print("{}, {}: {} storage calls in the load, {} in the recovery\n", swept.engine, swept.protocol,
-             result.load_calls, result.recovery_calls);
+  say("{}, {}: {} storage calls in the load, {} in the recovery\n", swept.engine, swept.protocol,
+      result.load_calls, result.recovery_calls);
   print_counts("points by phase:", result.by_phase);
-  print_counts("points by call: ", result.by_call);
+  print_counts("points by call:", result.by_call);
   for (const std::string& missed : result.missed) {
-    fmt::print("  not reached: {}\n", missed);
+    say("  not reached: {}\n", missed);
   }
   for (std::size_t i = 0; i < result.failures.size(); ++i) {
-    fmt::print("\n{}  died: {}\n", first_failure(result.failures[i]), result.failures[i].crash.planned);
+    say("\n{}  died: {}\n", Lines{first_failure(result.failures[i])}, result.failures[i].crash.planned);
   }
-  fmt::print("  {} of {} points\n", result.judged, result.points);
+  say("  {} of {} points\n", result.judged, result.points);
   if (!result.harness_fault.empty()) {
-    fmt::print("  ended early: {}\n", report::printable_line(result.harness_fault));
+    say("  ended early: {}\n", result.harness_fault);
   }
 }
 
@@ -133,16 +130,15 @@ ExitStatus sweep(SweepArguments& options, const Globals& globals) {
     for (const Swept& swept : all) {
       list.push_back(to_json(swept));
     }
-    fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    say_json(list);
   }
   bool missed = false;
   bool found = false;
   std::string fault;
   for (const Swept& swept : all) {
     if (!found && !swept.result.bundles.empty()) {
-      fmt::print(stderr, "{}\n",
-                 campaign::bundle_command(config.invocation, swept.result.bundles.front(),
-                                          campaign::plugin_path(swept.engine)));
+      say_error("{}\n", campaign::bundle_command(config.invocation, swept.result.bundles.front(),
+                                                 campaign::plugin_path(swept.engine)));
     }
     found = found || !swept.result.failures.empty();
     missed = missed || swept.result.judged != swept.result.points;

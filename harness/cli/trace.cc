@@ -47,13 +47,13 @@ void print(const tap::Trace& trace, const std::string& only,
     begin = parse_number("--record", only, 0, end - 1);
     end = begin + 1;
   }
-  fmt::print("record  begin thread and call\n");
+  say("record  begin thread and call\n");
   for (std::size_t i = begin; i < end; ++i) {
     const auto note = notes.find(i);
-    fmt::print("{:>6} {}{}\n", i, tap::describe(trace.records[i]),
-               note == notes.end() ? "" : "  <- " + note->second);
+    say("{:>6} {}{}\n", i, tap::describe(trace.records[i]),
+        note == notes.end() ? "" : "  <- " + note->second);
   }
-  fmt::print("{} storage calls, signature {:016x}\n", trace.records.size(), tap::signature(trace));
+  say("{} storage calls, signature {:016x}\n", trace.records.size(), tap::signature(trace));
 }
 
 // What the image of a power cut has of each call that it does not have whole, and where it was cut.
@@ -123,8 +123,8 @@ ExitStatus finish(const tap::Trace& trace, const TraceArguments& options) {
   std::string bytes;
   tap::save_trace(trace, &bytes);
   replace_file(options.output, bytes);
-  fmt::print("{} storage calls, signature {:016x}, in {}\n", trace.records.size(), tap::signature(trace),
-             options.output);
+  say("{} storage calls, signature {:016x}, in {}\n", trace.records.size(), tap::signature(trace),
+      options.output);
   return ExitStatus::pass;
 }
 

@@ -146,7 +146,7 @@ std::string render_certificate_json(const Certificate& certificate) {
        certificate.harness_fault.empty() ? Json() : Json(valid_utf8(certificate.harness_fault))},
       {"times",
        {{"started", certificate.started}, {"seconds", certificate.seconds}, {"seconds_by_level", seconds}}}};
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 std::string render_certificate_html(const Certificate& certificate) {

@@ -224,7 +224,7 @@ std::string render_json(const CampaignReport& report) {
   }
   json["inconclusive"] = texts(report.reasons());
   json["not_tested"] = texts(report.not_tested);
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace chaosgate::report
