@@ -63,14 +63,6 @@ std::vector<std::string> kinds_expected(const crash::PlanOptions& plan) {
   return kinds;
 }
 
-// Whether any cycle up to the one that failed may have died at a storage call, or had an I/O error.
-bool needs_tap(const Regression& regression) {
-  const crash::PlanOptions& plan = regression.key.plan;
-  return plan.call || plan.io || load_needs_tap(regression.plan) ||
-         std::any_of(regression.plan.recrashes.begin(), regression.plan.recrashes.end(),
-                     [](const crash::Recrash& recrash) { return recrash.call.has_value(); });
-}
-
 // Everything the lanes of one engine share.
 class EngineRun {
  public:
@@ -591,9 +583,14 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   const wire::Hello hello = resolve_engines(given.worker, &resolved.engines);
   validate(resolved, hello);
   std::map<std::string, RegressionList> earlier;  // a damaged file is found before anything is written
-  if (resolved.replay_regressions && resolved.key.fault.empty() && resolved.replicas == 0) {
+  if (resolved.replay_regressions && resolved.key.fault.empty()) {
+    const bool group = resolved.replicas > 0;
     for (const std::string& engine : resolved.engines) {
-      RegressionList kills = read_regressions(resolved.results, engine, RegressionOf::kill);
+      RegressionList kills =
+          read_regressions(resolved.results, engine, group ? RegressionOf::group_kill : RegressionOf::kill);
+      std::erase_if(kills.entries, [&](const Regression& each) {
+        return each.group && each.group->engines != resolved.engines;
+      });
       if (resolved.kill) {
         earlier[engine] = std::move(kills);
       }
@@ -622,7 +619,8 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   }
   for (const auto& [name, list] : earlier) {
     const auto left_out = std::count_if(list.entries.begin(), list.entries.end(), needs_tap);
-    if (left_out > 0 && (!no_tap.empty() || untappable.contains(name))) {
+    const bool unseen = untappable.contains(name) || (config.replicas > 0 && !untappable.empty());
+    if (left_out > 0 && (!no_tap.empty() || unseen)) {
       frame.not_tested.push_back(fmt::format("{} of {}: their storage calls cannot be seen",
                                              report::plural(left_out, "earlier failure"), name));
     }

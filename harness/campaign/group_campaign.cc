@@ -8,12 +8,16 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <utility>
 
+#include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/group.h"
 #include "harness/campaign/group_power.h"
 #include "harness/campaign/power_campaign.h"
+#include "harness/campaign/regressions.h"
 #include "harness/campaign/threads.h"
 
 namespace chaosgate::campaign {
@@ -69,11 +73,13 @@ class GroupRun {
     const auto begin = std::chrono::steady_clock::now();
     std::uint64_t groups = 1;
     if (config_.kill) {
+      replay_regressions(RegressionOf::group_kill);
       in_groups(config_.kills, [this](std::uint64_t group, std::uint64_t kills) { run_one(group, kills); });
       judge_strength();
     }
     const bool cut = config_.power && !ended();
     if (cut) {
+      replay_regressions(RegressionOf::group_power_cut);
       groups = in_groups(config_.images,
                          [this](std::uint64_t group, std::uint64_t images) { cut_power(group, images); });
       judge_power_strength();
@@ -112,39 +118,99 @@ class GroupRun {
     return ended_ || stop_.requested();
   }
 
+  // One of the campaign's own, or that of an earlier failure.
+  struct Work {
+    CampaignConfig config;                                // of the campaign that it is, or was, in
+    std::uint64_t group = 0;                              // its number there ...
+    std::uint64_t number = 0;                             // ... and here, in events and names
+    std::uint64_t cycles = 0;                             // at most so many
+    bool again = false;                                   // of an earlier failure
+    std::optional<PowerRegression> power = std::nullopt;  // how it is explored, if it is
+  };
+
+  Work own(std::uint64_t group) const { return {config_, group, group, UINT64_MAX, false, std::nullopt}; }
+
   // Runs cycles until every replica has had `kills`.
-  void run_one(std::uint64_t number, std::uint64_t kills) {
+  void run_one(std::uint64_t group, std::uint64_t kills) { run_cycles(own(group), kills); }
+
+  void run_cycles(const Work& work, std::uint64_t kills) {
     GroupOptions options;
-    options.members = group_members(config_, hello_, number);
-    options.directory = work_ / fmt::format("group-{}", number);
+    options.members = group_members(work.config, hello_, work.group);
+    options.directory = work_ / fmt::format("group-{}", work.number);
     options.keep_images = config_.keep_images;
-    options.group = number;
+    options.group = work.group;
     Group group(options, &stop_);
     std::vector<std::uint64_t> done(options.members.size(), 0);
-    const auto enough = [&] { return *std::min_element(done.begin(), done.end()) >= kills; };
+    const auto enough = [&] {
+      return *std::min_element(done.begin(), done.end()) >= kills || group.next_cycle() >= work.cycles;
+    };
     report::GroupTally written;
     while (!enough() && !ended()) {
-      keeping_what_was_found(group, "", [&] { group.run_cycle(); });
-      take(group, "", &done);
-      write_tally(number, group, &written);
+      keeping_what_was_found(group, work, "", [&] { group.run_cycle(); });
+      take(group, work, "", &done);
+      write_tally(work.number, group, &written);
     }
     if (!ended()) {
       group.close();
-      take(group, "", &done);
-      write_tally(number, group, &written);
+      take(group, work, "", &done);
+      write_tally(work.number, group, &written);
     }
   }
 
   // What a member showed before another one's machine failed is written, too.
   template <typename Body>
-  void keeping_what_was_found(Group& group, const std::string& part, const Body& body) {
+  void keeping_what_was_found(Group& group, const Work& work, const std::string& part, const Body& body) {
     try {
       body();
     } catch (...) {
       std::vector<std::uint64_t> ignored(group.members().size(), 0);
-      take(group, part, &ignored);
+      take(group, work, part, &ignored);
       throw;
     }
+  }
+
+  // Those of the same replicas. Each runs its group up to the cycle with the failure.
+  void replay_regressions(RegressionOf kind) {
+    if (!config_.replay_regressions || !config_.key.fault.empty()) {
+      return;
+    }
+    std::uint64_t number = config_.lanes;  // behind the campaign's own
+    for (const std::string& engine : engines_) {
+      const RegressionList list = read_regressions(config_.results, engine, kind);
+      if (!list.note.empty()) {
+        output_.log(list.note);
+      }
+      for (const Regression& regression : list.entries) {
+        const GroupRegression& group = *regression.group;
+        if (group.engines != config_.engines || ended()) {
+          continue;
+        }
+        if (config_.tap == TapUse::off && needs_tap(regression)) {
+          continue;  // the report says so
+        }
+        output_.log(fmt::format(
+            "{}: replaying an earlier failure first: {}seed {} workload {} group {} cycle {} ({})", engine,
+            regression.power ? "power cut, " : "", seed_text(regression.key.seed), regression.key.workload,
+            group.number, regression.cycle, regression.invariant));
+        Work work{config_, group.number, number++, regression.cycle + 1, true, std::nullopt};
+        work.config.key = regression.key;
+        work.config.protocol = group.protocol;
+        run_thread([&] { replay(std::move(work), regression); });
+      }
+    }
+  }
+
+  void replay(Work work, const Regression& regression) {
+    if (!regression.power) {
+      run_cycles(work, UINT64_MAX);
+      return;
+    }
+    if (const Status status = disk::parse_profile(regression.power->profile, &work.config.profile);
+        !status.ok()) {
+      throw UsageError(fmt::format("regression of {}: {}", regression.engine, status.message()));
+    }
+    std::uint64_t cycle = 0;
+    cut_power(std::move(work), regression.key.workload, *regression.power, &cycle);
   }
 
   void write_tally(std::uint64_t number, const Group& group, report::GroupTally* written) {
@@ -153,63 +219,83 @@ class GroupRun {
   }
 
   // Judges `images` disk images of each replica of a group.
-  void cut_power(std::uint64_t number, std::uint64_t images) {
+  void cut_power(std::uint64_t group, std::uint64_t images) {
     const std::vector<std::string>& workloads = config_.power_workloads;
     std::uint64_t cycle = 0;
     for (std::size_t i = 0; i < workloads.size() && !ended(); ++i) {
-      cut_power(number, workloads[i], share(images, i, workloads.size()), &cycle);
+      const PowerRegression how{disk::to_string(config_.profile), share(images, i, workloads.size()),
+                                PowerExploration().images_per_load};
+      cut_power(own(group), workloads[i], how, &cycle);
     }
   }
 
   // `cycle`: how many the group has run.
-  void cut_power(std::uint64_t number, const std::string& workload, std::uint64_t images,
-                 std::uint64_t* cycle) {
+  void cut_power(Work work, const std::string& workload, const PowerRegression& how, std::uint64_t* cycle) {
+    work.power = how;
     GroupPowerOptions options;
-    options.profile = config_.profile;
-    options.members = group_members(config_, hello_, number);
+    options.profile = work.config.profile;
+    options.images_per_load = how.images_per_load;
+    options.members = group_members(work.config, hello_, work.group);
     for (LaneTarget& member : options.members) {
       member.key.workload = workload;
     }
-    options.group = number;
-    options.directory = work_ / fmt::format("group-power-{}", number);
+    options.group = work.group;
+    options.directory = work_ / fmt::format("group-power-{}", work.number);
     options.keep_images = config_.keep_images;
     GroupPower power(options, &stop_);
+    const std::uint64_t begin = *cycle;
     std::vector<std::unique_ptr<PowerReporter>> reporters;
     for (std::size_t i = 0; i < power.size(); ++i) {
-      report_images(power.explorer(i), options.members[i], cycle,
+      report_images(power.explorer(i), regression_of(work, options.members[i]), begin, cycle,
                     *reporters.emplace_back(std::make_unique<PowerReporter>(
                         config_.invocation, journal_, power.explorer(i), config_.engines[i],
-                        options.members[i].lane, images_.at(config_.engines[i]))));
+                        work.number * power.size() + i, images_.at(config_.engines[i]))));
     }
     report::GroupTally written;
     bool more = true;
     const std::string part = "power-" + workload + "-";
-    for (; more && power.judged_min() < images && !ended(); ++*cycle) {
-      keeping_what_was_found(power.group(), part, [&] { more = power.run_cycle(images); });
+    for (; more && power.judged_min() < how.images && *cycle - begin < work.cycles && !ended(); ++*cycle) {
+      keeping_what_was_found(power.group(), work, part, [&] { more = power.run_cycle(how.images); });
       for (const std::unique_ptr<PowerReporter>& reporter : reporters) {
         reporter->write_counts();
       }
-      write_tally(number, power.group(), &written);
+      write_tally(work.number, power.group(), &written);
       if (power.broken_by_kill()) {
         std::vector<std::uint64_t> ignored(power.size(), 0);
-        take(power.group(), part, &ignored);
+        take(power.group(), work, part, &ignored);
         more = true;  // until there are failures_max
       }
     }
     const std::lock_guard lock(mutex_);
-    sent_under_power_ += power.sent_snapshots_judged();
+    sent_under_power_ += work.again ? 0 : power.sent_snapshots_judged();
   }
 
-  void report_images(PowerExplorer& explorer, const LaneTarget& member, const std::uint64_t* cycle,
-                     PowerReporter& reporter) {
-    const auto where = [&member, cycle] { return fmt::format("replica {} cycle {}", member.lane, *cycle); };
-    explorer.on_failure = [&, cycle, where](const PowerFailure& failure, report::PowerFinding* finding) {
+  static Regression regression_of(const Work& work, const LaneTarget& member) {
+    Regression regression{member.key, member.engine, member.protocol, member.lane, 0, {}, ""};
+    regression.power = work.power;
+    regression.group = {work.config.engines, work.config.protocol, work.group};
+    return regression;
+  }
+
+  // `place`: what is known of its failures before. `begin`: the cycle from which those of it count.
+  void report_images(PowerExplorer& explorer, Regression place, std::uint64_t begin,
+                     const std::uint64_t* cycle, PowerReporter& reporter) {
+    const auto where = [lane = place.lane, cycle] {
+      return fmt::format("replica {} cycle {}", lane, *cycle);
+    };
+    explorer.on_failure = [this, &reporter, place, begin, cycle, where](const PowerFailure& failure,
+                                                                        report::PowerFinding* finding) {
       const std::lock_guard lock(mutex_);
-      const std::string id = fmt::format("{}-{}-power-replica{}-cycle{}-{}", member.engine,
-                                         seed_text(config_.key.seed), member.lane, *cycle, kept_++);
+      const std::string id = fmt::format("{}-{}-power-replica{}-cycle{}-{}", place.engine,
+                                         seed_text(place.key.seed), place.lane, *cycle, kept_++);
       reporter.failed(failure, id, where(), output_, finding);
       if (finding->promised) {
-        report::PowerTally& broken = broken_[member.engine];
+        Regression regression = place;
+        regression.cycle = *cycle - begin;
+        regression.plan = failure.plan;
+        regression.invariant = finding->invariant;
+        append_regression(config_.results, regression);
+        report::PowerTally& broken = broken_[place.engine];
         const std::size_t before = broken.findings.size();
         broken.add(*finding);
         failures_ += broken.findings.size() - before;
@@ -217,13 +303,13 @@ class GroupRun {
       }
     };
     explorer.is_over = [this] { return ended(); };
-    explorer.on_failing = [&, where](const report::PowerFinding& finding) {
+    explorer.on_failing = [&reporter, where](const report::PowerFinding& finding) {
       reporter.failing(where(), finding);
     };
-    explorer.on_repeat = [&, where](const report::PowerFinding& finding) {
+    explorer.on_repeat = [&reporter, where](const report::PowerFinding& finding) {
       reporter.failed_again(where(), finding);
     };
-    explorer.on_image = [&] {
+    explorer.on_image = [this, &reporter] {
       reporter.judged();
       const report::Totals totals = journal_.totals();
       const std::lock_guard lock(mutex_);
@@ -235,7 +321,7 @@ class GroupRun {
   }
 
   // `part`: of the campaign, for names.
-  void take(Group& group, const std::string& part, std::vector<std::uint64_t>* done) {
+  void take(Group& group, const Work& work, const std::string& part, std::vector<std::uint64_t>* done) {
     const std::lock_guard lock(mutex_);
     bool failed = false;
     for (std::size_t i = 0; i < group.members().size(); ++i) {
@@ -248,7 +334,7 @@ class GroupRun {
           events.push_back(make_event(member.options(), group.next_cycle()));
         }
         try {
-          keep_failure(group, part, member, &events.back());
+          keep_failure(group, work, part, member, &events.back());
         } catch (...) {  // what was found outlives a bundle that cannot be written
           for (const CycleEvent& event : events) {
             journal_.write(event);
@@ -275,10 +361,10 @@ class GroupRun {
     return event.kills();
   }
 
-  void keep_failure(const Group& group, const std::string& part, const GroupMember& member,
+  void keep_failure(const Group& group, const Work& work, const std::string& part, const GroupMember& member,
                     CycleEvent* event) {
     const std::string id = fmt::format("{}-{}-{}replica{}-cycle{}", event->engine,
-                                       seed_text(config_.key.seed), part, event->lane, event->cycle);
+                                       seed_text(work.config.key.seed), part, event->lane, event->cycle);
     const fs::path directory = output_.directory / "failures" / id;
     fs::create_directories(directory);
     replace_file(directory / "plan.txt", crash::to_string(group.plan(event->cycle)) + "\n");
@@ -298,6 +384,11 @@ class GroupRun {
       violation.detail += fmt::format("  the cycle: {}\n", crash::to_string(group.plan(event->cycle)));
     }
     event->command = command;
+    Regression regression = regression_of(work, member.options());
+    regression.cycle = event->cycle;
+    regression.plan = member.evidence()->plan;
+    regression.invariant = event->violations.empty() ? "abnormal" : event->violations.front().invariant;
+    append_regression(config_.results, regression);
     output_.log(fmt::format("replica {} cycle {}: {}", member.name(), event->cycle,
                             event->violations.empty() ? event->crash.detail
                                                       : event->violations.front().invariant + ": " +

@@ -398,6 +398,40 @@ TEST_CASE("a regression that no campaign appended is an error that names its lin
   }
 }
 
+TEST_CASE("a regression of a replica that its group does not have is an error that names its line") {
+  const TempDir directory = hostile_directory();
+  const nlohmann::json good = {
+      {"key", PlanKey{}},
+      {"protocol", "in-batch"},
+      {"lane", 3},
+      {"cycle", 1},
+      {"plan", crash::to_string(crash::plan_cycle({}, wire::Protocol::in_batch, 1, 3, 1))},
+      {"invariant", "state.prefix"},
+      {"group", {{"engines", {"rocksdb", "lmdb"}}, {"protocol", "both"}, {"number", 1}}}};
+  fs::create_directories(directory.path() / "regressions");
+  const auto read = [&](const nlohmann::json& line) {
+    replace_file(directory.path() / "regressions" / "lmdb.jsonl", line.dump() + "\n");
+    return read_regressions(directory.path(), "lmdb", RegressionOf::group_kill).entries.size();
+  };
+  CHECK(read(good) == 1);
+  for (const auto& [place, value] :
+       std::vector<std::pair<std::string, nlohmann::json>>{{"/group/engines", nlohmann::json::array()},
+                                                           {"/group/engines", {"lmdb"}},
+                                                           {"/group/engines", {"lmdb", "rocksdb"}},
+                                                           {"/group/engines", 7},
+                                                           {"/group/protocol", "nosuch"},
+                                                           {"/group/protocol", "sidecar"},
+                                                           {"/group/number", 0},
+                                                           {"/group/number", nullptr},
+                                                           {"/lane", 2},
+                                                           {"/lane", UINT64_MAX}}) {
+    INFO(place << " " << value);
+    nlohmann::json line = good;
+    line[nlohmann::json::json_pointer(place)] = value;
+    CHECK_THROWS_WITH(read(line), Catch::Contains("lmdb.jsonl:1: not a regression"));
+  }
+}
+
 TEST_CASE("a regression that nothing can be planned from is an error that names its line") {
   const TempDir directory(fs::temp_directory_path(), "chaosgate-hostile-test-");
   nlohmann::json key = PlanKey{};

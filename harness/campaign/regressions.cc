@@ -10,6 +10,7 @@
 #include "harness/base/file.h"
 #include "harness/base/json.h"
 #include "harness/base/printable.h"
+#include "harness/campaign/tap_setup.h"
 #include "harness/disk/profile.h"
 #include "workloads/generator.h"
 
@@ -26,7 +27,41 @@ fs::path file_of(const fs::path& results, const std::string& engine) {
 
 bool same_place(const Regression& a, const Regression& b) {
   return json(a.key) == json(b.key) && a.protocol == b.protocol && a.lane == b.lane && a.cycle == b.cycle &&
-         a.power.has_value() == b.power.has_value();
+         a.power.has_value() == b.power.has_value() && a.group == b.group;
+}
+
+RegressionOf kind_of(const Regression& regression) {
+  if (regression.group) {
+    return regression.power ? RegressionOf::group_power_cut : RegressionOf::group_kill;
+  }
+  return regression.power ? RegressionOf::power_cut : RegressionOf::kill;
+}
+
+GroupRegression parse_group(const json& entry) {
+  GroupRegression group{entry.at("engines"), ProtocolChoice::both, entry.at("number")};
+  const std::string protocol = entry.at("protocol");
+  for (const ProtocolChoice choice :
+       {ProtocolChoice::in_batch, ProtocolChoice::sidecar, ProtocolChoice::both}) {
+    if (to_string(choice) == protocol) {
+      group.protocol = choice;
+      return group;
+    }
+  }
+  throw UsageError("unknown protocol of a group");
+}
+
+// That it is of a replica that the group has.
+void check_replica(const Regression& regression) {
+  const GroupRegression& group = *regression.group;
+  const std::size_t size = group.engines.size();
+  if (size < 2) {
+    throw UsageError("a group has at least two replicas");
+  }
+  const std::uint64_t member = regression.lane % size;
+  if (regression.lane / size != group.number || group.engines[member] != regression.engine ||
+      regression.protocol != lane_protocol(group.protocol, member + group.number)) {
+    throw UsageError("its group has no such replica");
+  }
 }
 
 // One line. Throws nlohmann::json::exception, or UsageError, for one that no campaign appended.
@@ -56,6 +91,10 @@ Regression parse_line(const std::string& line, const std::string& engine) {
     if (read.power->images_per_load == 0) {
       throw UsageError("images_per_load 0: must be 1 or more");
     }
+  }
+  if (entry.contains("group")) {
+    read.group = parse_group(entry.at("group"));
+    check_replica(read);
   }
   return read;
 }
@@ -123,6 +162,11 @@ void append_regression(const fs::path& results, const Regression& regression) {
                      {"images", regression.power->images},
                      {"images_per_load", regression.power->images_per_load}};
   }
+  if (regression.group) {
+    line["group"] = {{"engines", regression.group->engines},
+                     {"protocol", to_string(regression.group->protocol)},
+                     {"number", regression.group->number}};
+  }
   std::ofstream file(path, std::ios::app);
   file << line.dump() << "\n";
   file.flush();
@@ -131,13 +175,18 @@ void append_regression(const fs::path& results, const Regression& regression) {
   }
 }
 
+bool needs_tap(const Regression& regression) {
+  const crash::PlanOptions& plan = regression.key.plan;
+  return plan.call || plan.io || load_needs_tap(regression.plan) ||
+         std::any_of(regression.plan.recrashes.begin(), regression.plan.recrashes.end(),
+                     [](const crash::Recrash& recrash) { return recrash.call.has_value(); });
+}
+
 RegressionList read_regressions(const fs::path& results, const std::string& engine, RegressionOf kind) {
   const fs::path path = file_of(results, engine);
   std::size_t whole_bytes = 0;
   std::vector<Regression> all = read_all(path, engine, &whole_bytes);
-  std::erase_if(all, [kind](const Regression& each) {
-    return each.power.has_value() != (kind == RegressionOf::power_cut);
-  });
+  std::erase_if(all, [kind](const Regression& each) { return kind_of(each) != kind; });
   std::reverse(all.begin(), all.end());
   RegressionList list;
   std::size_t long_ones = 0;

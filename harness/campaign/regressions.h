@@ -19,15 +19,25 @@ struct PowerRegression {
   std::uint64_t images_per_load = 0;
 };
 
+// Of a replica: the group it was in.
+struct GroupRegression {
+  std::vector<std::string> engines;  // of the replicas, in their order
+  ProtocolChoice protocol = ProtocolChoice::both;
+  std::uint64_t number = 0;  // of the group in its campaign
+
+  bool operator==(const GroupRegression&) const = default;
+};
+
 struct Regression {
   PlanKey key;
   std::string engine;
   wire::Protocol protocol = wire::Protocol::in_batch;
-  std::uint64_t lane = 0;
-  std::uint64_t cycle = 0;  // of a power cut: the load, counted anew for each workload
+  std::uint64_t lane = 0;   // or replica
+  std::uint64_t cycle = 0;  // of a power cut: the load, or the group's cycle, counted anew for each workload
   crash::CyclePlan plan;    // of that cycle, as it was carried out
   std::string invariant;    // the first one broken, or "abnormal"
   std::optional<PowerRegression> power = std::nullopt;
+  std::optional<GroupRegression> group = std::nullopt;
 };
 
 // Appends a line unless the same seed, lane and cycle are there. A planted fault is no regression and is not
@@ -42,7 +52,10 @@ struct RegressionList {
 inline constexpr std::size_t kRegressionsReplayed = 5;
 inline constexpr std::uint64_t kRegressionCyclesMax = 2000;  // a lane has to be replayed from its first cycle
 
-enum class RegressionOf : std::uint8_t { kill, power_cut };
+enum class RegressionOf : std::uint8_t { kill, power_cut, group_kill, group_power_cut };
+
+// Whether any cycle up to the one that failed may have died at a storage call, or had an I/O error.
+bool needs_tap(const Regression& regression);
 
 // Those of one kind. Throws UsageError naming file and line when a line cannot be read.
 RegressionList read_regressions(const std::filesystem::path& results, const std::string& engine,

@@ -147,6 +147,21 @@ plugin forgets-writes
 grep -q 'a source that no migration has touched' out || fail "nobody says that the source is wrong: $(cat out)"
 rm -rf results
 
+# What a replica of a group fails with is tried first the next time, in the same group; other groups have no part in it.
+"$chaosgate" run --replicas 2 --engines ./forgets-writes.so --kills 20 --seed 1 --failures-max 1 --quiet >out 2>err
+[[ $? == 1 ]] || fail "a replica that fails is no violation: $(cat out err)"
+grep -q '"group":{"engines":\["my-engine","my-engine"\]' results/regressions/my-engine.jsonl || fail "a replica's failure is no regression: $(cat results/regressions/*)"
+"$chaosgate" run --replicas 2 --engines ./forgets-writes.so --kills 20 --seed 2 --failures-max 1 --quiet >out 2>err
+[[ $? == 1 ]] || fail "a replica's earlier failure is no violation: $(cat out err)"
+grep -q 'my-engine: replaying an earlier failure first: seed 0x1 workload mixed group 0 cycle' err || fail "a replica's failure is not replayed: $(cat err)"
+plugin one
+for group in '--engine ./one.so' '--replicas 3 --engines ./one.so'; do
+  # shellcheck disable=SC2086 # words
+  "$chaosgate" run $group --kills 10 --seed 2 --quiet >out 2>err
+  grep -q 'replaying an earlier failure' err && fail "$group replays the failure of another group: $(cat err)"
+done
+rm -rf results
+
 # Elsewhere on the command line.
 "$chaosgate" list engines --engine ./one.so >out 2>err || fail "list: $(cat err)"
 grep -qx 'my-engine' out || fail 'list engines does not name the configuration of a plugin'
