@@ -220,6 +220,8 @@ void run_migration_job(const Job& job, const SelfTestOptions& options, const wir
     row.invariant = "migration";
     row.profile = tally.findings.front().profile;
     row.found = row.profile == row.profile_expected;
+  } else if (!tally.harness_fault.empty()) {
+    throw EnvironmentError(tally.harness_fault);
   }
 }
 
