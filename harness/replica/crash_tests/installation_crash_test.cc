@@ -72,8 +72,10 @@ TEST_CASE("a power cut during an installation of files leaves LMDB old or new") 
   check_survived(cut_power(lmdb_files(Protocol::sidecar), "strict", 150));
 }
 
+// RocksDB renames CURRENT before it syncs the name of the manifest in it: where directories are not in order,
+// it may not open, whoever put its files there.
 TEST_CASE("a power cut during an installation of files leaves RocksDB old or new") {
-  check_survived(cut_power(rocksdb_files(Protocol::sidecar), "strict", 150));
+  check_survived(cut_power(rocksdb_files(Protocol::sidecar), "ext4-ordered", 150));
 }
 
 TEST_CASE("a power cut during an installation of keys and values leaves LMDB old or new") {
@@ -81,7 +83,7 @@ TEST_CASE("a power cut during an installation of keys and values leaves LMDB old
 }
 
 TEST_CASE("a power cut during an installation of keys and values leaves RocksDB old or new") {
-  check_survived(cut_power(rocksdb_keys(Protocol::in_batch), "strict", 150));
+  check_survived(cut_power(rocksdb_keys(Protocol::in_batch), "ext4-ordered", 150));
 }
 
 TEST_CASE(
