@@ -363,7 +363,7 @@ same() {
 got=$?
 same 0 'a migration'
 grep -q '^lmdb to lmdb: ' out || fail "migrate --gate does not say what it did: $(cat out)"
-"$chaosgate" migrate --gate --engine lmdb --fault resume-skips-a-range --kills 300 --images 0 --seed 5 --quiet >out 2>err
+"$chaosgate" migrate --gate --engine rocksdb --fault resume-skips-a-range --kills 300 --images 0 --seed 5 --quiet >out 2>err
 got=$?
 same 1 'a migration that loses something'
 grep -q 'kept in .*/failures/' again || fail "the report of a migration does not say what was kept: $(cat again)"
@@ -371,7 +371,7 @@ grep -q 'kept in .*/failures/' again || fail "the report of a migration does not
 got=$?
 same 0 'a self-test'
 grep -q 'lmdb, in-batch, seed 0x4: clean in' again || fail "the report of a self-test has no controls: $(cat again)"
-"$chaosgate" selftest --fault ack-before-sync --kills 1 --control-kills 0 --seed 4 --quiet >out 2>err
+"$chaosgate" selftest --fault log-truncated-before-install --kills 1 --control-kills 0 --seed 4 --quiet >out 2>err
 got=$?
 same 3 'a self-test that misses a fault'
 

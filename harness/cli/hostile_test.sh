@@ -90,7 +90,8 @@ harmless run --engine lmdb --fault half-batch --crash step,call --maintenance sc
   --quiet --results "results$utf8"
 unset GITHUB_ACTIONS
 results=$(readlink -f "results$utf8/latest")
-cp "$results"/failures/*/bundle.tar.zst bundle.tar.zst || fail 'there is no bundle'
+bundles=("$results"/failures/*/bundle.tar.zst)
+cp "${bundles[0]}" bundle.tar.zst || fail 'there is no bundle'
 harmless report "results$utf8/latest"
 
 # Events whose every text is hostile.

@@ -153,7 +153,7 @@ rm -rf results
 grep -q '"group":{"engines":\["my-engine","my-engine"\]' results/regressions/my-engine.jsonl || fail "a replica's failure is no regression: $(cat results/regressions/*)"
 "$chaosgate" run --replicas 2 --engines ./forgets-writes.so --kills 20 --seed 2 --failures-max 1 --quiet >out 2>err
 [[ $? == 1 ]] || fail "a replica's earlier failure is no violation: $(cat out err)"
-grep -q 'my-engine: replaying an earlier failure first: seed 0x1 workload mixed group 0 cycle' err || fail "a replica's failure is not replayed: $(cat err)"
+grep -q 'my-engine: replaying an earlier failure first: seed 0x1 workload mixed group [01] cycle' err || fail "a replica's failure is not replayed: $(cat err)"
 plugin one
 for group in '--engine ./one.so' '--replicas 3 --engines ./one.so'; do
   # shellcheck disable=SC2086 # words

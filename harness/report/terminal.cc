@@ -83,12 +83,14 @@ class Page {
     flush();
   }
 
-  // Words, wrapped and indented.
+  // Words, wrapped and indented: only a first line may begin at the left border, so that no text that came
+  // from elsewhere can look like a line of ours.
   void paragraph(std::size_t indent, const std::string& text, Ink how = Ink::plain) {
     std::string current;
     const auto flush = [&] {
       line(std::string(indent, ' ') + ink(how, current));
       current.clear();
+      indent = std::max<std::size_t>(indent, 2);
     };
     for (const std::string& word : words_of(text)) {
       if (!current.empty() && indent + width_of(current) + 1 + width_of(word) > kColumns) {
