@@ -61,8 +61,9 @@ TEST_CASE("a correct engine reaches the last level, twice with the same certific
     CHECK_FALSE(level.tried.empty());
   }
   CHECK(first.levels[0].verdict == "pass");
-  // Of 60: the last cycle has two.
-  CHECK(first.levels[1].tried.front() == std::pair<std::string, std::uint64_t>("kills", 61));
+  CHECK(first.levels[1].tried.front().first == "kills");
+  CHECK(first.levels[1].tried.front().second >= 60);  // the last cycle may have several
+  CHECK(first.levels[1].tried.front().second < 64);
   CHECK(fs::exists(directory.path() / "first/kill/result.json"));
   CHECK(first == certify_in(directory, "second", options_for("lmdb")));
 

@@ -264,7 +264,6 @@ TEST_CASE("a first load that dies at its first call does not keep the later ones
   }
   CHECK(phases.contains("log-sync"));
   CHECK(phases.contains("apply"));
-  CHECK(phases.contains("flush"));
 }
 
 TEST_CASE("an engine that the worker does not have is a usage error") {

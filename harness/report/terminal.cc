@@ -63,17 +63,18 @@ class Page {
 
   void line(const std::string& text = {}) { text_ += text + "\n"; }
 
-  // "  label         first words ...", continued under the first word.
+  // "  label         first words ...", continued under the first word. What is given is made printable.
   void labelled(const std::string& label, const std::vector<std::string>& pieces, std::string_view gap = " ",
                 Ink how = Ink::plain) {
     std::string current;
-    std::string head = "  " + ink(Ink::dim, padded(label, kLabelWidth, false)) + "  ";
+    std::string head = "  " + ink(Ink::dim, padded(printable_line(label), kLabelWidth, false)) + "  ";
     const auto flush = [&] {
       line(head + ink(how, current));
       head = std::string(kIndent, ' ');
       current.clear();
     };
-    for (const std::string& piece : pieces) {
+    for (const std::string& given : pieces) {
+      const std::string piece = printable_line(given);
       if (!current.empty() && kIndent + width_of(current) + gap.size() + width_of(piece) > kColumns) {
         current.erase(current.find_last_not_of(' ') + 1);
         flush();
@@ -83,8 +84,8 @@ class Page {
     flush();
   }
 
-  // Words, wrapped and indented: only a first line may begin at the left border, so that no text that came
-  // from elsewhere can look like a line of ours.
+  // Words, made printable, wrapped and indented: only a first line may begin at the left border, so that no
+  // text that came from elsewhere can look like a line of ours.
   void paragraph(std::size_t indent, const std::string& text, Ink how = Ink::plain) {
     std::string current;
     const auto flush = [&] {
@@ -92,7 +93,7 @@ class Page {
       current.clear();
       indent = std::max<std::size_t>(indent, 2);
     };
-    for (const std::string& word : words_of(text)) {
+    for (const std::string& word : words_of(printable_line(text))) {
       if (!current.empty() && indent + width_of(current) + 1 + width_of(word) > kColumns) {
         flush();
       }
@@ -102,13 +103,13 @@ class Page {
   }
 
   void sentence(const std::string& label, const std::string& text, Ink how = Ink::plain) {
-    labelled(label, words_of(text), " ", how);
+    labelled(label, words_of(printable_line(text)), " ", how);
   }
 
   // One labelled entry per line of text; the label stands beside the first.
   void sentences(const std::string& label, const std::vector<std::string>& lines, Ink how = Ink::plain) {
     for (std::size_t i = 0; i < lines.size() && i < kLinesShown; ++i) {
-      sentence(i == 0 ? label : "", printable_line(lines[i]), how);
+      sentence(i == 0 ? label : "", lines[i], how);
     }
     if (lines.size() > kLinesShown) {
       sentence("", fmt::format("... and {} more; result.json has all", lines.size() - kLinesShown));
@@ -127,7 +128,8 @@ struct Cell {
   Ink ink = Ink::plain;
 };
 
-// Two lines of header, a rule, rows; all but the first two columns are numbers and stand right.
+// Two lines of header, a rule, rows; all but the first two columns are numbers and stand right. REQUIRES: the
+// cells are printable.
 void write_table(Page& page, const std::vector<std::vector<Cell>>& rows) {
   std::vector<std::size_t> widths(rows.front().size());
   for (const auto& row : rows) {
@@ -242,7 +244,7 @@ void write_steps(Page& page, const EngineSection& section) {
                               expected, plural(section.tally.missed, "planned crash point")));
   }
   if (!holes.empty()) {
-    page.sentence("never hit:", printable_line(joined(holes)), Ink::doubtful);
+    page.sentence("never hit:", joined(holes), Ink::doubtful);
   }
 }
 
@@ -258,9 +260,9 @@ void write_cells(Page& page, const EngineTally& tally) {
   for (const CellRow& row : cell_rows(tally)) {
     std::vector<std::string> phases;
     for (const auto& [phase, count] : row.phases) {
-      phases.push_back(fmt::format("{} {}/{}", printable_line(phase), count.hit, count.seen));
+      phases.push_back(fmt::format("{} {}/{}", phase, count.hit, count.seen));
     }
-    page.labelled("  " + printable_line(row.file_class), phases, "  ");
+    page.labelled("  " + row.file_class, phases, "  ");
   }
   page.sentences("never hit:", zero, Ink::doubtful);
 }
@@ -289,12 +291,11 @@ void write_power(Page& page, const PowerTally& power) {
   page.labelled("  cut behind", cuts, "   ");
   page.sentence("  speed", speed_text(power));
   for (const PowerFinding& finding : power.findings) {
-    page.sentence(
-        finding.promised ? "  broken" : "  not promised",
-        printable_line(fmt::format("{} in {}, the first after {}, weakest profile {}: {}", finding.invariant,
-                                   plural(finding.images, "image"), thousands(finding.after_images),
-                                   finding.profile, finding.cause)),
-        finding.promised ? Ink::bad : Ink::doubtful);
+    page.sentence(finding.promised ? "  broken" : "  not promised",
+                  fmt::format("{} in {}, the first after {}, weakest profile {}: {}", finding.invariant,
+                              plural(finding.images, "image"), thousands(finding.after_images),
+                              finding.profile, finding.cause),
+                  finding.promised ? Ink::bad : Ink::doubtful);
   }
 }
 
@@ -366,7 +367,7 @@ void write_violation(Page& page, const EngineSection& section, const std::string
   page.line(page.ink(Ink::bad, "VIOLATION") + " " +
             page.ink(Ink::bold, printable_line(section.engine + ": " + violation.invariant)) + "  " +
             printable_line(where));
-  page.paragraph(2, printable_line(violation.explanation));
+  page.paragraph(2, violation.explanation);
   std::vector<std::string> detail = split(printable(violation.detail), '\n');
   if (!detail.empty() && detail.front().starts_with(violation.invariant)) {
     detail.erase(detail.begin());  // says the same as the paragraph above
@@ -381,7 +382,7 @@ void write_violation(Page& page, const EngineSection& section, const std::string
     page.line(fmt::format("    ... and {} more", plural(detail.size() - kDetailLinesShown, "line")));
   }
   if (!violation.bundle.empty()) {
-    page.sentence("bundle", printable_line(violation.bundle));
+    page.sentence("bundle", violation.bundle);
   }
   if (!violation.command.empty() && printable_line(violation.command) != last_line) {
     page.line("  command        " + printable_line(violation.command));  // whole, to be copied
@@ -414,12 +415,12 @@ void write_configuration(Page& page, const CampaignReport& report) {
   std::vector<std::string> settings;
   for (const SettingLine& setting : report.settings) {
     if (!setting.value.empty()) {
-      settings.push_back(printable_line(setting.key + "=" + setting.value));
+      settings.push_back(setting.key + "=" + setting.value);
     }
   }
   std::vector<std::string> versions;
   for (const auto& [name, version] : report.libraries) {
-    versions.push_back(printable_line(name + " " + version));
+    versions.push_back(name + " " + version);
   }
   if (!settings.empty()) {
     page.labelled("settings", settings, "  ");
@@ -437,7 +438,7 @@ std::string render_terminal(const CampaignReport& report, bool color) {
   std::string title = words(verdict);
   std::transform(title.begin(), title.end(), title.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
-  page.line(page.ink(ink_of(verdict), title) + ": " + verdict_sentence(report));
+  page.line(page.ink(ink_of(verdict), title) + ": " + printable_line(verdict_sentence(report)));
   if (const std::string known = origin(report); !known.empty()) {
     page.paragraph(0, known, Ink::dim);
   }
@@ -456,7 +457,7 @@ std::string render_terminal(const CampaignReport& report, bool color) {
   for (const Part& part : further_parts(report)) {
     page.line(printable_line(part.name));
     for (const std::string& line : part.lines) {
-      page.paragraph(2, printable_line(line));
+      page.paragraph(2, line);
     }
     page.line();
   }
