@@ -1,6 +1,6 @@
 #include "harness/tap/signals.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 
 #include <dlfcn.h>
 #include <fcntl.h>

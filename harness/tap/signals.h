@@ -8,7 +8,8 @@
 //
 // Handlers that come with sigaction() are covered, in the program and in the libraries it loads; signal()
 // asks for restarts anyway. Handlers set by the system call itself, or made interrupting by siginterrupt(),
-// are not. Only x86-64; elsewhere it does nothing.
+// are not. Only on x86-64, and not under ThreadSanitizer, which keeps the handlers itself; elsewhere it does
+// nothing.
 #pragma once
 
 namespace chaosgate::tap {
