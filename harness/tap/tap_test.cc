@@ -139,6 +139,7 @@ TEST_CASE("a worker that may not be looked into is never answered unseen: the ru
   CHECK(self.why_unreadable().empty());
 }
 
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)  // where signals are kept away
 namespace {
 
 volatile std::sig_atomic_t alarms = 0;
@@ -150,7 +151,6 @@ void every_us(long us) {
 
 }  // namespace
 
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)  // where signals are kept away
 TEST_CASE("a signal whose handler does not restart calls interrupts what it interrupts without a tap") {
   const TempDir directory = make_directory();
   TapOptions options = options_for(directory);
