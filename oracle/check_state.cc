@@ -150,49 +150,40 @@ std::vector<Violation> Oracle::check_before_replay(const StateObservation& obser
   return violations;
 }
 
-std::vector<Violation> Oracle::check_after_replay(const StateObservation& observed) {
+std::vector<Violation> Oracle::State::judge_at(Invariant invariant, const StateObservation& observed,
+                                               std::uint64_t index, std::string wrong_witness) {
   std::vector<Violation> violations;
-  const std::uint64_t last = last_index();
-  std::string complaint;
-  if (observed.witness != last) {
-    complaint = fmt::format("after replay the witness is {}, but the log ends at {}", observed.witness, last);
-  }
-  state_->judge(Invariant::state_replayed, observed, false, last, std::move(complaint), &violations);
+  judge(invariant, observed, false, index, observed.witness == index ? "" : std::move(wrong_witness),
+        &violations);
   return violations;
+}
+
+std::vector<Violation> Oracle::check_after_replay(const StateObservation& observed) {
+  const std::uint64_t last = last_index();
+  return state_->judge_at(
+      Invariant::state_replayed, observed, last,
+      fmt::format("after replay the witness is {}, but the log ends at {}", observed.witness, last));
 }
 
 std::vector<Violation> Oracle::check_reopened(const StateObservation& observed) {
-  std::vector<Violation> violations;
   const std::uint64_t last = last_index();
-  std::string complaint;
-  if (observed.witness != last) {
-    complaint = fmt::format("after a clean close and reopening the witness is {} instead of {}",
-                            observed.witness, last);
-  }
-  state_->judge(Invariant::state_stable, observed, false, last, std::move(complaint), &violations);
-  return violations;
+  return state_->judge_at(Invariant::state_stable, observed, last,
+                          fmt::format("after a clean close and reopening the witness is {} instead of {}",
+                                      observed.witness, last));
 }
 
 std::vector<Violation> Oracle::check_probed(const StateObservation& observed) {
-  std::vector<Violation> violations;
   const std::uint64_t last = last_index();
-  std::string complaint;
-  if (observed.witness != last) {
-    complaint = fmt::format("after the engine's own check and a new write the witness is {} instead of {}",
-                            observed.witness, last);
-  }
-  state_->judge(Invariant::state_stable, observed, false, last, std::move(complaint), &violations);
-  return violations;
+  return state_->judge_at(
+      Invariant::state_stable, observed, last,
+      fmt::format("after the engine's own check and a new write the witness is {} instead of {}",
+                  observed.witness, last));
 }
 
 std::vector<Violation> Oracle::check_reached(const StateObservation& observed, std::uint64_t index) {
-  std::vector<Violation> violations;
-  std::string complaint;
-  if (observed.witness != index) {
-    complaint = fmt::format("the witness is {}, but entry {} was applied", observed.witness, index);
-  }
-  state_->judge(Invariant::replica_equal, observed, false, index, std::move(complaint), &violations);
-  return violations;
+  return state_->judge_at(
+      Invariant::replica_equal, observed, index,
+      fmt::format("the witness is {}, but entry {} was applied", observed.witness, index));
 }
 
 std::vector<Violation> Oracle::check_backward(const StateObservation& observed) {

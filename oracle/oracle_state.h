@@ -52,6 +52,10 @@ struct Oracle::State {
   // `complaint` is what is already known to be wrong, or empty.
   void judge(Invariant invariant, const workloads::StateObservation& observed, bool descending,
              std::uint64_t index, std::string complaint, std::vector<Violation>* violations);
+  // The same in ascending order, where the witness has to be `index`: `wrong_witness` is the complaint when
+  // it is not.
+  std::vector<Violation> judge_at(Invariant invariant, const workloads::StateObservation& observed,
+                                  std::uint64_t index, std::string wrong_witness);
 };
 
 }  // namespace chaosgate::oracle

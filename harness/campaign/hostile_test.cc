@@ -360,6 +360,17 @@ TEST_CASE("a key that nothing can be planned from is refused where it is read") 
   refused({{"seed", "7"}});
 }
 
+namespace {
+
+// The regressions of lmdb when this line is all that there is.
+RegressionList read_only(const fs::path& results, const nlohmann::json& line, RegressionOf kind) {
+  fs::create_directories(results / "regressions");
+  replace_file(results / "regressions" / "lmdb.jsonl", line.dump() + "\n");
+  return read_regressions(results, "lmdb", kind);
+}
+
+}  // namespace
+
 TEST_CASE("a regression that no campaign appended is an error that names its line") {
   const TempDir directory = hostile_directory();
   const nlohmann::json good = {
@@ -370,10 +381,8 @@ TEST_CASE("a regression that no campaign appended is an error that names its lin
       {"plan", crash::to_string(crash::plan_cycle({}, wire::Protocol::sidecar, 1, 0, 1))},
       {"invariant", "state.prefix"},
       {"power", {{"profile", "strict"}, {"images", 5}, {"images_per_load", 5}}}};
-  fs::create_directories(directory.path() / "regressions");
   const auto read = [&](const nlohmann::json& line) {
-    replace_file(directory.path() / "regressions" / "lmdb.jsonl", line.dump() + "\n");
-    return read_regressions(directory.path(), "lmdb", RegressionOf::power_cut).entries.size();
+    return read_only(directory.path(), line, RegressionOf::power_cut).entries.size();
   };
   CHECK(read(good) == 1);
   std::string forced = good.at("plan");
@@ -408,10 +417,8 @@ TEST_CASE("a regression of a replica that its group does not have is an error th
       {"plan", crash::to_string(crash::plan_cycle({}, wire::Protocol::in_batch, 1, 3, 1))},
       {"invariant", "state.prefix"},
       {"group", {{"engines", {"rocksdb", "lmdb"}}, {"protocol", "both"}, {"number", 1}}}};
-  fs::create_directories(directory.path() / "regressions");
   const auto read = [&](const nlohmann::json& line) {
-    replace_file(directory.path() / "regressions" / "lmdb.jsonl", line.dump() + "\n");
-    return read_regressions(directory.path(), "lmdb", RegressionOf::group_kill).entries.size();
+    return read_only(directory.path(), line, RegressionOf::group_kill).entries.size();
   };
   CHECK(read(good) == 1);
   for (const auto& [place, value] :
@@ -436,16 +443,12 @@ TEST_CASE("a regression that nothing can be planned from is an error that names 
   const TempDir directory(fs::temp_directory_path(), "chaosgate-hostile-test-");
   nlohmann::json key = PlanKey{};
   key["timer_us_max"] = 0;
-  fs::create_directories(directory.path() / "regressions");
-  replace_file(directory.path() / "regressions" / "lmdb.jsonl",
-               nlohmann::json{{"key", key},
-                              {"protocol", "sidecar"},
-                              {"lane", 0},
-                              {"cycle", 1},
-                              {"plan", crash::to_string(crash::CyclePlan{})},
-                              {"invariant", "state.prefix"}}
-                       .dump() +
-                   "\n");
-  CHECK_THROWS_WITH(read_regressions(directory.path(), "lmdb", RegressionOf::kill),
+  const nlohmann::json line = {{"key", key},
+                               {"protocol", "sidecar"},
+                               {"lane", 0},
+                               {"cycle", 1},
+                               {"plan", crash::to_string(crash::CyclePlan{})},
+                               {"invariant", "state.prefix"}};
+  CHECK_THROWS_WITH(read_only(directory.path(), line, RegressionOf::kill),
                     Catch::Contains("lmdb.jsonl:1") && Catch::Contains("timer_us_max 0"));
 }

@@ -79,6 +79,18 @@ CampaignConfig campaign_config(const std::string& fault, const TempDir& director
   return config;
 }
 
+// Runs campaigns, with what they say in `log`.
+struct Runner {
+  Runner() {
+    output.log = [this](const std::string& line) { log.push_back(line); };
+  }
+  report::CampaignReport run(const CampaignConfig& config) { return run_campaign(config, stop, output); }
+
+  StopSignal stop;
+  CampaignOutput output;
+  std::vector<std::string> log;
+};
+
 // Numbers that do not depend on the clock.
 report::PowerTally without_times(report::PowerTally tally) {
   tally.record_us = tally.explore_us = tally.build_us = tally.recover_us = tally.explain_us = 0;
@@ -291,16 +303,13 @@ TEST_CASE("a campaign of power cuts has a verdict, and says when there are no mo
   config.images = 100'000;
   config.loads_max = 2;
   config.profile = disk::named_profile("prefix");
-  StopSignal stop;
-  CampaignOutput output;
-  std::vector<std::string> log;
-  output.log = [&](const std::string& line) { log.push_back(line); };
-  report::CampaignReport report = run_campaign(config, stop, output);
+  Runner runner;
+  report::CampaignReport report = runner.run(config);
   CHECK(report.verdict() == report::Verdict::pass);
   REQUIRE(report.engines.front().power);
   CHECK(report.engines.front().power->exhausted);
   CHECK(report.engines.front().power->judged > 100);
-  CHECK(std::any_of(log.begin(), log.end(), [](const std::string& line) {
+  CHECK(std::any_of(runner.log.begin(), runner.log.end(), [](const std::string& line) {
     return line.find("100000 images were asked for; there are ") != std::string::npos &&
            line.find(", from 2 loads") != std::string::npos;
   }));
@@ -308,13 +317,13 @@ TEST_CASE("a campaign of power cuts has a verdict, and says when there are no mo
   config.key.fault = "segment-never-synced";
   config.loads_max = 0;
   config.images = 60;
-  report = run_campaign(config, stop, output);
+  report = runner.run(config);
   CHECK(report.verdict() == report::Verdict::violation);
   const report::EngineSection& section = report.engines.front();
   REQUIRE_FALSE(section.violations.empty());
   CHECK(section.violations.front().second.invariant == "log.acked");
   CHECK(section.violations.front().first.find("power cut, lane ") == 0);
-  CHECK(fs::exists(output.directory / section.violations.front().second.bundle));
+  CHECK(fs::exists(runner.output.directory / section.violations.front().second.bundle));
   CHECK(report.command.find("chaosgate replay ") == 0);
 }
 
@@ -322,11 +331,8 @@ TEST_CASE("an engine that is wrong from its first recovery on is a violation, an
           "[threads]") {
   const TempDir directory = power_directory();
   CampaignConfig config = campaign_config("reopen-drifts", directory);
-  StopSignal stop;
-  CampaignOutput output;
-  std::vector<std::string> log;
-  output.log = [&](const std::string& line) { log.push_back(line); };
-  const report::CampaignReport report = run_campaign(config, stop, output);
+  Runner runner;
+  const report::CampaignReport report = runner.run(config);
   CHECK(report.exit_status() == report::ExitStatus::violation);
   const report::EngineSection& section = report.engines.front();
   REQUIRE_FALSE(section.violations.empty());
@@ -334,15 +340,16 @@ TEST_CASE("an engine that is wrong from its first recovery on is a violation, an
     CHECK(where.find("before any kill or power cut") != std::string::npos);
     CHECK(violation.command.find("chaosgate replay ") == 0);
   }
-  CHECK(std::any_of(log.begin(), log.end(), [](const std::string& line) {
+  CHECK(std::any_of(runner.log.begin(), runner.log.end(), [](const std::string& line) {
     return line.find("lmdb: lane ") == 0 &&
            line.find("before any kill or power cut: state.") != std::string::npos;
   }));
   const fs::path image = directory.path() / "image";
   fs::create_directory(image);
-  const Bundle bundle = read_bundle(output.directory / section.violations.front().second.bundle, image);
-  CHECK(is_same_finding(
-      bundle, replay_bundle(bundle, image, directory.path() / "replay", CHAOSGATE_WORKER, 60'000, stop)));
+  const Bundle bundle =
+      read_bundle(runner.output.directory / section.violations.front().second.bundle, image);
+  CHECK(is_same_finding(bundle, replay_bundle(bundle, image, directory.path() / "replay", CHAOSGATE_WORKER,
+                                              60'000, runner.stop)));
 }
 
 TEST_CASE("a campaign of power cuts ends after so many failures, and says after how many images each came",
@@ -354,11 +361,8 @@ TEST_CASE("a campaign of power cuts ends after so many failures, and says after 
   config.images = 4000;
   config.failures_max = 2;
   config.lanes = 1;
-  StopSignal stop;
-  CampaignOutput output;
-  std::vector<std::string> log;
-  output.log = [&](const std::string& line) { log.push_back(line); };
-  const report::CampaignReport report = run_campaign(config, stop, output);
+  Runner runner;
+  const report::CampaignReport report = runner.run(config);
   CHECK(report.exit_status() == report::ExitStatus::violation);
   const report::PowerTally& power = *report.engines.front().power;
   CHECK(power.findings.size() == 2);  // causes
@@ -369,7 +373,7 @@ TEST_CASE("a campaign of power cuts ends after so many failures, and says after 
     CHECK(finding.after_images <= power.judged);
     before = finding.after_images;
     const std::string said = fmt::format("after {}", report::plural(finding.after_images, "disk image"));
-    CHECK(std::any_of(log.begin(), log.end(),
+    CHECK(std::any_of(runner.log.begin(), runner.log.end(),
                       [&](const std::string& line) { return line.find(said) != std::string::npos; }));
     CHECK(report::render_terminal(report, false).find("found " + said) != std::string::npos);
     CHECK(report::render_json(report).find(fmt::format("\"found_after_images\": {}", finding.after_images)) !=
@@ -382,10 +386,8 @@ TEST_CASE("what is wrong without any loss is said to be, with the read that diff
   const TempDir directory = power_directory();
   CampaignConfig config = campaign_config("backward-skips", directory);
   config.failures_max = 1000;
-  StopSignal stop;
-  CampaignOutput output;
-  output.log = [](const std::string&) {};
-  const report::CampaignReport report = run_campaign(config, stop, output);
+  Runner runner;
+  const report::CampaignReport report = runner.run(config);
   CHECK(report.exit_status() == report::ExitStatus::violation);
   std::vector<report::PowerFinding> explained = report.engines.front().power->findings;
   std::erase_if(explained, [](const report::PowerFinding& finding) {
@@ -404,15 +406,13 @@ TEST_CASE("a load that a kill alone breaks has a bundle and ends no lane", "[thr
   const TempDir directory = power_directory();
   CampaignConfig config = campaign_config("writes-refused-after-crash", directory);
   config.failures_max = 6;
-  StopSignal stop;
-  CampaignOutput output;
-  output.log = [](const std::string&) {};
-  const report::CampaignReport report = run_campaign(config, stop, output);
+  Runner runner;
+  const report::CampaignReport report = runner.run(config);
   CHECK(report.exit_status() == report::ExitStatus::violation);
   std::set<std::string> loads;
   for (const auto& [where, violation] : report.engines.front().violations) {
     CHECK(where.find(", after a kill") != std::string::npos);
-    CHECK(fs::exists(output.directory / violation.bundle));
+    CHECK(fs::exists(runner.output.directory / violation.bundle));
     loads.insert(where);
   }
   CHECK(loads.size() >= config.failures_max);

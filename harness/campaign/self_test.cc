@@ -65,8 +65,7 @@ constexpr std::uint64_t kPatience = 4;
 
 struct PowerTrial {
   PowerExploration how;
-  const char* workload = nullptr;
-  std::uint64_t number = 0;  // of the workload
+  std::size_t workload = 0;  // in kPowerWorkloads
   std::uint64_t images = 0;  // at most
 };
 
@@ -87,8 +86,7 @@ void explore_profiles(const Job& job, std::uint64_t images_max, StopSignal& stop
     trial.how.explained_max = 0;
     trial.how.in_recovery = false;
     trial.images = images_max / kPowerWorkloads.size() * (name == row.profile_expected ? kPatience : 1);
-    for (trial.number = 0; trial.number < kPowerWorkloads.size(); ++trial.number) {
-      trial.workload = kPowerWorkloads[trial.number];
+    for (trial.workload = 0; trial.workload < kPowerWorkloads.size(); ++trial.workload) {
       const std::optional<std::string> invariant = explore(trial, row);
       if (stop.requested() || !row.invariant.empty()) {
         return;
@@ -108,8 +106,8 @@ void run_power_job(const Job& job, const SelfTestOptions& options, const std::fi
                    StopSignal& stop) {
   explore_profiles(job, options.images_max, stop, [&](const PowerTrial& trial, report::FaultResult& row) {
     PowerOptions power{target_of(job, options), trial.how, directory};
-    power.key.workload = trial.workload;
-    power.lane = trial.number;
+    power.key.workload = kPowerWorkloads.at(trial.workload);
+    power.lane = trial.workload;
     PowerLane lane(power, &stop);
     for (bool more = true; more && lane.tally().judged < trial.images;) {
       more = lane.run_load(trial.images - lane.tally().judged);
@@ -143,7 +141,7 @@ void run_group_power_job(const Job& job, const SelfTestOptions& options,
     static_cast<PowerExploration&>(group) = trial.how;
     group.members = group_of(job, options, true);
     for (LaneTarget& member : group.members) {
-      member.key.workload = trial.workload;
+      member.key.workload = kPowerWorkloads.at(trial.workload);
     }
     group.directory = directory;
     GroupPower power(group, &stop);

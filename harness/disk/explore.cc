@@ -106,16 +106,13 @@ void Explorer::find_horizons() {
     }
   }
   const auto count = static_cast<std::uint32_t>(history_.records().size());
-  next_sync_.assign(count, count);
+  next_sync_.resize(count);
   std::map<InodeId, std::uint32_t> next;
   for (std::uint32_t i = count; i-- > 0;) {
     const TraceRecord& call = history_.records()[i];
-    if (const auto found = next.find(call.inode); found != next.end()) {
-      next_sync_[i] = found->second;
-    }
-    if (is_sync(call)) {
-      next[call.inode] = i;
-    }
+    std::uint32_t& of_file = next.try_emplace(call.inode, count).first->second;
+    next_sync_[i] = of_file;
+    of_file = is_sync(call) ? i : of_file;
   }
 }
 
