@@ -22,6 +22,8 @@ struct EngineFaultInfo {
   bool needs_io_error = false;    // only an I/O error shows it; kills do not
   // Only a power cut shows it, under this weakest profile of the persistence model; else empty.
   std::string_view power_profile;
+  // The configuration to show it on. What loses unflushed batches needs one without a write-ahead log.
+  std::string_view engine = "lmdb";
 };
 
 const std::vector<EngineFaultInfo>& engine_faults();

@@ -138,6 +138,65 @@ TEST_CASE("the store that planted faults are in is correct without them: replay 
   }
 }
 
+TEST_CASE("torn-length-trusted goes on where a torn record ends, torn-record-filled at the second opening") {
+  const TempDir directory = test_directory();
+  const std::filesystem::path path = directory.path() / "e";
+  std::unique_ptr<Engine> engine;
+  REQUIRE(open_store(path, true, {}, &engine).ok());
+  for (std::uint64_t key = 1; key <= 4; ++key) {
+    REQUIRE(put(*engine, key).ok());
+  }
+  std::string log;
+  REQUIRE(read_file(path / "000001.log", &log).ok());
+  log[log.size() / 4 + 20] ^= 1;  // in the second record of four
+  for (const bool fills : {false, true}) {
+    replace_file(path / "000001.log", log);
+    const TableStoreMistakes mistakes{.trusts_torn_length = !fills, .fills_torn_record = fills};
+    REQUIRE(open_store(path, false, mistakes, &engine).ok());
+    CHECK(present(*engine, 4) == (fills ? "1000" : "1011"));
+    REQUIRE(open_store(path, false, mistakes, &engine).ok());
+    CHECK(present(*engine, 4) == "1011");
+  }
+  log.resize(log.size() - 5);  // not even the length fits
+  log[log.size() / 4 + 20] ^= 1;
+  replace_file(path / "000001.log", log);
+  REQUIRE(open_store(path, false, {.fills_torn_record = true}, &engine).ok());
+  CHECK(present(*engine, 4) == "1110");
+  REQUIRE(open_store(path, false, {.fills_torn_record = true}, &engine).ok());
+  CHECK(present(*engine, 4) == "1110");
+}
+
+TEST_CASE("border-record-dropped passes over a record whose header lies on a border of pages, and no other") {
+  const TempDir directory = test_directory();
+  const std::filesystem::path path = directory.path() / "e";
+  constexpr std::size_t kCost = 16 + 10 + 8;  // of a record, a mutation, a key
+  for (const std::size_t end : {4080U, 4081U, 4095U, 4096U}) {
+    CAPTURE(end);
+    std::filesystem::remove_all(path);
+    std::unique_ptr<Engine> engine;
+    REQUIRE(open_store(path, true, {}, &engine).ok());
+    REQUIRE(put(*engine, 1, end - kCost).ok());
+    REQUIRE(put(*engine, 2).ok());
+    REQUIRE(put(*engine, 3).ok());
+    REQUIRE(open_store(path, false, {.drops_border_record = true}, &engine).ok());
+    CHECK(present(*engine, 3) == (end > 4080 && end < 4096 ? "101" : "111"));
+  }
+}
+
+TEST_CASE("failed-flush-acked reports success for a table that was not written, a correct store does not") {
+  const TempDir directory = test_directory();
+  const std::filesystem::path path = directory.path() / "e";
+  for (const bool acks : {false, true}) {
+    std::filesystem::remove_all(path);
+    std::unique_ptr<Engine> engine;
+    REQUIRE(open_store(path, true, {.acks_failed_flush = acks}, &engine).ok());
+    REQUIRE(put(*engine, 1).ok());
+    std::filesystem::create_directory(path / "000002.sst");  // in the way of the table
+    std::filesystem::create_directory(path / "000003.sst");
+    CHECK(engine->flush().ok() == acks);
+  }
+}
+
 TEST_CASE("page-record-dropped passes over a record of 4,096 bytes, and no other") {
   const TempDir directory = test_directory();
   const std::filesystem::path path = directory.path() / "e";

@@ -23,16 +23,18 @@ Status open_store(const FaultContext& context, const TableStoreMistakes& mistake
 }
 
 // A memory table in front of the engine. With free-running maintenance a thread of its own moves it into the
-// engine when it is large enough: it is taken out of sight, then written. A reader in between finds neither.
-class MemtableDroppedEarly final : public ForwardingEngine {
+// engine when it is large enough: all of it, or its tombstones alone, is taken out of sight before it is
+// written. A reader in between finds neither, or what a tombstone hid.
+template <bool kTombstonesOnly>
+class MovesMemtableBadly final : public ForwardingEngine {
  public:
-  MemtableDroppedEarly(const FaultContext& context, std::unique_ptr<Engine> inner)
+  MovesMemtableBadly(const FaultContext& context, std::unique_ptr<Engine> inner)
       : ForwardingEngine(std::move(inner)), context_(context) {
     if (context_.options.maintenance == Maintenance::free_running) {
       thread_ = std::thread([this] { move_when_large(); });
     }
   }
-  ~MemtableDroppedEarly() override {
+  ~MovesMemtableBadly() override {
     {
       const std::lock_guard lock(mutex_);
       closing_ = true;
@@ -111,6 +113,12 @@ class MemtableDroppedEarly final : public ForwardingEngine {
     return std::exchange(pending_, {});
   }
 
+  // Puts that stay in sight are no mistake: the engine comes to say the same.
+  WriteBatch take_out_of_sight() {
+    std::erase_if(table_, [](const auto& entry) { return !kTombstonesOnly || !entry.second; });
+    return std::exchange(pending_, {});
+  }
+
   // Moves the table while nobody looks. REQUIRES: `lock` is held.
   Status empty_table(std::unique_lock<std::mutex>& lock) {
     changed_.wait(lock, [&] { return !moving_; });
@@ -121,12 +129,12 @@ class MemtableDroppedEarly final : public ForwardingEngine {
   void move_when_large() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [&] { return closing_ || table_.size() >= kTableKeysMax; });
+      changed_.wait(lock, [&] { return closing_ || (table_.size() >= kTableKeysMax && !pending_.empty()); });
       if (closing_) {
         return;
       }
       moving_ = true;
-      const WriteBatch batch = take();
+      const WriteBatch batch = take_out_of_sight();
       lock.unlock();
       std::this_thread::yield();
       lock.lock();
@@ -162,11 +170,35 @@ Status open_short_table_accepted(const FaultContext& context, std::unique_ptr<En
 Status open_table_sync_ignored(const FaultContext& context, std::unique_ptr<Engine>* engine) {
   return open_store(context, {.ignores_sync_errors = true}, engine);
 }
+Status open_torn_length_trusted(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_store(context, {.trusts_torn_length = true}, engine);
+}
+Status open_torn_record_filled(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_store(context, {.fills_torn_record = true}, engine);
+}
+Status open_border_record_dropped(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_store(context, {.drops_border_record = true}, engine);
+}
+Status open_failed_flush_acked(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_store(context, {.acks_failed_flush = true}, engine);
+}
+Status open_name_sync_ignored(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_store(context, {.ignores_name_sync_errors = true}, engine);
+}
+Status open_table_sync_forgotten(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_store(context, {.forgets_table_syncs = true}, engine);
+}
+Status open_name_sync_forgotten(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_store(context, {.forgets_name_syncs = true}, engine);
+}
 Status open_files_leaked(const FaultContext& context, std::unique_ptr<Engine>* engine) {
   return open_store(context, {.leaves_files = true}, engine);
 }
 Status open_memtable_dropped_early(const FaultContext& context, std::unique_ptr<Engine>* engine) {
-  return open_wrapped<MemtableDroppedEarly>(context, engine);
+  return open_wrapped<MovesMemtableBadly<false>>(context, engine);
+}
+Status open_tombstones_moved_late(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_wrapped<MovesMemtableBadly<true>>(context, engine);
 }
 
 }  // namespace chaosgate::engines

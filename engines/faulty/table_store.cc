@@ -25,6 +25,7 @@ namespace {
 constexpr std::uint32_t kMagic = 0x42415453;
 constexpr std::size_t kHeaderBytes = 16;
 constexpr std::size_t kPageBytes = 4096;
+constexpr char kFiller = '\xff';
 constexpr const char* kCurrent = "CURRENT";
 
 void put_mutation(WriteBatch::Kind kind, std::size_t keyspace, std::string_view key, std::string_view value,
@@ -51,6 +52,16 @@ bool parse(std::string_view bytes, std::string_view* body) {
   std::uint64_t checksum = 0;
   return reader.u32(&magic) && magic == kMagic && reader.u32(&length) && reader.u64(&checksum) &&
          reader.raw(length, body) && hash64(*body) == checksum;
+}
+
+// The length of the record that begins `bytes`, as far as its header can be believed; 0 for none.
+std::size_t stated_length(std::string_view bytes) {
+  Reader reader(bytes);
+  std::uint32_t magic = 0;
+  std::uint32_t length = 0;
+  const bool believed = reader.u32(&magic) && magic == kMagic && reader.u32(&length) && length > 0;
+  return believed && length <= bytes.size() - std::min(bytes.size(), kHeaderBytes) ? kHeaderBytes + length
+                                                                                   : 0;
 }
 
 Status sync_file(int fd, const fs::path& path) {
@@ -173,22 +184,42 @@ Status TableStore::replay_log() {
   std::size_t end = 0;  // of the last whole record
   std::string_view body;
   for (std::size_t at = 0; at < bytes.size();) {
-    if (!parse(std::string_view(bytes).substr(at), &body)) {
-      if (!mistakes_.skips_torn_record) {
+    const std::string_view rest = std::string_view(bytes).substr(at);
+    if (!parse(rest, &body)) {
+      const std::size_t length = stated_length(rest);
+      if (mistakes_.skips_torn_record) {
+        ++at;
+      } else if (mistakes_.trusts_torn_length && length > 0) {
+        at += length;
+      } else {
         break;
       }
-      ++at;
       continue;
     }
-    at += kHeaderBytes + body.size();
+    const std::size_t length = kHeaderBytes + body.size();
+    const bool on_border = at % kPageBytes > kPageBytes - kHeaderBytes;
+    at += length;
     end = at;
-    if (!mistakes_.drops_page_record || (kHeaderBytes + body.size()) % kPageBytes != 0) {
+    if (!(mistakes_.drops_page_record && length % kPageBytes == 0) &&
+        !(mistakes_.drops_border_record && on_border)) {
       RETURN_IF_ERROR(apply(body));
     }
   }
+  RETURN_IF_ERROR(open_log(end, !mistakes_.fills_torn_record));
+  const std::size_t torn = stated_length(std::string_view(bytes).substr(end));
+  if (!mistakes_.fills_torn_record || torn == 0) {
+    return mistakes_.fills_torn_record ? open_log(end, true) : Status();
+  }
+  return write_all(log_.get(), record_of(std::string(torn - kHeaderBytes, kFiller)), path.string());
+}
+
+// To append at `end`; `cut`: what is behind goes.
+Status TableStore::open_log(std::size_t end, bool cut) {
+  const fs::path path = file(number_, "log");
   log_.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   const auto place = static_cast<off_t>(end);
-  if (!log_ || ::ftruncate(log_.get(), place) != 0 || ::lseek(log_.get(), place, SEEK_SET) != place) {
+  if (!log_ || (cut && ::ftruncate(log_.get(), place) != 0) ||
+      ::lseek(log_.get(), place, SEEK_SET) != place) {
     return Status::io_error("cut " + path.string(), errno);
   }
   return {};
@@ -196,6 +227,9 @@ Status TableStore::replay_log() {
 
 // Ends at a mutation that is not whole: only a table that was cut off has one.
 Status TableStore::apply(std::string_view body) {
+  if (body.starts_with(kFiller)) {
+    return {};
+  }
   State& state = own();
   Reader reader(body);
   std::uint8_t kind = 0;
@@ -277,6 +311,9 @@ Status TableStore::write_table(const fs::path& path) const {
     }
     RETURN_IF_ERROR(written);
   }
+  if (mistakes_.forgets_table_syncs && forgets_now()) {
+    return {};
+  }
   const Status synced = sync_file(table.get(), path);
   return mistakes_.ignores_sync_errors ? Status() : synced;
 }
@@ -303,18 +340,42 @@ Status TableStore::install(std::uint64_t number) {
   }
   RETURN_IF_ERROR(sync_file(log.get(), path));
   RETURN_IF_ERROR(sync_directory(directory_));  // before CURRENT names them
-  std::string current;
-  put_u64(&current, number);
-  RETURN_IF_ERROR(replace_file_durably(directory_ / kCurrent, current));
+  RETURN_IF_ERROR(name_current(number));
   number_ = number;
   log_ = std::move(log);
   return {};
 }
 
+Status TableStore::name_current(std::uint64_t number) const {
+  const fs::path path = directory_ / kCurrent;
+  const fs::path temporary = directory_ / fmt::format("{}.new", kCurrent);
+  std::string current;
+  put_u64(&current, number);
+  const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!file) {
+    return Status::io_error("create " + temporary.string(), errno);
+  }
+  RETURN_IF_ERROR(write_all(file.get(), current, temporary.string()));
+  RETURN_IF_ERROR(sync_file(file.get(), temporary));
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    return Status::io_error("rename " + temporary.string(), errno);
+  }
+  if (mistakes_.forgets_name_syncs && forgets_now()) {
+    return {};
+  }
+  const Status synced = sync_directory(directory_);
+  return mistakes_.ignores_name_sync_errors ? Status() : synced;
+}
+
 Status TableStore::flush() {
   const std::uint64_t number = next_number();
   const std::uint64_t old = number_;
-  RETURN_IF_ERROR(write_table(file(number, "sst")));
+  ++flushes_;
+  const Status written = write_table(file(number, "sst"));
+  if (!written.ok() && mistakes_.acks_failed_flush && old != 0) {
+    return {};
+  }
+  RETURN_IF_ERROR(written);
   RETURN_IF_ERROR(install(number));
   const bool stays = std::exchange(inherited_, false) && mistakes_.leaves_files;
   if (old == 0 || stays) {

@@ -24,6 +24,30 @@ namespace {
 constexpr std::array kErrorsOfNames = {EXDEV,  ELOOP,  ENAMETOOLONG, ENOTDIR, EINVAL,
                                        EEXIST, EISDIR, ENXIO,        EILSEQ};
 
+// For kernels and sandboxes without openat2: one name after the other, none of them a link. REQUIRES: no part
+// of the name is "..".
+int walk_below(int directory, const fs::path& name, int flags) {
+  UniqueFd at(::openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (const fs::path& part : name.parent_path()) {
+    if (!at) {
+      return -1;
+    }
+    at.reset(::openat(at.get(), part.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  }
+  const fs::path last = name.filename();
+  if (!at) {
+    return -1;
+  }
+  // O_PATH would open a link itself.
+  struct stat entry {};
+  if (::fstatat(at.get(), last.empty() ? "." : last.c_str(), &entry, AT_SYMLINK_NOFOLLOW) == 0 &&
+      S_ISLNK(entry.st_mode)) {
+    errno = ELOOP;
+    return -1;
+  }
+  return ::openat(at.get(), last.empty() ? "." : last.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, 0644);
+}
+
 int open_below(int directory, const std::string& name, int flags) {
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
@@ -31,6 +55,9 @@ int open_below(int directory, const std::string& name, int flags) {
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   for (;;) {
     const long fd = ::syscall(SYS_openat2, directory, name.c_str(), &how, sizeof how);
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+      return walk_below(directory, name, flags);
+    }
     // EAGAIN: something was renamed meanwhile, and the kernel could not tell.
     if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) {
       return static_cast<int>(fd);

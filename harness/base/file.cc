@@ -128,6 +128,17 @@ Status replace_file_durably(const fs::path& path, std::string_view bytes,
 }
 
 void replace_file(const fs::path& path, std::string_view bytes) {
+  std::error_code none;
+  if (fs::is_other(path, none)) {  // a device or a pipe is written to, not replaced
+    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!fd) {
+      throw_errno("open " + path.string());
+    }
+    if (const Status status = write_all(fd.get(), bytes, path.string()); !status.ok()) {
+      throw EnvironmentError(status.message());
+    }
+    return;
+  }
   const fs::path temporary = temporary_of(path);
   Status status = write_temporary(temporary, bytes, false);
   if (status.ok()) {

@@ -478,6 +478,9 @@ void write_bundle(const Bundle& bundle, const fs::path& image, const fs::path& o
     members.emplace_back(kTrace, std::move(trace));
     add_tree(power->base, kBasePrefix, &members);
   }
+  if (std::error_code none; fs::is_other(path, none)) {
+    throw UsageError(fmt::format("{} is a device or a pipe: a bundle is a file", path.string()));
+  }
   fs::path temporary = path;
   temporary += ".tmp";
   {

@@ -344,8 +344,8 @@ std::string asked_of_tap(const CampaignConfig& config) {
          : plan.io                                                          ? "--faults io"
          : plan.call && (config.calls_asked || (!plan.timer && !plan.step)) ? "--crash call"
          : !config.plans.empty()                                            ? "--plan"
-         : config.tap == TapUse::always ? "--tap always (as certificates have it)"
-                                        : "";
+         : config.tap == TapUse::always                                     ? "--tap always"
+                                                                            : "";
 }
 
 // What is left when storage calls cannot be seen. Throws UsageError when it was asked for.

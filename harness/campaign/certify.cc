@@ -108,6 +108,7 @@ class Certification {
     certificate.configuration = configuration_of(*engine_);
     certificate.contract = contract_of(*engine_);
     certificate.profile = disk::to_string(config_.profile);
+    certificate.fault = config_.key.fault;
     certificate.started = utc_now("%Y-%m-%dT%H:%M:%SZ");
     fs::create_directories(options_.directory);
     if (options_.self_test) {
@@ -209,6 +210,8 @@ class Certification {
     CampaignConfig config = exact();
     config.key.plan.io = true;
     config.kills = options_.io_kills;
+    config.power = true;
+    config.images = options_.io_images;
     campaign(config, level, true);
   }
 
@@ -280,7 +283,7 @@ class Certification {
       if (config.key.plan.io) {
         level->tried.emplace_back("I/O errors", tally.errors);
       }
-      level->upper_bound = section.violations_found() == 0 ? tally.upper_bound() : 0;
+      level->upper_bound = tally.upper_bound();
       if (exact) {
         level->coverage.push_back(fmt::format("{} of {} protocol steps hit", tally.kills_by_step.size(),
                                               section.steps_expected.size()));
@@ -290,6 +293,9 @@ class Certification {
     }
     if (section.power) {
       take_power(*section.power, level);
+    }
+    if (section.violations_found() > 0) {
+      level->upper_bound = 0;
     }
     for (const auto& [where, violation] : section.violations) {
       if (!section.power || !is_of_power(*section.power, violation)) {
@@ -327,8 +333,9 @@ class Certification {
       level->coverage.push_back(fmt::format("cut behind {} of {} {}s", coverage.cut, coverage.seen, kind));
     }
     level->coverage.push_back(fmt::format("recoveries went {} ways", power.recoveries_distinct));
-    level->upper_bound =
-        power.violations() == 0 && power.judged > 0 ? 3.0 / static_cast<double>(power.judged) : 0;
+    if (power.judged > 0) {  // the larger one of what was tried holds for both
+      level->upper_bound = std::max(level->upper_bound, 3.0 / static_cast<double>(power.judged));
+    }
     for (const report::PowerFinding& finding : power.findings) {
       add(level, {finding.invariant, finding.cause, finding.profile, finding.images, finding.promised,
                   bundle_of(level->name, finding.bundle), finding.command});
@@ -439,7 +446,7 @@ const std::vector<Certification::LevelInfo>& Certification::all_levels() {
       {"conformance", "does what the gate expects of every engine", &Certification::conformance},
       {"kill", "SIGKILL at protocol steps and storage calls, and again during recovery",
        &Certification::kill},
-      {"io", "the same with I/O errors and full disks", &Certification::io},
+      {"io", "the same with I/O errors and full disks, and power cuts after them", &Certification::io},
       {"power", "recovery from disk images that a power cut may leave", &Certification::power},
       {"damage", "flipped bits and lost sectors at rest are detected or harmless", &Certification::damage},
       {"soak", "SIGKILL at any time, with the engine's own threads at work", &Certification::soak},

@@ -2,7 +2,7 @@
 //
 //   conformance  it does what the gate expects of every engine, without a crash
 //   kill         SIGKILL at protocol steps and storage calls, steered, and again during recovery
-//   io           the same with I/O errors and full disks
+//   io           the same with I/O errors and full disks; and power cuts after such errors
 //   power        recovery from disk images that a power cut may leave
 //   damage       flipped bits and lost sectors at rest are detected or harmless, if the contract claims
 //   checksums soak         SIGKILL at any time, with the engine's own threads at work, under a mixed load
@@ -23,9 +23,12 @@
 namespace chaosgate::campaign {
 
 struct CertifyOptions {
-  CampaignConfig config;       // one engine; kills and images of their levels; results is not used
+  // One engine; kills and images of their levels; results is not used. With a planted fault it is no
+  // certificate of the engine, and says so: it shows at which level the fault is found.
+  CampaignConfig config;
   std::string level = "soak";  // the last one to try
   std::uint64_t io_kills = 250;
+  std::uint64_t io_images = 250;
   std::uint64_t damages = 400;
   std::uint64_t soak_kills = 500;
   bool self_test = true;

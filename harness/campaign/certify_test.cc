@@ -42,7 +42,7 @@ CertifyOptions options_for(const std::string& engine) {
   options.config.kills = 60;
   options.config.images = 60;
   options.config.worker = CHAOSGATE_WORKER;
-  options.io_kills = options.soak_kills = 30;
+  options.io_kills = options.io_images = options.soak_kills = 30;
   options.damages = 60;
   options.self_test = false;
   return options;

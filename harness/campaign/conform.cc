@@ -8,6 +8,7 @@
 #include "harness/campaign/drive.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/tap_probe.h"
+#include "harness/campaign/work_directory.h"
 #include "harness/campaign/worker_parent.h"
 
 namespace chaosgate::campaign {
@@ -116,6 +117,9 @@ std::vector<ConformResult> run_conformance(const wire::Hello& hello, const wire:
                                            StopSignal& stop) {
   std::vector<ConformResult> results;
   const auto add = [&](ConformResult result) {
+    if (!result.passed() && !stop.requested()) {
+      check_room(directory, result.detail);
+    }
     results.push_back(std::move(result));
     if (options.on_check && !stop.requested()) {  // a check that was interrupted says nothing
       options.on_check(results.back());

@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <latch>
+#include <system_error>
+#include <thread>
+#include <vector>
 
 #include "harness/base/error.h"
 #include "harness/wire/flight_recorder.h"
@@ -30,6 +35,8 @@ constexpr std::uint64_t kOpenFilesWanted = 4096;
 // Each lane of the driver, and each worker, maps an observation buffer, sparse, beside what an engine maps.
 constexpr std::uint64_t kAddressSpaceNeeded = 4 * wire::kObservationCapacity;
 constexpr std::uint64_t kFileSizeNeeded = std::uint64_t{256} << 20;
+// Those of a few engines at once: RocksDB alone has ten.
+constexpr std::size_t kThreadsNeeded = 96;
 
 rlimit get(const Limit& limit) {
   rlimit value{};
@@ -53,6 +60,35 @@ void need(const Limit& limit, std::uint64_t needed, std::uint64_t wanted, const 
   }
 }
 
+// How many processes and threads the user has already cannot be known: so it is tried. Not for root, whom the
+// limit does not bind.
+void need_threads() {
+  if (get(kProcesses).rlim_cur == RLIM_INFINITY || ::geteuid() == 0) {
+    return;
+  }
+  std::latch done(1);
+  std::vector<std::thread> threads;
+  bool refused = false;
+  while (threads.size() < kThreadsNeeded && !refused) {
+    try {
+      threads.emplace_back([&] { done.wait(); });
+    } catch (const std::system_error&) {
+      refused = true;
+    }
+  }
+  done.count_down();
+  const std::size_t started = threads.size();
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  if (refused) {
+    throw EnvironmentError(
+        fmt::format("ulimit -u is {}, and only {} more threads can be started, at least {} are "
+                    "needed: an engine that cannot start its own would be blamed for it",
+                    get(kProcesses).rlim_cur, started, kThreadsNeeded));
+  }
+}
+
 }  // namespace
 
 void check_limits() {
@@ -65,6 +101,7 @@ void check_limits() {
        "what a recovery shows goes into a sparse buffer of 4 GiB");
   need(kFileSize, kFileSizeNeeded, RLIM_INFINITY,
        "an engine whose files may not grow would be blamed for it");
+  need_threads();
 }
 
 std::string limit_behind(int error) {

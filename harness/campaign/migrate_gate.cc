@@ -203,8 +203,8 @@ void Gate::kill_one(std::uint64_t number) {
 void Gate::add_finding(MigrationFinding finding, const fs::path& directory) {
   const fs::path kept =
       options_.failures / fmt::format("{}-to-{}-{}", tally_.from, tally_.to, tally_.findings.size());
+  check_room(options_.directory, finding.detail);
   tally_.findings.push_back(std::move(finding));  // outlives a copy that cannot be made
-  check_room(options_.directory);
   fs::create_directories(options_.failures);
   std::error_code ignored;
   fs::remove_all(kept, ignored);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -15,7 +16,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint32_t kOftenOneIn = 8;  // some in every load
+constexpr std::uint32_t kOftenOneIn = 8;         // some in every load
+constexpr std::uint32_t kSeldomOneIn = 1 << 20;  // in no load
+
+// Most loads are short, and the few calls of each are explored well. A log that no flush empties for long has
+// whole records behind any torn one, and what goes wrong at every n-th flush of a process needs many.
+enum class Shape : std::uint8_t { brief, without_flush, many_flushes };
+
+Shape draw_shape(const Rng& stream) {
+  constexpr std::array kShapes = {Shape::brief, Shape::without_flush, Shape::many_flushes};
+  return kShapes.at(stream.fork("shape").weighted({4, 1, 1}));
+}
 
 }  // namespace
 
@@ -51,19 +62,21 @@ crash::CyclePlan PowerLane::draw_plan() const {
   // At a storage call that most loads come to; the others end by themselves. Both are fine. Half of them die
   // right after a write to the log: the recovery then finds a tail that is in the page cache only. Of the
   // others some die right after a rename: it then finds a name that is there only.
+  const Shape shape = draw_shape(stream);
+  const std::uint64_t longer = shape == Shape::brief ? 1 : 6;
   Rng death = stream.fork("death");
   if (death.chance(1, 2)) {
     plan.call.action = tap::FaultAction::kill_after;
     plan.call.site.file_class = "segment";
     plan.call.site.call = tap::StorageCall::write;
-    plan.call.site.occurrence = death.between(2, 12);
+    plan.call.site.occurrence = death.between(2, 12 * longer);
   } else if (Rng young = stream.fork("young-name"); young.chance(1, 3)) {
     plan.call.action = tap::FaultAction::kill_after;
     plan.call.site.call = tap::StorageCall::rename;
-    plan.call.site.occurrence = young.between(1, 6);
+    plan.call.site.occurrence = young.between(1, 6 * longer);
   } else {
     plan.call.action = tap::FaultAction::kill_before;
-    plan.call.site.occurrence = death.between(20, 400);
+    plan.call.site.occurrence = death.between(20, 400 * longer);
   }
   const crash::PlanOptions& allowed = options_.key.plan;
   plan.free_running = !allowed.scheduled || (allowed.free_running && stream.fork("mode").chance(1, 4));
@@ -78,13 +91,19 @@ crash::CyclePlan PowerLane::draw_plan() const {
       static_cast<std::uint32_t>(plan.free_running ? rates.log_between(1, 40) : rates.between(8, 40));
   schedule.truncate_one_in = static_cast<std::uint32_t>(rates.between(8, 40));
   schedule.compact_one_in = static_cast<std::uint32_t>(rates.between(15, 90));
+  if (shape == Shape::without_flush) {
+    schedule.flush_one_in = schedule.compact_one_in = kSeldomOneIn;
+  } else if (shape == Shape::many_flushes) {
+    schedule.flush_one_in = static_cast<std::uint32_t>(stream.fork("flushes").between(4, 12));
+  }
   if (needs_compaction_) {
     schedule.compact_one_in = kOftenOneIn;
   }
   schedule.checkpoint_one_in = static_cast<std::uint32_t>(rates.between(60, 240));
-  schedule.entries_max = static_cast<std::uint32_t>(rates.between(20, 80));
+  schedule.entries_max = static_cast<std::uint32_t>(rates.between(20, 80 * longer));
   plan.flush_after_replay = stream.fork("flush").chance(1, 2);
-  if (allowed.io && stream.fork("io").chance(1, 2)) {
+  // Half of the loads, unless every one is to suffer an error: a recording is explored for long.
+  if (allowed.io && stream.fork("io").chance(1, std::max(allowed.io_one_in, 2U) - 1)) {
     plan.error = crash::draw_error(stream.fork("error"), crash::kErrorCallsMax);
     if (plan.error->action == tap::FaultAction::lost_sync) {
       // What becomes of its pages is for disk::Order to say: in the cache, where this load and the recovery

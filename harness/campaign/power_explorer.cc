@@ -104,7 +104,7 @@ RecoveryCase PowerExplorer::recovery_case(const PowerRecording& recording, const
   Rng checks = rng_.fork("checks").fork(checks_of);
   order.check_backward = checks.chance(1, 4);
   order.check_integrity = checks.chance(1, 4);
-  order.check_reopen = checks.chance(1, 8);
+  order.check_reopen = checks.chance(1, 8) || !spec.torn.empty();  // what was done about a tear lasts
   order.flush_after_replay = checks.chance(1, 2);
   order.reads = 8;
   // One that waits for a load is killed then, which is quicker than a clean end.
@@ -219,7 +219,12 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
     Rng which = rng_.fork("recoveries").fork(recording.number * kDepthMax + depth);
     for (std::uint64_t i = 0;
          i < kRecoveriesExplored[depth] && !fine.empty() && tally_.judged < end && !enough(); ++i) {
-      const ImageSpec& spec = fine[which.below(fine.size())];
+      const auto is_torn = [](const ImageSpec& spec) { return !spec.torn.empty(); };
+      // Half of them start from a tear: what they do about it may be half done.
+      const auto whole = std::stable_partition(fine.begin(), fine.end(), is_torn);
+      const auto torn_ones = static_cast<std::uint64_t>(whole - fine.begin());
+      const ImageSpec& spec =
+          fine[which.below(torn_ones > 0 && which.chance(1, 2) ? torn_ones : fine.size())];
       if (const std::optional<PowerRecording> inner =
               record_recovery(recording, orders, imager, spec, fmt::format("recovery-{}", depth))) {
         explore(*inner, kRecoveryImages[depth], end, depth + 1);
@@ -267,6 +272,7 @@ ImageJudge::Verdict PowerExplorer::judge_surely(const RecoveryCase& recovery, Im
 
 void PowerExplorer::note_end(const PowerRecording& recording, const ImageJudge::Verdict& verdict) {
   if (!verdict.not_reproduced.empty()) {
+    check_room(options_.directory, verdict.not_reproduced);
     tally_.not_reproduced.push_back(
         {fmt::format(
              "power cut, lane {} load {}: {}; the same image came through twice when it was judged again",

@@ -84,7 +84,7 @@ void explore_profiles(const Job& job, std::uint64_t images_max, StopSignal& stop
     trial.how.stop_at_first = true;
     trial.how.images_per_load = 40;  // many loads: what a fault needs happens in few of them
     trial.how.explained_max = 0;
-    trial.how.in_recovery = false;
+    trial.how.in_recovery = name == row.profile_expected;
     trial.images = images_max / kPowerWorkloads.size() * (name == row.profile_expected ? kPatience : 1);
     for (trial.workload = 0; trial.workload < kPowerWorkloads.size(); ++trial.workload) {
       const std::optional<std::string> invariant = explore(trial, row);
@@ -107,6 +107,8 @@ void run_power_job(const Job& job, const SelfTestOptions& options, const std::fi
   explore_profiles(job, options.images_max, stop, [&](const PowerTrial& trial, report::FaultResult& row) {
     PowerOptions power{target_of(job, options), trial.how, directory};
     power.key.workload = kPowerWorkloads.at(trial.workload);
+    power.key.plan.io = job.io;
+    power.key.plan.io_one_in = 1;
     power.lane = trial.workload;
     PowerLane lane(power, &stop);
     for (bool more = true; more && lane.tally().judged < trial.images;) {

@@ -291,6 +291,11 @@ bool Subject::attempt(const wire::WorkerOrder& order, const crash::Recrash* recr
     }
   }
   const bool found = !judge.violations().empty() || !judge.abnormal().empty() || report::is_abnormal(outcome);
+  if (found && outcome != Outcome::stopped && parent_.tap_end().faulted.empty()) {
+    for (const oracle::Violation& violation : judge.violations()) {
+      check_room(subject_.directory, violation.explanation);
+    }
+  }
   const bool fine = !found && outcome != Outcome::stopped && outcome != Outcome::outside;
   if (found && outcome != Outcome::stopped) {
     keep_evidence(order, judge.violations());

@@ -21,12 +21,13 @@ struct CertifyArguments {
   explicit CertifyArguments(CLI::App& app)
       : settings(app,
                  {"engine", "kills", "seed", "images", "profile", "lanes", "protocol", "dir", "worker",
-                  "hang-ms", "failures-max", "selftest"},
+                  "hang-ms", "failures-max", "selftest", "fault"},
                  {{"engine", ""}, {"selftest", "true"}}) {}
 
   Settings settings;
   std::string level = "soak";
   std::string io_kills = "250";
+  std::string io_images = "250";
   std::string damages = "400";
   std::string soak_kills = "500";
   std::string out;
@@ -41,8 +42,8 @@ void check_levels(const CertifyArguments& options, const CLI::App& app) {
     return std::find(levels.begin(), levels.end(), level) - levels.begin();
   };
   const std::string why = "does nothing with --level " + options.level;
-  for (const auto& [level, flag] :
-       {std::pair{"io", "--io-kills"}, std::pair{"damage", "--damages"}, std::pair{"soak", "--soak-kills"}}) {
+  for (const auto& [level, flag] : {std::pair{"io", "--io-kills"}, std::pair{"io", "--io-images"},
+                                    std::pair{"damage", "--damages"}, std::pair{"soak", "--soak-kills"}}) {
     if (place(options.level) < place(level)) {
       refuse_flags(app, {flag}, why);
     }
@@ -60,12 +61,22 @@ std::string again(const CertifyArguments& options, const CLI::App& app) {
   CommandLine command = options.settings.again();
   for (const auto& [flag, value] :
        {std::pair{"--level", &options.level}, std::pair{"--io-kills", &options.io_kills},
-        std::pair{"--damages", &options.damages}, std::pair{"--soak-kills", &options.soak_kills}}) {
+        std::pair{"--io-images", &options.io_images}, std::pair{"--damages", &options.damages},
+        std::pair{"--soak-kills", &options.soak_kills}}) {
     if (app.count(flag) > 0) {
       command.option(flag, *value);
     }
   }
   return command.text();
+}
+
+// Of the certificate: "lmdb", or "lmdb with half-batch".
+std::string name_of(const campaign::CampaignConfig& config) {
+  const std::string& engine = config.engines.front();
+  const std::size_t colon = engine.rfind(':');
+  const std::string name =
+      colon == std::string::npos ? fs::path(engine).stem().string() : engine.substr(colon + 1);
+  return config.key.fault.empty() ? name : name + " with " + config.key.fault;
 }
 
 ExitStatus certify(CertifyArguments& options, const CLI::App& app, const Globals& globals) {
@@ -79,13 +90,10 @@ ExitStatus certify(CertifyArguments& options, const CLI::App& app, const Globals
   certify.self_test = certify.config.self_test || options.settings.source("selftest") == "default";
   certify.level = options.level;
   certify.io_kills = parse_number("--io-kills", options.io_kills, 1, 1'000'000);
+  certify.io_images = parse_number("--io-images", options.io_images, 1, 1'000'000);
   certify.damages = parse_number("--damages", options.damages, 1, 1'000'000);
   certify.soak_kills = parse_number("--soak-kills", options.soak_kills, 1, 10'000'000);
-  const std::string& engine = certify.config.engines.front();
-  const std::size_t colon = engine.rfind(':');
-  certify.directory = options.out.empty() ? fs::path("results/certificates") /
-                                                (colon == std::string::npos ? fs::path(engine).stem().string()
-                                                                            : engine.substr(colon + 1))
+  certify.directory = options.out.empty() ? fs::path("results/certificates") / name_of(certify.config)
                                           : fs::path(options.out);
   report::Progress progress(!options.quiet);
   campaign::CampaignOutput output;
@@ -128,6 +136,9 @@ Command make_certify_command(CLI::App& parent, Globals& globals) {
   app->add_option("--level", options->level, "the last level to try, of " + levels + " (default soak)")
       ->type_name("LEVEL");
   app->add_option("--io-kills", options->io_kills, "kills of level io (default 250)")->type_name("N");
+  app->add_option("--io-images", options->io_images,
+                  "disk images of level io, after power cuts and I/O errors (default 250)")
+      ->type_name("N");
   app->add_option("--damages", options->damages, "damaged files of level damage (default 400)")
       ->type_name("N");
   app->add_option("--soak-kills", options->soak_kills, "kills of level soak (default 500)")->type_name("N");

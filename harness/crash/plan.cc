@@ -360,7 +360,11 @@ CyclePlan plan_cycle(const PlanOptions& options, wire::Protocol protocol, std::u
   }
   plan.cut_suffix = needs_tail || stream.fork("cut").chance(1, 2);
   plan.flush_after_replay = stream.fork("flush-after-replay").chance(1, 4);
-  plan.check_reopen = stream.fork("check-reopen").chance(1, 16);
+  // What the first recovery does about a torn write, the second one finds.
+  const bool tears = plan.kind == CrashKind::step   ? plan.point.step == Step::inside_log_append
+                     : plan.kind == CrashKind::call ? plan.call.action == tap::FaultAction::kill_inside
+                                                    : false;
+  plan.check_reopen = stream.fork("check-reopen").chance(tears ? 8 : 1, 16);
   plan.check_backward = stream.fork("check-backward").chance(1, 8);
   plan.check_integrity = stream.fork("check-integrity").chance(1, 16);
   plan.check_space = stream.fork("check-space").chance(1, 24);

@@ -140,6 +140,12 @@ void Explorer::find_places(const Rng& rng) {
   std::stable_partition(places(Strategy::tear).begin(), places(Strategy::tear).end(), is_early);
   const auto is_left_behind = [&](const Place& place) { return next_sync_[place.record] < place.cut; };
   std::stable_partition(places(Strategy::omit_one).begin(), places(Strategy::omit_one).end(), is_left_behind);
+  const auto spans_horizon = [&](const Place& place) {
+    return std::upper_bound(horizons_.begin(), horizons_.end(), place.record + 1) !=
+           std::lower_bound(horizons_.begin(), horizons_.end(), place.cut);
+  };
+  std::stable_partition(places(Strategy::torn_then_more).begin(), places(Strategy::torn_then_more).end(),
+                        spans_horizon);
 }
 
 // The first, second, fourth, ... and last horizon at which something of the call is pending.

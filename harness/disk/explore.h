@@ -16,7 +16,8 @@
 //   random       random legal sets, until a run of them brings nothing new
 //   torn-then-more
 //                a part of one write, and all that was written after it to the same file, up to each of the
-//                next few writes: a reader that goes on behind damage finds whole records there
+//                next few writes: a reader that goes on behind damage finds whole records there. First those
+//                with a horizon in between: a log that is not synced while others are
 // A set that the profile's order forbids is closed by dropping (keep-one: by keeping) what it needs. Crashes
 // during recovery are the caller's: it records a trace of the recovery and explores that.
 //

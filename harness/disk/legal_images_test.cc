@@ -294,10 +294,23 @@ TEST_CASE("a write that was cut short is there as far as it was carried out") {
   CHECK(images_of(t, "strict") == Images{"a=old", "a=NEd"});
 }
 
-TEST_CASE("a sync in which its worker died makes nothing durable") {
-  TraceBuilder t = old_a().write("a", 0, "NEW").fsync("a");
-  t.last().end = UINT64_MAX;
-  CHECK(images_of(t, "strict") == Images{"a=old", "a=NEW"});
+TEST_CASE("a sync in which its worker died is over when the next worker makes a call, and not before") {
+  for (const bool through : {false, true}) {
+    CAPTURE(through);
+    TraceBuilder t = old_a().base_file("b", "-").write("a", 0, "NEW");
+    if (!through) {
+      t.fsync("a");
+    }
+    t.last().write_through = through;
+    t.last().end = UINT64_MAX;
+    const Images both = {"a=old b=-", "a=NEW b=-"};
+    CHECK(images_of(t, "strict") == both);
+    t.fsync("b");  // another thread's
+    CHECK(images_of(t, "strict") == both);
+    t.last().process = 1;
+    CHECK(images_of(t, "strict") == Images{"a=NEW b=-"});
+    CHECK(images_at(t, "strict", t.trace.records.size() - 1) == both);
+  }
 }
 
 TEST_CASE("what a failed fsync should have written is lost to later ones, until it is written again") {

@@ -29,32 +29,42 @@ Order::Order(const History& history, Profile profile) : history_(history), profi
 // ---- durability ----
 
 void Order::run_syncs() {
+  std::vector<std::uint32_t> unfinished;  // the worker died in them
   for (std::uint32_t record = 0; record < history_.records().size(); ++record) {
     const TraceRecord& call = history_.records()[record];
+    std::erase_if(unfinished, [&](std::uint32_t earlier) {
+      const bool finished = history_.returned_before(earlier, record);
+      if (finished) {
+        run_sync(earlier, record + 1);
+      }
+      return finished;
+    });
     if (call.error != 0) {
       strand(record);
     } else if (call.end != UINT64_MAX) {
-      run_sync(record);
+      run_sync(record, record + 1);
+    } else {
+      unfinished.push_back(record);
     }
   }
 }
 
-void Order::run_sync(std::uint32_t record) {
+void Order::run_sync(std::uint32_t record, std::uint32_t cut) {
   const TraceRecord& call = history_.records()[record];
   switch (call.call) {
     case StorageCall::sync:
     case StorageCall::datasync: {
       const bool full = call.call == StorageCall::sync;
       if (call.is_directory) {
-        cover_names(record, call.inode);
+        cover_names(record, cut, call.inode);
       } else {
-        cover_content(record, call.inode, full || !profile_.fdatasync_drops_size);
+        cover_content(record, cut, call.inode, full || !profile_.fdatasync_drops_size);
       }
       if (full && !call.is_directory && profile_.fsync_persists_name) {
-        cover_path(record, call.inode);
+        cover_path(record, cut, call.inode);
       }
       if (full && profile_.fsync_commits_directories) {
-        cover_names(record, std::nullopt);
+        cover_names(record, cut, std::nullopt);
       }
       break;
     }
@@ -64,15 +74,15 @@ void Order::run_sync(std::uint32_t record) {
         inodes.insert(history_.ops()[op].inode);
       }
       for (const InodeId inode : inodes) {
-        cover_content(record, inode, true);
+        cover_content(record, cut, inode, true);
       }
-      cover_names(record, std::nullopt);
+      cover_names(record, cut, std::nullopt);
       break;
     }
     case StorageCall::write:
       for (OpId op = history_.group(record).first; call.write_through && op < history_.group(record).last;
            ++op) {
-        make_durable(op, record + 1);
+        make_durable(op, cut);
       }
       break;
     default:
@@ -98,7 +108,7 @@ bool Order::covers(std::uint32_t sync, OpId op) const {
   return record < sync && history_.returned_before(record, sync);
 }
 
-void Order::cover_content(std::uint32_t sync, InodeId inode, bool sizes) {
+void Order::cover_content(std::uint32_t sync, std::uint32_t cut, InodeId inode, bool sizes) {
   // Latest first: a page written to again is dirty again, and with it everything older on it.
   std::set<std::uint64_t> dirty;
   const std::vector<OpId>& ops = history_.content_ops(inode);
@@ -109,7 +119,7 @@ void Order::cover_content(std::uint32_t sync, InodeId inode, bool sizes) {
     }
     if (op.kind == OpKind::size) {
       if (sizes) {
-        make_durable(*at, sync + 1);
+        make_durable(*at, cut);
       }
       continue;
     }
@@ -118,13 +128,13 @@ void Order::cover_content(std::uint32_t sync, InodeId inode, bool sizes) {
       dirty.insert(page);
     }
     if (!is_stranded(*at, sync) || dirty.contains(page)) {
-      make_durable(*at, sync + 1);
+      make_durable(*at, cut);
     }
   }
 }
 
 // The names that the file has now, and those of the directories above it.
-void Order::cover_path(std::uint32_t sync, InodeId inode) {
+void Order::cover_path(std::uint32_t sync, std::uint32_t cut, InodeId inode) {
   std::map<std::pair<InodeId, std::string_view>, OpId> current;
   for (OpId op = 0; op < history_.ops_before(sync); ++op) {
     if (history_.ops()[op].is_name()) {
@@ -138,7 +148,7 @@ void Order::cover_path(std::uint32_t sync, InodeId inode) {
     open.pop_back();
     for (const auto& [where, op] : current) {
       if (history_.ops()[op].kind == OpKind::bind && history_.ops()[op].inode == child && covers(sync, op)) {
-        make_durable(op, sync + 1);
+        make_durable(op, cut);
         if (seen.insert(where.first).second) {
           open.push_back(where.first);
         }
@@ -147,11 +157,11 @@ void Order::cover_path(std::uint32_t sync, InodeId inode) {
   }
 }
 
-void Order::cover_names(std::uint32_t sync, std::optional<InodeId> dir) {
+void Order::cover_names(std::uint32_t sync, std::uint32_t cut, std::optional<InodeId> dir) {
   for (OpId op = 0; op < history_.ops_before(sync); ++op) {
     const MicroOp& self = history_.ops()[op];
     if (self.is_name() && (!dir || self.dir == *dir) && covers(sync, op)) {
-      make_durable(op, sync + 1);
+      make_durable(op, cut);
     }
   }
 }

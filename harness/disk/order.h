@@ -7,11 +7,12 @@
 //   fsync, fdatasync of a directory   the names in it; nothing of the children
 //   O_SYNC, O_DSYNC, RWF_*SYNC write  that write and the size that it needs
 //   sync, syncfs           everything
-// A sync covers only what had returned before it began. One in which the worker died may or may not have
-// happened, so it covers nothing. One that failed covers nothing either, and the pages that it should have
-// written are clean but volatile from then on (*stranded*): a later sync does not write them unless they are
-// written to again, and nothing in the order waits for them any more (Rebello et al., "Can Applications
-// Recover from fsync Failures?", ATC 2020).
+// A sync covers only what had returned before it began. One in which the worker died goes on in the kernel,
+// which waits for the disk in a way that no signal ends (fsync and O_SYNC writes of ext4, XFS and Btrfs; not
+// of NFS): a cut may come before its end, but not after the next worker's first call. One that failed covers
+// nothing either, and the pages that it should have written are clean but volatile from then on (*stranded*):
+// a later sync does not write them unless they are written to again, and nothing in the order waits for them
+// any more (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
 //
 // What holds under every profile:
 //   - a page, or each tearing unit of it, holds one of its versions; so do the size of a file and a name
@@ -82,11 +83,11 @@ class Order {
   bool appends(OpId op) const;
 
   void run_syncs();
-  void run_sync(std::uint32_t record);
+  void run_sync(std::uint32_t record, std::uint32_t cut);
   void strand(std::uint32_t sync);
-  void cover_content(std::uint32_t sync, InodeId inode, bool sizes);
-  void cover_path(std::uint32_t sync, InodeId inode);
-  void cover_names(std::uint32_t sync, std::optional<InodeId> dir);
+  void cover_content(std::uint32_t sync, std::uint32_t cut, InodeId inode, bool sizes);
+  void cover_path(std::uint32_t sync, std::uint32_t cut, InodeId inode);
+  void cover_names(std::uint32_t sync, std::uint32_t cut, std::optional<InodeId> dir);
   void make_durable(OpId op, std::uint32_t cut);
   bool covers(std::uint32_t sync, OpId op) const;
   bool is_stranded(OpId op, std::uint64_t cut) const { return stranded_from_[op] <= cut; }

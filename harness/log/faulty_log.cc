@@ -17,6 +17,7 @@ constexpr std::string_view kFsyncGate = "fsync-gate";
 constexpr std::string_view kRolloverHole = "rollover-hole";
 constexpr std::string_view kAppendsReorder = "appends-reorder";
 constexpr std::string_view kRecoveredTail = "recovered-tail-unsynced";
+constexpr std::string_view kTornTailKept = "torn-tail-kept";
 // A part of a fault, see harness/replica/planted_faults.cc.
 constexpr std::string_view kTailCutTooFar = "tail-cut-too-far";
 
@@ -176,6 +177,9 @@ const std::vector<LogFaultInfo>& log_faults() {
        "etcd#6378; RocksDB#12489", false, "xfs"},
       {kRecoveredTail, "what recovery finds in the log counts as durable, and is not synced again",
        "own; after a kill the page cache answers, after a power cut it does not", false, "prefix"},
+      {kTornTailKept,
+       "recovery leaves a torn tail where it is, new entries go behind it, and the next one cuts both",
+       "own; a tail that only the second recovery gets wrong"},
   };
   return faults;
 }
@@ -191,7 +195,8 @@ void configure_log_fault(std::string_view fault, LogOptions* options) {
   options->fault_unsynced_rollover = fault == kRolloverHole;
   options->fault_sync_last_only = fault == kAppendsReorder;
   options->fault_trust_tail = fault == kRecoveredTail;
-  options->fault_cut_damage = fault == kTailCutTooFar;
+  options->fault_keep_torn_tail = fault == kTornTailKept;
+  options->fault_cut_damage = fault == kTailCutTooFar || fault == kTornTailKept;
 }
 
 std::unique_ptr<Log> wrap_log(std::string_view fault, std::unique_ptr<Log> log) {

@@ -54,7 +54,7 @@ TEST_CASE("every planted fault of the log has a name, a mechanism and a source")
   }
   CHECK(names == std::set<std::string_view>{"ack-before-sync", "acked-before-append", "truncate-too-early",
                                             "stale-entry", "tail-resurrected", "fsync-gate", "rollover-hole",
-                                            "appends-reorder", "recovered-tail-unsynced"});
+                                            "appends-reorder", "recovered-tail-unsynced", "torn-tail-kept"});
   LogDirectory directory;
   auto log = directory.create();
   const Log* plain = log.get();
@@ -109,6 +109,26 @@ TEST_CASE("stale-entry returns the entry before, however the range is read") {
     REQUIRE(read_range(*log, index, index, &entries).ok());
     REQUIRE(entries.size() == 1);
     check(entries.front());
+  }
+}
+
+TEST_CASE("torn-tail-kept loses at the second recovery what came after the first, the correct log nothing") {
+  for (const std::string_view fault : {"", "torn-tail-kept"}) {
+    CAPTURE(fault);
+    LogDirectory directory;
+    LogOptions options;
+    configure_log_fault(fault, &options);
+    append_synced(*directory.create(options), 1, 9);
+    const std::filesystem::path segment = directory.path() / segment_name(kFirstSequence, 1);
+    std::filesystem::resize_file(segment, std::filesystem::file_size(segment) - 3);
+    {
+      const auto log = directory.reopen(options);
+      CHECK(log->last_index() == 8);
+      append_synced(*log, 2, 4);
+      CHECK(log->last_index() == 12);
+      CHECK(read_all(*log).size() == 12);
+    }
+    CHECK(directory.reopen(options)->last_index() == (fault.empty() ? 12 : 8));
   }
 }
 

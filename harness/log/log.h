@@ -50,6 +50,7 @@ struct LogOptions {
   bool fault_unsynced_rollover = false;  // a full segment is not synced before the next one starts
   bool fault_sync_last_only = false;     // of a group, only the last record is written through
   bool fault_trust_tail = false;         // opening does not sync what it found
+  bool fault_keep_torn_tail = false;     // opening leaves a torn tail in the file, and appends go behind it
   bool fault_cut_damage = false;         // any damage in the last segment passes for a torn tail
 
   bool operator==(const LogOptions&) const = default;

@@ -156,8 +156,12 @@ class Opening {
 
   // In the file, not only in memory: records of the torn tail must never stand behind new ones.
   Status drop_torn_tail(LogState* state) const {
-    const Segment& last = state->segments.back();
+    Segment& last = state->segments.back();
     steps_.at(Step::during_suffix_truncation);
+    if (options_.fault_keep_torn_tail) {
+      last.end_offset = bytes_.size();
+      return {};
+    }
     if (::ftruncate(state->file.get(), static_cast<off_t>(last.end_offset)) != 0) {
       return Status::io_error("truncate " + last.name(), errno);
     }

@@ -197,19 +197,6 @@ std::vector<std::string> profiles_to_try(std::string_view engine, std::string_vi
   return expected.empty() ? std::vector<std::string>() : std::vector{std::string(expected)};
 }
 
-// The configuration under which an engine's fault shows: what loses unflushed batches needs the WAL off.
-std::string_view engine_for(std::string_view fault) {
-  for (const std::string_view name :
-       {"flush-not-atomic", "flush-lies", "close-flushes", "empty-is-fresh", "index-one-low",
-        "torn-record-skipped", "page-record-dropped", "short-table-accepted", "table-sync-ignored",
-        "memtable-dropped-early", "files-leaked"}) {
-    if (fault == name) {
-      return "rocksdb";
-    }
-  }
-  return "lmdb";
-}
-
 }  // namespace
 
 const std::vector<FaultDescription>& planted_faults() {
@@ -217,8 +204,8 @@ const std::vector<FaultDescription>& planted_faults() {
     std::vector<FaultDescription> list;
     for (const auto& fault : engines::engine_faults()) {
       list.push_back({std::string(fault.name), "engine", std::string(fault.mechanism),
-                      std::string(fault.published_as), std::string(engine_for(fault.name)),
-                      Protocol::in_batch, fault.needs_io_error,
+                      std::string(fault.published_as), std::string(fault.engine), Protocol::in_batch,
+                      fault.needs_io_error,
                       // One that needs a power cut is a store of its own, and fragile in no other way.
                       profiles_to_try("", fault.power_profile)});
     }

@@ -260,7 +260,7 @@ std::vector<std::string> EngineSection::reasons() const {
   std::vector<std::string> why = inconclusive;
   const bool found = violations_found() > 0 || abnormal_found() > 0;
   if (!found && outside_found() > 0) {
-    why.push_back(plural(outside_found(), "end of a worker") +
+    why.push_back(plural(outside_found(), "worker death") +
                   " came from outside: abnormal, and not reproduced; who did it is not known");
   }
   if (found || !why.empty()) {

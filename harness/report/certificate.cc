@@ -136,6 +136,7 @@ std::string render_certificate_json(const Certificate& certificate) {
       {"exit_status", static_cast<int>(certificate.exit_status())},
       {"seed", seed_text(certificate.seed)},
       {"profile", certificate.profile},
+      {"planted_fault", certificate.fault.empty() ? Json() : Json(certificate.fault)},
       {"levels", levels},
       {"self_test",
        {{"planted_faults", certificate.self_test.size()},
@@ -170,6 +171,9 @@ std::string render_certificate_html(const Certificate& certificate) {
     about.row({html(what), html(value)});
   }
   about.row({"power-cut profile", html(certificate.profile)});
+  if (!certificate.fault.empty()) {
+    about.row({"planted fault", html(certificate.fault) + ": this is no certificate of the engine"});
+  }
   about.row({"seed", html(seed_text(certificate.seed))});
   about.row({"harness", html(fmt::format("chaosgate {}; self-test: {}", certificate.version,
                                          self_test_text(certificate)))});
@@ -222,6 +226,10 @@ std::string render_certificate_text(const Certificate& certificate) {
       fmt::format("{} {}: level {}\n  {}, {}\n  configuration {}\n  self-test {}\n\n", certificate.engine,
                   certificate.engine_version, certificate.level_reached(), certificate.summary,
                   certificate.build, certificate.configuration.substr(0, 16), self_test_text(certificate));
+  if (!certificate.fault.empty()) {
+    out +=
+        fmt::format("with the planted fault {}: this is no certificate of the engine\n\n", certificate.fault);
+  }
   if (!certificate.harness_fault.empty()) {
     out += fmt::format("ended early: {}\n\n", printable_line(certificate.harness_fault));
   }

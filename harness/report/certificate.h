@@ -56,6 +56,7 @@ struct Certificate {
   std::string configuration;  // SHA-256 of name, contract and file classes
   std::vector<std::pair<std::string, std::string>> contract;
   std::string profile;  // of power cuts
+  std::string fault;    // planted into the engine, or empty
   std::vector<CertificateLevel> levels;
   std::vector<FaultResult> self_test;  // of this build of chaosgate; empty: not run
   std::string command;                 // that certifies again

@@ -70,12 +70,14 @@ bool Listener::let_through(std::uint64_t id) const {
 }
 
 bool Listener::answer_with_fd(std::uint64_t id, int fd, bool close_on_exec) const {
+  // Not with SECCOMP_ADDFD_FLAG_SEND: a signal to this thread in the middle of it (SIGSTOP, say) leaves an
+  // answer without a file, and the worker takes 0 for its descriptor.
   seccomp_notif_addfd request{};
   request.id = id;
-  request.flags = SECCOMP_ADDFD_FLAG_SEND;
   request.srcfd = static_cast<std::uint32_t>(fd);
   request.newfd_flags = close_on_exec ? O_CLOEXEC : 0;
-  while (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &request) < 0) {
+  int number = -1;
+  while ((number = ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &request)) < 0) {
     if (errno == ENOENT) {
       return false;
     }
@@ -86,7 +88,7 @@ bool Listener::answer_with_fd(std::uint64_t id, int fd, bool close_on_exec) cons
       throw_errno("hand a file to a worker");
     }
   }
-  return true;
+  return answer(id, number);
 }
 
 namespace {

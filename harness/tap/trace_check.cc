@@ -54,6 +54,30 @@ Status check_base(const Trace& trace) {
   return {};
 }
 
+// What is made is new: a file that was there before, under any name, is not made again.
+Status check_inodes(const Trace& trace) {
+  std::map<InodeId, std::pair<bool, std::uint64_t>> there;  // whether it is a directory, and its size
+  for (const BaseEntry& entry : trace.base) {
+    const std::pair kind(entry.directory, entry.size);
+    const auto [at, added] = there.emplace(entry.inode, kind);
+    if (!added && (entry.directory || at->second != kind)) {
+      return Status::corruption(
+          fmt::format("the base of the trace has two entries that cannot be one: '{}' is inode {}",
+                      printable_line(entry.path), entry.inode));
+    }
+  }
+  for (std::size_t i = 0; i < trace.records.size(); ++i) {
+    const TraceRecord& record = trace.records[i];
+    const bool makes = record.call == StorageCall::create || record.call == StorageCall::mkdir;
+    if (makes && record.error == 0 &&
+        !there.emplace(record.inode, std::pair(record.call == StorageCall::mkdir, std::uint64_t{0})).second) {
+      return Status::corruption(
+          fmt::format("record {} of the trace makes inode {}, which is there already", i, record.inode));
+    }
+  }
+  return {};
+}
+
 Status check_names(const TraceRecord& record, std::size_t number) {
   if (binds_or_unbinds(record) && (!is_plain_name(record.name) || (record.call == StorageCall::rename &&
                                                                    !is_plain_name(record.from_name)))) {
@@ -132,6 +156,7 @@ class Sizes {
 
 Status check_trace(const Trace& trace) {
   RETURN_IF_ERROR(check_base(trace));
+  RETURN_IF_ERROR(check_inodes(trace));
   for (std::size_t i = 0; i < trace.records.size(); ++i) {
     RETURN_IF_ERROR(check_names(trace.records[i], i));
   }

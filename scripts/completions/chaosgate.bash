@@ -17,7 +17,7 @@ _chaosgate_flags() {
     bench) echo --engine --seed --workload --protocol --maintenance --dir --worker --hang-ms --config --cycles \
       --images --engines --entries --rounds --json --help ;;
     certify) echo --engine --kills --seed --images --profile --lanes --protocol --dir --worker --hang-ms \
-      --failures-max --selftest --no-selftest --config --level --io-kills --damages --soak-kills --out --json --quiet --help ;;
+      --failures-max --selftest --no-selftest --config --fault --level --io-kills --io-images --damages --soak-kills --out --json --quiet --help ;;
     migrate) echo --from --to --engine --from-engine --keyspaces --dry-run --gate --kills --images --seed --workload \
       --profile --fault --dir --results --failures-max --worker --hang-ms --config --json --quiet --help ;;
     conform) echo --engine --seed --dir --worker --hang-ms --config --json --help ;;
@@ -43,7 +43,7 @@ _chaosgate_values() {
     --dir | --from | --to | --results | --config | --worker | --plan | --output | --out) return 2 ;;
     --kills | --seed | --seeds | --lanes | --lane | --load | --record | --cycle | --cycles | --repeat | --plan-checksum) ;;
     --timer-us-max | --segment-bytes | --failures-max | --hang-ms | --at-risk-percent-min) ;;
-    --io-kills | --damages | --soak-kills | --keyspaces | --control-kills | --entries | --rounds | --images | --loads | --tests) ;;
+    --io-kills | --io-images | --damages | --soak-kills | --keyspaces | --control-kills | --entries | --rounds | --images | --loads | --tests) ;;
     *) return 1 ;;
   esac
 }

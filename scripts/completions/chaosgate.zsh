@@ -160,6 +160,7 @@ _chaosgate() {
         '(--selftest)--no-selftest[do not]' \
         '--level[the last level to try]:level:(conformance kill io power damage soak)' \
         '--io-kills[kills of level io]:number:' \
+        '--io-images[disk images of level io]:number:' \
         '--damages[damaged files of level damage]:number:' \
         '--soak-kills[kills of level soak]:number:' \
         '--out[directory for the certificate]:directory:_files -/'
