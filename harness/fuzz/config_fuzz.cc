@@ -1,7 +1,5 @@
 // The TOML file of --config: what settings were read are printed as a file that says the same, or one of them
 // is refused by its name.
-#include <CLI/CLI.hpp>
-
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/hash.h"

@@ -1,7 +1,6 @@
 // Lines of events.jsonl, of all kinds: what was read is written and read again as the same, makes the same
 // report, and every writer can show it. A line that is refused adds nothing.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"

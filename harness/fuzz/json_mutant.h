@@ -3,11 +3,11 @@
 #pragma once
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "harness/base/json.h"
 #include "harness/fuzz/fuzz.h"
 
 namespace chaosgate::fuzz {
