@@ -464,7 +464,8 @@ TEST_CASE("what is no event is refused and adds nothing") {
   for (const nlohmann::json& event :
        {changed(good, "schema_version", "1"), changed(good, "schema_version", 1.5), changed(good, "type", 7),
         changed(good, "reason", 7), changed(begin, "seed", "-1"), changed(begin, "seed", ""),
-        changed(begin, "seed", "0x10000000000000000"), changed(begin, "seed", " 2a"), nlohmann::json("event")}) {
+        changed(begin, "seed", "0x10000000000000000"), changed(begin, "seed", " 2a"),
+        nlohmann::json("event")}) {
     INFO(event.dump());
     try {
       builder.add(event);
