@@ -17,8 +17,9 @@
 #include <algorithm>
 #include <boost/pfr/tuple_size.hpp>
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <string_view>
+
+#include "harness/base/json.h"
 
 namespace chaosgate {
 

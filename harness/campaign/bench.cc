@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "harness/base/error.h"
+#include "harness/base/json.h"
 #include "harness/base/usage.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/power.h"
@@ -86,9 +86,9 @@ nlohmann::json measure_floor(const CampaignConfig& config, const wire::EngineDes
   const Exit exit = parent.reap();
   if (!exit.clean()) {
     throw EnvironmentError("the floor was not measured: " + exit.describe() + ", " +
-                           parent.recorder().message.data());
+                           parent.recorder().said());
   }
-  return nlohmann::json::parse(parent.recorder().message.data());
+  return parse_json(parent.recorder().said());
 }
 
 }  // namespace

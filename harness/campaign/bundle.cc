@@ -220,7 +220,7 @@ class MemberReader {
     }
     // Read piece by piece: the announced size may be damaged, too.
     std::string bytes;
-    std::string piece(std::size_t{1} << 20, '\0');
+    std::string piece(std::clamp<std::uint64_t>(static_cast<std::uint64_t>(announced), 1, 1 << 20), '\0');
     la_ssize_t size = 0;
     while (bytes.size() <= most && (size = archive_read_data(from_.get(), piece.data(), piece.size())) > 0) {
       bytes.append(piece, 0, static_cast<std::size_t>(size));

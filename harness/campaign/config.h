@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "harness/base/command_line.h"
+#include "harness/base/json.h"
 #include "harness/crash/plan.h"
 #include "harness/disk/profile.h"
 #include "harness/wire/order.h"

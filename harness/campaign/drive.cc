@@ -44,7 +44,7 @@ void collect(WorkerParent& parent, bool clean_end_is_fine, Driven& driven) {
   }
   if (recorder.phase == Phase::failed && recorder.failure == wire::Failure::harness &&
       parent.tap_end().faulted.empty()) {
-    throw EnvironmentError(fmt::format("a worker cannot do its work: {}", recorder.message.data()));
+    throw EnvironmentError(fmt::format("a worker cannot do its work: {}", recorder.said()));
   }
   if (driven.outcome == Outcome::killed && !exit.by_sigkill()) {
     driven.outcome = Outcome::failed;  // it was faster than our signal
@@ -57,7 +57,7 @@ void collect(WorkerParent& parent, bool clean_end_is_fine, Driven& driven) {
   } else if (exit.clean() && recorder.phase == Phase::closed && clean_end_is_fine) {
     driven.outcome = Outcome::killed;
   } else if (recorder.phase == Phase::failed) {
-    driven.detail = recorder.message.data();
+    driven.detail = recorder.said();
   } else {
     driven.outcome = exit.by_sigkill() ? Outcome::outside : Outcome::died;
     driven.detail = exit.describe();

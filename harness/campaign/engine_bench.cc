@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/hash.h"
+#include "harness/base/json.h"
 #include "harness/campaign/drive.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/recovery.h"
@@ -95,7 +95,7 @@ EngineRound measure(const CampaignConfig& config, const wire::EngineDescription&
   parent.start(order);
   // It reaches its bound and is killed there: no crash point was ordered.
   require(drive_load(parent, std::nullopt, config.hang_ms), Outcome::missed, engine.name, "load");
-  round.load = nlohmann::json::parse(recorder.message.data()).get<wire::LoadMeasured>();
+  round.load = parse_json(recorder.said()).get<wire::LoadMeasured>();
   const oracle::CrashIndexes crash{recorder.appended, recorder.synced, recorder.applied, recorder.flushed};
 
   ++order.term;
@@ -110,7 +110,7 @@ EngineRound measure(const CampaignConfig& config, const wire::EngineDescription&
                                       violation.explanation));
   }
   require(driven, Outcome::killed, engine.name, "recovery");
-  round.recovery = nlohmann::json::parse(recorder.message.data()).get<wire::RecoveryMeasured>();
+  round.recovery = parse_json(recorder.said()).get<wire::RecoveryMeasured>();
   round.recovery_us = between_us(recorder, Phase::starting, Phase::engine_opened) +
                       between_us(recorder, Phase::observed_before, Phase::replayed);
   round.replay_entries = recorder.replayed;

@@ -5,10 +5,10 @@
 #include <sys/file.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "harness/base/error.h"
+#include "harness/base/json.h"
 #include "harness/base/unique_fd.h"
 #include "harness/campaign/drive.h"
 
@@ -30,7 +30,7 @@ MigrationReport read_report(const WorkerParent& parent) {
   if (parent.recorder().phase != wire::Phase::closed) {
     return {};
   }
-  return nlohmann::json::parse(parent.observations()).get<MigrationReport>();
+  return parse_json(parent.observations()).get<MigrationReport>();
 }
 
 wire::WorkerOrder order_for(const MigrationRequest& request, MigrationRole role) {

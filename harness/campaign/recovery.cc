@@ -137,7 +137,7 @@ bool RecoveryJudge::complete() const {
 }
 
 void RecoveryJudge::judge_failure(const wire::FlightRecorder& recorder) {
-  const std::string message = without_directory(recorder.message.data(), order_.directory);
+  const std::string message = without_directory(recorder.said(), order_.directory);
   const auto broken = [&](Invariant invariant) {
     add({invariant}, {Violation{invariant, "recovery ended with an error: " + message, {}, 0}});
     ++reported_;

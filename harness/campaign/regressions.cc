@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
@@ -65,7 +64,7 @@ void check_replica(const Regression& regression) {
 }
 
 // One line. Throws nlohmann::json::exception, or UsageError, for one that no campaign appended.
-Regression parse_line(const std::string& line, const std::string& engine) {
+Regression parse_line(std::string_view line, const std::string& engine) {
   const json entry = parse_json(line);
   const auto protocol = wire::parse_protocol(entry.at("protocol").get<std::string>());
   if (!protocol) {
@@ -99,25 +98,30 @@ Regression parse_line(const std::string& line, const std::string& engine) {
   return read;
 }
 
-// `whole_bytes`: of the file, without a last line that a campaign which was killed has torn; that is left
-// out.
 std::vector<Regression> read_all(const fs::path& path, const std::string& engine, std::size_t* whole_bytes) {
-  std::vector<Regression> all;
   std::string bytes;
   if (const Status status = read_file(path, &bytes); !status.ok() && !status.is_not_found()) {
     throw EnvironmentError(status.message());
   }
-  *whole_bytes = bytes.size();
+  return parse_regressions(bytes, path.string(), engine, whole_bytes);
+}
+
+}  // namespace
+
+std::vector<Regression> parse_regressions(std::string_view text, const std::string& name,
+                                          const std::string& engine, std::size_t* whole_bytes) {
+  std::vector<Regression> all;
+  *whole_bytes = text.size();
   std::size_t begin = 0;
-  for (int number = 1; begin < bytes.size(); ++number) {
-    const std::size_t end = bytes.find('\n', begin);
-    const bool torn = end == std::string::npos;
-    const std::string line = bytes.substr(begin, torn ? std::string::npos : end - begin);
+  for (int number = 1; begin < text.size(); ++number) {
+    const std::size_t end = text.find('\n', begin);
+    const bool torn = end == std::string_view::npos;
+    const std::string_view line = text.substr(begin, torn ? std::string_view::npos : end - begin);
     if (torn && !json::accept(line)) {
       *whole_bytes = begin;
       break;
     }
-    begin = torn ? bytes.size() : end + 1;
+    begin = torn ? text.size() : end + 1;
     if (line.empty()) {
       continue;
     }
@@ -125,13 +129,31 @@ std::vector<Regression> read_all(const fs::path& path, const std::string& engine
       all.push_back(parse_line(line, engine));
     } catch (const std::exception& error) {
       throw UsageError(
-          fmt::format("{}:{}: not a regression: {}", path.string(), number, printable_line(error.what())));
+          fmt::format("{}:{}: not a regression: {}", name, number, printable_line(error.what())));
     }
   }
   return all;
 }
 
-}  // namespace
+std::string regression_line(const Regression& regression) {
+  json line = {{"key", regression.key},
+               {"protocol", wire::to_string(regression.protocol)},
+               {"lane", regression.lane},
+               {"cycle", regression.cycle},
+               {"plan", crash::to_string(regression.plan)},
+               {"invariant", regression.invariant}};
+  if (regression.power) {
+    line["power"] = {{"profile", regression.power->profile},
+                     {"images", regression.power->images},
+                     {"images_per_load", regression.power->images_per_load}};
+  }
+  if (regression.group) {
+    line["group"] = {{"engines", regression.group->engines},
+                     {"protocol", to_string(regression.group->protocol)},
+                     {"number", regression.group->number}};
+  }
+  return line.dump();
+}
 
 void append_regression(const fs::path& results, const Regression& regression) {
   if (!regression.key.fault.empty()) {
@@ -151,24 +173,8 @@ void append_regression(const fs::path& results, const Regression& regression) {
     kept += kept.empty() || kept.ends_with('\n') ? "" : "\n";
     replace_file(path, kept);
   }
-  json line = {{"key", regression.key},
-               {"protocol", wire::to_string(regression.protocol)},
-               {"lane", regression.lane},
-               {"cycle", regression.cycle},
-               {"plan", crash::to_string(regression.plan)},
-               {"invariant", regression.invariant}};
-  if (regression.power) {
-    line["power"] = {{"profile", regression.power->profile},
-                     {"images", regression.power->images},
-                     {"images_per_load", regression.power->images_per_load}};
-  }
-  if (regression.group) {
-    line["group"] = {{"engines", regression.group->engines},
-                     {"protocol", to_string(regression.group->protocol)},
-                     {"number", regression.group->number}};
-  }
   std::ofstream file(path, std::ios::app);
-  file << line.dump() << "\n";
+  file << regression_line(regression) << "\n";
   file.flush();
   if (!file) {
     throw EnvironmentError(fmt::format("cannot append to {}", path.string()));

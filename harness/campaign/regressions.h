@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/campaign/config.h"
@@ -51,6 +52,13 @@ struct RegressionList {
 
 inline constexpr std::size_t kRegressionsReplayed = 5;
 inline constexpr std::uint64_t kRegressionCyclesMax = 2000;  // a lane has to be replayed from its first cycle
+
+// The text of a file of regressions: one line, and all lines. `engine` is the file's, `name` is for messages;
+// `whole_bytes` is without a last line that a campaign which was killed has torn, and which is left out.
+// Throws UsageError naming file and line when a line cannot be read.
+std::string regression_line(const Regression& regression);
+std::vector<Regression> parse_regressions(std::string_view text, const std::string& name,
+                                          const std::string& engine, std::size_t* whole_bytes);
 
 enum class RegressionOf : std::uint8_t { kill, power_cut, group_kill, group_power_cut };
 

@@ -5,7 +5,8 @@
 #include <openssl/crypto.h>
 
 #include <boost/version.hpp>
-#include <nlohmann/json.hpp>
+
+#include "harness/base/json.h"
 
 namespace chaosgate::campaign {
 

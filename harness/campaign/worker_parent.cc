@@ -21,6 +21,7 @@
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/base/json.h"
 #include "harness/campaign/limits.h"
 #include "harness/tap/listener.h"
 
@@ -187,7 +188,7 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::vect
     throw EnvironmentError(fmt::format("{} ended without a greeting", program.string()));
   }
   try {
-    hello_ = nlohmann::json::parse(greeting->text).get<wire::Hello>();
+    hello_ = parse_json(greeting->text).get<wire::Hello>();
   } catch (const nlohmann::json::exception& error) {
     throw EnvironmentError(fmt::format("{} greets with something else: {}", program.string(), error.what()));
   }
@@ -223,9 +224,7 @@ WorkerParent::~WorkerParent() {
   ::munmap(observations_, wire::kObservationCapacity);
 }
 
-std::string_view WorkerParent::observations() const {
-  return {observations_, recorder_->observation_bytes.load(std::memory_order_acquire)};
-}
+std::string_view WorkerParent::observations() const { return {observations_, recorder_->published()}; }
 
 void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap, std::vector<tap::StorageFault> faults,
                          int stream) {
@@ -248,11 +247,11 @@ void WorkerParent::start(const wire::WorkerOrder& order, tap::Tap* tap, std::vec
   wire::Channel::Message started = answer();
   if (!started.fd) {
     throw EnvironmentError(fmt::format("start a worker: {}{}",
-                                       nlohmann::json::parse(started.text).at("error").get<std::string>(),
+                                       parse_json(started.text).at("error").get<std::string>(),
                                        limit_behind(EAGAIN)));
   }
   pidfd_ = std::move(started.fd);
-  worker_ = nlohmann::json::parse(started.text).at("pid");
+  worker_ = parse_json(started.text).at("pid");
   if (order.tap) {
     tap_ = tap;
     attach(worker_, std::move(faults));
@@ -374,7 +373,7 @@ Exit WorkerParent::reap() {
     tap::Tap* const tap = std::exchange(tap_, nullptr);
     tap_end_ = tap->detach();
   }
-  const auto json = nlohmann::json::parse(ended.text);
+  const auto json = parse_json(ended.text);
   return {json.at("wait_status"), json.at("rss_max_kib"), json.at("cpu_us")};
 }
 

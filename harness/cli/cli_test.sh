@@ -112,7 +112,7 @@ bad 2 "unknown key 'kils'" run --config unknown.toml
 echo 'kills = [' >broken.toml
 bad 2 'broken.toml:1' run --config broken.toml
 bad 2 'none.toml' run --config none.toml
-for form in '%s = 1' '[%s]' 'x = {%s = 1}'; do
+for form in '%s = 1' '[%s]' 'x = {%s = 1}' 'x = {y = """a"b""", %s = 1}'; do
   printf "$form\n" "$(printf 'a.%.0s' {1..40000})a" >deep.toml
   bad 2 'deep.toml:1: a key of more than 16 parts' run --config deep.toml
 done

@@ -7,12 +7,12 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 
+#include "harness/base/json.h"
 #include "harness/report/campaign_report.h"
 
 namespace chaosgate::cli {

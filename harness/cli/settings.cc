@@ -352,30 +352,49 @@ std::string node_text(const std::string& file, const std::string& key, const tom
 // key here has more than one part; a few more get the parser's message.
 constexpr std::size_t kKeyPartsMax = 16;
 
+// Where a text in quotes ends that begins at `at`, behind its last quote: on its line, or, with three quotes,
+// on a later one. The end of the text when it does not end.
+std::size_t end_of_quoted(std::string_view text, std::size_t at) {
+  const char quote = text[at];
+  const bool long_one = text.substr(at, 3) == std::string(3, quote);
+  std::size_t i = at + (long_one ? 3 : 1);
+  for (; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+    } else if (!long_one && (text[i] == quote || text[i] == '\n')) {
+      return text[i] == quote ? i + 1 : i;
+    } else if (long_one && text.substr(i, 3) == std::string(3, quote)) {
+      const std::size_t end =
+          text.find_first_not_of(quote, i);  // up to two quotes may stand before the three
+      return std::min({end, i + 5, text.size()});
+    }
+  }
+  return text.size();
+}
+
 // Throws UsageError for a line with more dots outside of strings and comments than any key, number or list of
 // numbers needs before its first sign of equality or in one inline table.
 void check_keys(const std::string& file, std::string_view text) {
   std::size_t line = 1;
   std::size_t parts = 1;
-  char quote = '\0';
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (std::size_t i = 0; i < text.size();) {
     const char c = text[i];
+    std::size_t next = i + 1;
     if (c == '\n') {
       ++line;
       parts = 1;
-      quote = '\0';
-    } else if (quote != '\0') {
-      i += quote == '"' && c == '\\' ? 1 : 0;
-      quote = c == quote ? '\0' : quote;
     } else if (c == '"' || c == '\'') {
-      quote = c;
+      next = end_of_quoted(text, i);
+      line += static_cast<std::size_t>(std::count(text.begin() + static_cast<std::ptrdiff_t>(i),
+                                                  text.begin() + static_cast<std::ptrdiff_t>(next), '\n'));
     } else if (c == '#') {
-      i = std::min(text.find('\n', i), text.size()) - 1;
+      next = std::min(text.find('\n', i), text.size());
     } else if (c == '=' || c == ',') {
       parts = 1;
     } else if (c == '.' && ++parts > kKeyPartsMax) {
       throw UsageError(fmt::format("{}:{}: a key of more than {} parts", file, line, kKeyPartsMax));
     }
+    i = next;
   }
 }
 
@@ -403,16 +422,23 @@ std::string toml_string(const std::string& value) {
 }
 
 std::map<std::string, std::string> read_toml(const std::string& file, const std::vector<std::string>& keys) {
-  std::map<std::string, std::string> values;
   if (std::filesystem::is_directory(file)) {
     throw UsageError(fmt::format("--config {}: a directory; expected a TOML file", file));
   }
+  std::string text;
+  if (const Status status = read_file(file, &text); !status.ok()) {
+    throw UsageError(fmt::format("{}: {}", file, status.message()));
+  }
+  return parse_settings(file, text, keys);
+}
+
+}  // namespace
+
+std::map<std::string, std::string> parse_settings(const std::string& file, std::string_view text,
+                                                  const std::vector<std::string>& keys) {
+  std::map<std::string, std::string> values;
+  check_keys(file, text);
   try {
-    std::string text;
-    if (const Status status = read_file(file, &text); !status.ok()) {
-      throw UsageError(fmt::format("{}: {}", file, status.message()));
-    }
-    check_keys(file, text);
     const toml::table table = toml::parse(text, file);
     for (const auto& [name, node] : table) {
       const std::string key(name.str());
@@ -427,8 +453,6 @@ std::map<std::string, std::string> read_toml(const std::string& file, const std:
   }
   return values;
 }
-
-}  // namespace
 
 std::uint64_t parse_number(const std::string& what, const std::string& text, std::uint64_t low,
                            std::uint64_t high) {

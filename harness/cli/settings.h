@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/campaign/config.h"
@@ -53,6 +54,11 @@ class Settings {
   std::string file_;                                       // of --config, or empty
   std::vector<report::SettingLine> lines_;
 };
+
+// What the TOML file of --config says, by key. `file` is its name, for messages. Throws UsageError for what
+// is no TOML, and for a key that is not one of `keys`.
+std::map<std::string, std::string> parse_settings(const std::string& file, std::string_view text,
+                                                  const std::vector<std::string>& keys);
 
 // Throws UsageError for an environment variable CHAOSGATE_* that is no setting of any command.
 void check_environment();

@@ -7,13 +7,13 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "harness/base/crash_point.h"
+#include "harness/base/json.h"
 #include "harness/base/rng.h"
 #include "harness/base/status.h"
 #include "harness/tap/fault.h"

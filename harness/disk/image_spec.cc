@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <optional>
 
 namespace chaosgate::disk {
@@ -65,7 +66,7 @@ class Scanner {
 };
 
 bool scan_list(Scanner* scan, std::vector<OpId>* ops) {
-  constexpr OpId kOpsMax = 1U << 26;  // bounds what a damaged line can make us allocate
+  constexpr OpId kOpsMax = 1U << 22;  // writes of 16 GiB; bounds what a short line can make us allocate
   do {
     OpId first = 0;
     if (!scan->number(&first)) {
@@ -78,9 +79,9 @@ bool scan_list(Scanner* scan, std::vector<OpId>* ops) {
     if (last < first || last >= kOpsMax || (!ops->empty() && first <= ops->back())) {
       return false;
     }
-    for (OpId op = first; op <= last; ++op) {
-      ops->push_back(op);
-    }
+    const std::size_t before = ops->size();
+    ops->resize(before + (last - first) + 1);
+    std::iota(ops->begin() + static_cast<std::ptrdiff_t>(before), ops->end(), first);
   } while (scan->take(","));
   return true;
 }

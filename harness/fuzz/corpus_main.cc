@@ -99,9 +99,11 @@ int run(const Arguments& arguments) {
   Rng rng = Rng(1).fork(target.name);
   for (std::uint64_t i = 0; i < arguments.mutants; ++i) {
     const std::string& input = inputs[rng.below(inputs.size())];
-    std::string mutant = mutate(rng, input, inputs[rng.below(inputs.size())]);
-    repair_most(target, rng, &mutant);
-    mutants.add(try_input(target, mutant));
+    const std::string& other = inputs[rng.below(inputs.size())];
+    mutants.add(
+        try_input(target, mutant(target, rng, input, other, [&](std::string bytes, std::string_view more) {
+                    return mutate(rng, std::move(bytes), more);
+                  })));
   }
   fmt::print("{}\n", to_string(target, mutants));
   // Mutants that are all refused at the door, or all accepted, try nothing.

@@ -134,10 +134,24 @@ std::string mutate(Rng& rng, std::string bytes, std::string_view other) {
   return bytes;
 }
 
-void repair_most(const Target& target, Rng& rng, std::string* bytes) {
-  if (target.repair != nullptr && !rng.chance(1, 16)) {
-    target.repair(rng, bytes);
+std::string mutant(const Target& target, Rng& rng, std::string_view bytes, std::string_view other,
+                   const Change& change) {
+  std::string inside;
+  std::string other_inside;
+  const bool as_it_is = rng.chance(1, 16);
+  const auto changed = [&](std::string from, std::string_view more) {
+    return target.mutate != nullptr && rng.chance(1, 2) ? target.mutate(rng, std::move(from), more)
+                                                        : change(std::move(from), more);
+  };
+  if (!as_it_is && target.open != nullptr && target.open(bytes, &inside)) {
+    target.open(other, &other_inside);
+    return target.close(rng, changed(std::move(inside), other_inside));
   }
+  std::string made = changed(std::string(bytes), other);
+  if (!as_it_is && target.repair != nullptr) {
+    target.repair(rng, &made);
+  }
+  return made;
 }
 
 void Count::add(Reach reach) {

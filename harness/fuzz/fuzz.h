@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,14 @@ struct Target {
   // what they forbid is memory that a length inside the input asks for.
   std::size_t memory_base = 1 << 20;
   std::size_t memory_per_byte = 64;
+  // For a format with a frame that hides what is in it, like an archive: mutations are of what is inside, and
+  // the frame is made anew around it, with what repair() would do. Null: mutations are of the bytes.
+  bool (*open)(std::string_view bytes, std::string* inside) = nullptr;  // false: it has no such frame
+  std::string (*close)(Rng& rng, std::string_view inside) = nullptr;
+  // Half of the mutants are made by this, if it is there, so that they follow the format. `other` is what may
+  // be spliced in; both are opened, if they can be.
+  std::string (*mutate)(Rng& rng, std::string bytes, std::string_view other) = nullptr;
+  std::size_t bytes_max = 4096;  // of an input that is looked for
 };
 
 Target target();
@@ -54,8 +63,11 @@ Reach try_input(const Target& target, std::string_view bytes);
 // A mutant of `bytes`, without repair. `other` is what may be spliced in.
 std::string mutate(Rng& rng, std::string bytes, std::string_view other);
 
-// Repairs most mutants of a target that can; leaves some as they are.
-void repair_most(const Target& target, Rng& rng, std::string* bytes);
+// A mutant of `bytes`, made by `change` and repaired mostly. `other` is what may be spliced in; both come to
+// change() opened, if they can be.
+using Change = std::function<std::string(std::string bytes, std::string_view other)>;
+std::string mutant(const Target& target, Rng& rng, std::string_view bytes, std::string_view other,
+                   const Change& change);
 
 struct Count {
   std::uint64_t tried = 0;

@@ -1,4 +1,5 @@
-// What libFuzzer calls. Its main() is its own; at the end the counts go to stderr.
+// What libFuzzer calls. Its main() is its own; at the end the counts go to stderr. The target says how long
+// inputs get (-max_len), and they are that long from the first one on: a seed that is cut is no seed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,8 +34,16 @@ void print_counts() { fmt::print(stderr, "{}\n", to_string(session().target, ses
 
 using chaosgate::fuzz::session;
 
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-  session();
+// Arguments that stand on the command line, too, are those of the command line: libFuzzer takes the last.
+extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
+  static std::string max_len = fmt::format("-max_len={}", session().target.bytes_max);
+  static std::string len_control = "-len_control=0";
+  static std::vector<char*> arguments;
+  arguments.assign(*argv, *argv + *argc);
+  arguments.insert(arguments.begin() + 1, {max_len.data(), len_control.data()});
+  *argc = static_cast<int>(arguments.size());
+  arguments.push_back(nullptr);
+  *argv = arguments.data();
   std::atexit(chaosgate::fuzz::print_counts);
   return 0;
 }
@@ -52,16 +61,20 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
   auto& [target, seeds, count] = session();
   chaosgate::Rng rng(seed);
   const std::string& other = seeds[rng.below(seeds.size())];
-  std::string bytes;
-  if (rng.chance(1, 64)) {
-    bytes = other;
-  } else if (rng.chance(1, 2)) {
-    bytes.assign(reinterpret_cast<const char*>(data), LLVMFuzzerMutate(data, size, size_max));
-  } else {
-    bytes = chaosgate::fuzz::mutate(rng, {reinterpret_cast<const char*>(data), size}, other);
-  }
-  bytes.resize(std::min(bytes.size(), size_max));
-  chaosgate::fuzz::repair_most(target, rng, &bytes);
+  const auto change = [&rng = rng, size_max](std::string bytes, std::string_view more) {
+    if (rng.chance(1, 64)) {
+      return std::string(more);
+    }
+    if (rng.chance(1, 2)) {
+      return chaosgate::fuzz::mutate(rng, std::move(bytes), more);
+    }
+    const std::size_t size = std::min(bytes.size(), size_max);
+    bytes.resize(size_max);
+    bytes.resize(LLVMFuzzerMutate(reinterpret_cast<std::uint8_t*>(bytes.data()), size, size_max));
+    return bytes;
+  };
+  std::string bytes =
+      chaosgate::fuzz::mutant(target, rng, {reinterpret_cast<const char*>(data), size}, other, change);
   bytes.resize(std::min(bytes.size(), size_max));
   std::memcpy(data, bytes.data(), bytes.size());
   return bytes.size();

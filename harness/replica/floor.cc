@@ -1,7 +1,6 @@
 #include "harness/replica/floor.h"
 
-#include <nlohmann/json.hpp>
-
+#include "harness/base/json.h"
 #include "harness/replica/load.h"
 #include "harness/replica/replica.h"
 #include "workloads/generator.h"

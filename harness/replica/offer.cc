@@ -12,7 +12,6 @@
 #include <cstring>
 #include <exception>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "engines/conformance/conformance.h"
 #include "engines/plugin/loader.h"

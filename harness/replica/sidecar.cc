@@ -28,13 +28,16 @@ Status Sidecar::read(std::uint64_t* index) const {
   RETURN_IF_ERROR(status);
   Reader reader(bytes);
   std::uint64_t magic = 0;
+  std::uint64_t found = 0;
   std::uint64_t checksum = 0;
-  if (!reader.u64(&magic) || !reader.u64(index) || !reader.u64(&checksum) || !reader.empty() ||
+  if (!reader.u64(&magic) || !reader.u64(&found) || !reader.u64(&checksum) || !reader.empty() ||
       magic != kSidecarMagic || checksum != hash64(std::string_view(bytes).substr(0, 16))) {
     return Status::corruption(
         fmt::format("{}: {} bytes are not a durable index", path_.string(), bytes.size()));
   }
-  return sync_directory(path_.parent_path());
+  RETURN_IF_ERROR(sync_directory(path_.parent_path()));
+  *index = found;
+  return {};
 }
 
 }  // namespace chaosgate::replica

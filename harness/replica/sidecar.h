@@ -26,8 +26,9 @@ class Sidecar {
 
   // Reaches the two sidecar-rename steps.
   Status persist(std::uint64_t index, StepSink& steps) const;
-  // *index is 0 when there is no file yet. corruption when it is damaged. What was read is durable, name and
-  // all: a process that was killed between the rename and the sync behind it may have left one that is not.
+  // *index is 0 when there is no file yet. corruption when it is damaged; *index is then left alone. What was
+  // read is durable, name and all: a process that was killed between the rename and the sync behind it may
+  // have left one that is not.
   Status read(std::uint64_t* index) const;
 
  private:

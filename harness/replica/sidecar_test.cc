@@ -114,10 +114,11 @@ TEST_CASE("a sidecar of any other length is corruption and names its file") {
       continue;
     }
     replace_file(path, (good + "x").substr(0, size));
-    std::uint64_t index = 0;
+    std::uint64_t index = 5;
     const Status status = sidecar.read(&index);
     INFO("length " << size);
     CHECK(status.code() == StatusCode::corruption);
+    CHECK(index == 5);
     CHECK(status.message().find("durable-index") != std::string::npos);
   }
 }

@@ -23,11 +23,11 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "harness/base/json.h"
 #include "harness/report/campaign_report.h"
 #include "harness/report/event.h"
 #include "harness/report/group_tally.h"

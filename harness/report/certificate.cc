@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "harness/base/json.h"
 #include "harness/report/facts.h"
 #include "harness/report/html_page.h"
 

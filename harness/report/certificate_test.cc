@@ -1,7 +1,6 @@
 #include "harness/report/certificate.h"
 
-#include <nlohmann/json.hpp>
-
+#include "harness/base/json.h"
 #include "harness/base/test.h"
 #include "harness/report/sample_report.h"
 

@@ -8,10 +8,11 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "harness/base/json.h"
 
 namespace chaosgate::report {
 

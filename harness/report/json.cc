@@ -1,7 +1,7 @@
 // result.json. Counts are numbers, seeds are hexadecimal text (a 64-bit integer is more than a JSON reader
 // must keep exact), times carry their unit in the key, and what does not apply is null.
-#include <nlohmann/json.hpp>
 
+#include "harness/base/json.h"
 #include "harness/report/facts.h"
 #include "harness/report/writers.h"
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "harness/base/error.h"
@@ -14,9 +15,11 @@ namespace {
 constexpr std::size_t kViolationsKept = 20;
 
 std::uint64_t parse_seed(const std::string& text) {
-  std::size_t end = 0;
-  const std::uint64_t seed = std::stoull(text, &end, 16);  // throws
-  if (end != text.size()) {
+  std::uint64_t seed = 0;
+  const char* const end = text.data() + text.size();
+  const char* const begin = text.data() + (text.starts_with("0x") ? 2 : 0);
+  const auto [stop, error] = std::from_chars(begin, end, seed, 16);
+  if (error != std::errc() || stop != end) {
     throw UsageError("not a seed");
   }
   return seed;
@@ -51,7 +54,8 @@ bool ReportBuilder::add_if(const std::string& type, const nlohmann::json& event)
 }
 
 void ReportBuilder::add(const nlohmann::json& event) {
-  const std::string type = event.at("schema_version").is_number() ? event.value("type", "cycle") : "";
+  event.at("schema_version").get<int>();  // what has none, or another thing there, is no event
+  const std::string type = event.value("type", "cycle");
   if (type == "cycle") {
     add_cycle(event.get<CycleEvent>());
     return;

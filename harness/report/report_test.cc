@@ -453,6 +453,32 @@ TEST_CASE("ends of workers that did not come again are in the events, each once"
   CHECK(section.abnormal_found() == 1);
 }
 
+TEST_CASE("what is no event is refused and adds nothing") {
+  ReportBuilder builder;
+  const nlohmann::json good = event_json(DoubtEvent{"lmdb", "why"});
+  const nlohmann::json begin = event_json(CampaignBegin{"0.2", {}, "0x2a", ""});
+  const auto changed = [](nlohmann::json event, const char* key, const nlohmann::json& value) {
+    event[key] = value;
+    return event;
+  };
+  for (const nlohmann::json& event :
+       {changed(good, "schema_version", "1"), changed(good, "schema_version", 1.5), changed(good, "type", 7),
+        changed(good, "reason", 7), changed(begin, "seed", "-1"), changed(begin, "seed", ""),
+        changed(begin, "seed", "0x10000000000000000"), changed(begin, "seed", " 2a"),
+        nlohmann::json("event")}) {
+    INFO(event.dump());
+    try {
+      builder.add(event);
+      FAIL("taken");
+    } catch (const UsageError&) {
+    } catch (const nlohmann::json::exception&) {
+    }
+    CHECK(render_json(builder.report()) == render_json(ReportBuilder().report()));
+  }
+  builder.add(begin);
+  CHECK(builder.report().seed == 42);
+}
+
 namespace {
 
 // What is read back of a campaign with these events in it, begun and ended as it should be.

@@ -5,17 +5,26 @@
 
 namespace chaosgate::wire {
 
+namespace {
+
+template <std::size_t kCount>
+std::string_view name_of(const std::array<std::string_view, kCount>& names, std::size_t number) {
+  return number < kCount ? names.at(number) : "unknown";
+}
+
+}  // namespace
+
 std::string_view to_string(Phase phase) {
   constexpr std::array<std::string_view, kPhaseCount> kNames = {
       "starting", "log opened", "engine opened", "observed before", "replayed", "observed after",
       "reopened", "ready",      "loading",       "load done",       "closed",   "failed"};
-  return kNames.at(static_cast<std::size_t>(phase));
+  return name_of(kNames, static_cast<std::size_t>(phase));
 }
 
 std::string_view to_string(Failure failure) {
   constexpr std::array<std::string_view, 8> kNames = {"none",   "create",  "open log", "open engine",
                                                       "replay", "observe", "load",     "harness"};
-  return kNames.at(static_cast<std::size_t>(failure));
+  return name_of(kNames, static_cast<std::size_t>(failure));
 }
 
 namespace {
@@ -113,6 +122,14 @@ void FlightRecorder::say(std::string_view text) {
   const std::size_t size = std::min(text.size(), message.size() - 1);
   std::copy_n(text.begin(), size, message.begin());
   message.at(size) = '\0';
+}
+
+std::string FlightRecorder::said() const {
+  return {message.begin(), std::find(message.begin(), message.end(), '\0')};
+}
+
+std::uint64_t FlightRecorder::published() const {
+  return std::min<std::uint64_t>(observation_bytes.load(std::memory_order_acquire), kObservationCapacity);
 }
 
 std::uint64_t monotonic_ns() {

@@ -3,12 +3,13 @@
 // It lives in a memfd that driver and worker map, outside everything under test. The worker stores, the
 // driver loads; every field is one lock-free atomic, stored before (intent) or after (fact) the act as its
 // comment says. Publishing costs no system call. The driver resets it between two workers, never while one
-// runs.
+// runs. An engine with a wild pointer may write into it: the driver takes no field for what it should be.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,7 +34,7 @@ enum class Phase : std::uint32_t {
 };
 inline constexpr std::size_t kPhaseCount = static_cast<std::size_t>(Phase::failed) + 1;
 
-std::string_view to_string(Phase phase);
+std::string_view to_string(Phase phase);  // "unknown" for a number that is none
 
 // What a worker was doing when an error ended it.
 enum class Failure : std::uint32_t {
@@ -47,9 +48,12 @@ enum class Failure : std::uint32_t {
   harness,      // the worker's own environment broke
 };
 
-std::string_view to_string(Failure failure);
+std::string_view to_string(Failure failure);  // "unknown" for a number that is none
 
 inline constexpr int kWorkerFailed = 3;  // exit status of a worker that published Phase::failed
+
+// Of the observation buffer. Sparse: only touched pages cost memory.
+inline constexpr std::size_t kObservationCapacity = std::size_t{4} << 30;
 
 struct FlightRecorder {
   using Counter = std::atomic<std::uint64_t>;
@@ -85,6 +89,10 @@ struct FlightRecorder {
   void reset();
   // Sets the message, cut to its room.
   void say(std::string_view text);
+  // The message, up to its NUL or the end of its room.
+  std::string said() const;
+  // How much of the observation buffer was published; never more than there is.
+  std::uint64_t published() const;
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -97,9 +105,6 @@ const std::vector<std::string_view>& protocol_phases();
 
 // Nanoseconds of CLOCK_MONOTONIC.
 std::uint64_t monotonic_ns();
-
-// Sparse: only touched pages cost memory.
-inline constexpr std::size_t kObservationCapacity = std::size_t{4} << 30;
 
 // The descriptors that the driver binds in a worker parent, by number.
 inline constexpr int kControlFd = 3;      // SOCK_SEQPACKET to the driver

@@ -127,6 +127,23 @@ TEST_CASE("a reset flight recorder says nothing of the worker before") {
   CHECK(recorder->message[0] == '\0');
 }
 
+TEST_CASE("a flight recorder that an engine wrote into is read as it is") {
+  auto recorder = std::make_unique<FlightRecorder>();
+  recorder->reset();
+  recorder->phase = static_cast<Phase>(kPhaseCount);
+  recorder->failure = static_cast<Failure>(UINT32_MAX);
+  recorder->step = UINT32_MAX;
+  recorder->observation_bytes = kObservationCapacity + 1;
+  recorder->message.fill('x');
+  CHECK(to_string(recorder->phase) == "unknown");
+  CHECK(to_string(recorder->failure) == "unknown");
+  CHECK(protocol_phase(*recorder) == "end");
+  CHECK(recorder->published() == kObservationCapacity);
+  CHECK(recorder->said() == std::string(recorder->message.size(), 'x'));
+  recorder->say("why");
+  CHECK(recorder->said() == "why");
+}
+
 TEST_CASE("a message survives the wire unchanged, and nothing shorter or longer is one") {
   Message message;
   message.kind = MessageKind::append;
