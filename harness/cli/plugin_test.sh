@@ -162,6 +162,19 @@ for group in '--engine ./one.so' '--replicas 3 --engines ./one.so'; do
 done
 rm -rf results
 
+# A full disk that nobody ordered is the machine's, whoever meets it.
+plugin finds-no-room
+for command in 'run --kills 5 --quiet' 'run --replicas 2 --kills 5 --quiet' 'conform' 'sweep' 'run --faults power --images 5 --quiet'; do
+  set -- $command
+  engine=--engine
+  [[ $command != *replicas* ]] || engine=--engines
+  "$chaosgate" "$@" "$engine" ./finds-no-room.so --seed 1 >out 2>err
+  got=$?
+  [[ $got == 70 ]] || fail "$command of an engine that finds no room exits with $got instead of 70: $(tail -3 out err)"
+  grep -q 'work directory .* full' out err || fail "$command does not say that the work directory was full: $(cat err)"
+done
+rm -rf results
+
 # Elsewhere on the command line.
 "$chaosgate" list engines --engine ./one.so >out 2>err || fail "list: $(cat err)"
 grep -qx 'my-engine' out || fail 'list engines does not name the configuration of a plugin'

@@ -119,6 +119,25 @@ TEST_CASE("a trace with a name that no directory can hold is refused where it is
   }
 }
 
+TEST_CASE("a trace that makes what is there, or has one file in two ways, is refused") {
+  Trace trace;
+  trace.base = {{kRootInode, true, 0, ""}, {2, false, 5, "a"}, {2, false, 5, "b"}};  // two names of one file
+  TraceRecord record;
+  record.call = StorageCall::create;
+  record.inode = 3;
+  record.name = "c";
+  trace.records = {record};
+  CHECK(check_trace(trace).ok());
+  trace.records.push_back(record);
+  CHECK_FALSE(check_trace(trace).ok());
+  trace.records = {record};
+  trace.records[0].inode = 2;
+  CHECK_FALSE(check_trace(trace).ok());
+  trace.records.clear();
+  trace.base[2].size = 6;
+  CHECK_FALSE(check_trace(trace).ok());
+}
+
 TEST_CASE("a trace of files larger than what its writes can fill is refused, and the limit is named") {
   const auto judged = [](const auto& change) {
     Trace trace = sample();

@@ -120,6 +120,9 @@ chaosgate_code misbehave(const std::string& how, chaosgate_engine* engine, chaos
     std::exit(0);
   } else if (how == "damages-its-heap") {
     damage_heap();
+  } else if (how == "finds-no-room") {
+    std::snprintf(message->text, sizeof message->text, "write: %s", std::strerror(ENOSPC));
+    return CHAOSGATE_IO_ERROR;
   } else if (how == "returns-nonsense") {
     return static_cast<chaosgate_code>(77);
   } else if (how == "prints") {
