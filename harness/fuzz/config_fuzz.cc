@@ -1,5 +1,7 @@
 // The TOML file of --config: what settings were read are printed as a file that says the same, or one of them
 // is refused by its name.
+#include <algorithm>
+
 #include "harness/base/check.h"
 #include "harness/base/error.h"
 #include "harness/base/hash.h"
@@ -49,6 +51,49 @@ std::map<std::string, std::string> parse(std::string_view text) {
   return cli::parse_settings("settings.toml", text, keys());
 }
 
+// A line with a setting, in the place of another or behind all, or one less.
+std::string mutate_lines(Rng& rng, std::string bytes, std::string_view /*other*/) {
+  static const std::vector<std::string> kValues = {"0",
+                                                   "1",
+                                                   "-1",
+                                                   "0x10",
+                                                   "1_000",
+                                                   "9223372036854775807",
+                                                   "1.5",
+                                                   "inf",
+                                                   "true",
+                                                   "false",
+                                                   "\"\"",
+                                                   "\"both\"",
+                                                   "\"lmdb\"",
+                                                   "[]",
+                                                   "[[1], 2]",
+                                                   "{a = 1}",
+                                                   "\"txn\"",
+                                                   "[\"kill\", 'io']",
+                                                   "\"0x2a\"",
+                                                   "\"/x\"",
+                                                   "1979-05-27",
+                                                   "'sidecar'",
+                                                   "\"a\\u0007b\"",
+                                                   "\"strict+fsync-commits-dir-ops\"",
+                                                   "\"step,call\"",
+                                                   "'''\n\"b'''"};
+  const std::size_t begin = bytes.rfind('\n', rng.below(bytes.size() + 1)) + 1;  // npos + 1 is 0
+  const std::size_t end = std::max(begin, std::min(bytes.find('\n', begin), bytes.size()));
+  const std::string& value = kValues[rng.below(kValues.size())];
+  const std::string line =
+      keys()[rng.below(keys().size())] + " = " + (rng.chance(1, 4) ? mutate(rng, value, "\"'=[],.") : value);
+  switch (rng.below(3)) {
+    case 0:
+      return bytes.replace(begin, end - begin, line);
+    case 1:
+      return bytes.erase(begin, end - begin);
+    default:
+      return bytes + line + "\n";
+  }
+}
+
 // What is printed is a file that gives the same settings; defaults are comments in it.
 void check_printed(const cli::Settings& settings) {
   const std::string printed = settings.toml();
@@ -77,6 +122,10 @@ Reach run(std::string_view bytes) {
 }  // namespace
 
 // The flags of a command are much, and a value of TOML is large.
-Target target() { return {"config", seeds, nullptr, run, 2 << 20, 2048}; }
+Target target() {
+  Target target{"config", seeds, nullptr, run, 2 << 20, 2048};
+  target.mutate = mutate_lines;
+  return target;
+}
 
 }  // namespace chaosgate::fuzz

@@ -140,7 +140,7 @@ std::string mutant(const Target& target, Rng& rng, std::string_view bytes, std::
   std::string other_inside;
   const bool as_it_is = rng.chance(1, 16);
   const auto changed = [&](std::string from, std::string_view more) {
-    return target.mutate != nullptr && rng.chance(1, 2) ? target.mutate(rng, std::move(from), more)
+    return target.mutate != nullptr && rng.chance(3, 4) ? target.mutate(rng, std::move(from), more)
                                                         : change(std::move(from), more);
   };
   if (!as_it_is && target.open != nullptr && target.open(bytes, &inside)) {

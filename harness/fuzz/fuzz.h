@@ -49,7 +49,7 @@ struct Target {
   // the frame is made anew around it, with what repair() would do. Null: mutations are of the bytes.
   bool (*open)(std::string_view bytes, std::string* inside) = nullptr;  // false: it has no such frame
   std::string (*close)(Rng& rng, std::string_view inside) = nullptr;
-  // Half of the mutants are made by this, if it is there, so that they follow the format. `other` is what may
+  // Most of the mutants are made by this, if it is there, so that they follow the format. `other` is what may
   // be spliced in; both are opened, if they can be.
   std::string (*mutate)(Rng& rng, std::string bytes, std::string_view other) = nullptr;
   std::size_t bytes_max = 4096;  // of an input that is looked for

@@ -68,9 +68,9 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
     if (rng.chance(1, 2)) {
       return chaosgate::fuzz::mutate(rng, std::move(bytes), more);
     }
-    const std::size_t size = std::min(bytes.size(), size_max);
+    const std::size_t used = std::min(bytes.size(), size_max);
     bytes.resize(size_max);
-    bytes.resize(LLVMFuzzerMutate(reinterpret_cast<std::uint8_t*>(bytes.data()), size, size_max));
+    bytes.resize(LLVMFuzzerMutate(reinterpret_cast<std::uint8_t*>(bytes.data()), used, size_max));
     return bytes;
   };
   std::string bytes =
