@@ -1,18 +1,11 @@
 // What comes from outside: names below a directory and text for a terminal.
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstddef>
 #include <filesystem>
-#include <functional>
+#include <iterator>
 #include <string>
-#include <thread>
 
 #include "harness/base/beneath.h"
 #include "harness/base/error.h"
@@ -39,75 +32,49 @@ struct Place {
   TempDir directory;
 };
 
-// Runs it where openat2 is refused, as in some containers: in a thread of its own, whose filter ends with it.
-void without_openat2(const std::function<void()>& judge) {
-  std::thread([&] {
-    sock_filter instructions[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const sock_fprog program{std::size(instructions), instructions};
-    REQUIRE(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    REQUIRE(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-    REQUIRE(::syscall(SYS_openat2, AT_FDCWD, ".", nullptr, 0) < 0);
-    REQUIRE(errno == ENOSYS);
-    judge();
-  }).join();
-}
-
 }  // namespace
 
-TEST_CASE("a name from an input never leads out of its directory, with openat2 and without") {
-  const auto judge = [] {
-    const Place place;
-    const Beneath in(place.directory.path() / "in");
-    const std::string outside = (place.directory.path() / "out" / "evil").string();
-    for (const std::string& name :
-         {std::string("../out/evil"), std::string("deep/../../out/evil"), outside, "/" + outside,
-          std::string("away/evil"), std::string("inside/evil"), std::string(), std::string("a\0b", 3),
-          std::string("file/evil"), std::string(300, 'x'), std::string(5000, 'x')}) {
-      CAPTURE(name);
-      UniqueFd fd;
-      CHECK(in.open(name, O_WRONLY | O_CREAT | O_EXCL, &fd).code() == StatusCode::invalid_argument);
-      CHECK_FALSE(fd);
-      CHECK(in.write_new(name, "evil").code() == StatusCode::invalid_argument);
-      CHECK(in.make_directory(name).code() == StatusCode::invalid_argument);
-      bool linked = false;
-      CHECK(Beneath::link(in, "file", in, name, &linked).code() == StatusCode::invalid_argument);
-      CHECK_FALSE(linked);
-    }
-    CHECK(in.make_parents("away/more/evil").code() == StatusCode::invalid_argument);
-    CHECK(in.make_parents("../out/more/evil").code() == StatusCode::invalid_argument);
-    CHECK(fs::is_empty(place.directory.path() / "out"));
-    CHECK(fs::is_empty(place.directory.path() / "in" / "deep"));
-  };
-  judge();
-  without_openat2(judge);
+TEST_CASE("a name from an input never leads out of its directory") {
+  const Place place;
+  const Beneath in(place.directory.path() / "in");
+  const std::string outside = (place.directory.path() / "out" / "evil").string();
+  for (const std::string& name :
+       {std::string("../out/evil"), std::string("deep/../../out/evil"), outside, "/" + outside,
+        std::string("away/evil"), std::string("inside/evil"), std::string(), std::string("a\0b", 3),
+        std::string("file/evil"), std::string(300, 'x'), std::string(5000, 'x')}) {
+    CAPTURE(name);
+    UniqueFd fd;
+    CHECK(in.open(name, O_WRONLY | O_CREAT | O_EXCL, &fd).code() == StatusCode::invalid_argument);
+    CHECK_FALSE(fd);
+    CHECK(in.write_new(name, "evil").code() == StatusCode::invalid_argument);
+    CHECK(in.make_directory(name).code() == StatusCode::invalid_argument);
+    bool linked = false;
+    CHECK(Beneath::link(in, "file", in, name, &linked).code() == StatusCode::invalid_argument);
+    CHECK_FALSE(linked);
+  }
+  CHECK(in.make_parents("away/more/evil").code() == StatusCode::invalid_argument);
+  CHECK(in.make_parents("../out/more/evil").code() == StatusCode::invalid_argument);
+  CHECK(fs::is_empty(place.directory.path() / "out"));
+  CHECK(fs::is_empty(place.directory.path() / "in" / "deep"));
 }
 
-TEST_CASE("below a directory files are made, opened and linked, with openat2 and without") {
-  const auto judge = [] {
-    const Place place;
-    const Beneath in(place.directory.path() / "in");
-    throw_if_refused(in.make_parents("a/b/c"));
-    throw_if_refused(in.write_new("a/b/c", "bytes"));
-    std::string bytes;
-    REQUIRE(read_file(place.directory.path() / "in" / "a" / "b" / "c", &bytes).ok());
-    CHECK(bytes == "bytes");
-    CHECK(in.write_new("a/b/c", "again").code() == StatusCode::invalid_argument);
-    bool linked = false;
-    throw_if_refused(Beneath::link(in, "a/b/c", in, "deep/c", &linked));
-    CHECK(linked);
-    CHECK(fs::hard_link_count(place.directory.path() / "in" / "deep" / "c") == 2);
-    UniqueFd fd;
-    CHECK(in.open("nosuch", O_RDONLY, &fd).is_not_found());
-    CHECK_THROWS_AS(throw_if_refused(in.open("nosuch", O_RDONLY, &fd)), UsageError);
-    CHECK_THROWS_AS(Beneath(place.directory.path() / "nosuch"), EnvironmentError);
-  };
-  judge();
-  without_openat2(judge);
+TEST_CASE("below a directory files are made, opened and linked") {
+  const Place place;
+  const Beneath in(place.directory.path() / "in");
+  throw_if_refused(in.make_parents("a/b/c"));
+  throw_if_refused(in.write_new("a/b/c", "bytes"));
+  std::string bytes;
+  REQUIRE(read_file(place.directory.path() / "in" / "a" / "b" / "c", &bytes).ok());
+  CHECK(bytes == "bytes");
+  CHECK(in.write_new("a/b/c", "again").code() == StatusCode::invalid_argument);
+  bool linked = false;
+  throw_if_refused(Beneath::link(in, "a/b/c", in, "deep/c", &linked));
+  CHECK(linked);
+  CHECK(fs::hard_link_count(place.directory.path() / "in" / "deep" / "c") == 2);
+  UniqueFd fd;
+  CHECK(in.open("nosuch", O_RDONLY, &fd).is_not_found());
+  CHECK_THROWS_AS(throw_if_refused(in.open("nosuch", O_RDONLY, &fd)), UsageError);
+  CHECK_THROWS_AS(Beneath(place.directory.path() / "nosuch"), EnvironmentError);
 }
 
 TEST_CASE("a pipe or a device that is named for output is written to, not replaced") {

@@ -23,10 +23,12 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <set>
 #include <thread>
 
+#include "harness/base/beneath.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/test.h"
@@ -284,6 +286,49 @@ TEST_CASE("openat2 resolves under the tap as it does without") {
   CHECK(std::filesystem::is_empty(directory.path() / "other"));
   const std::vector<std::string> calls = calls_of(run.trace);
   CHECK(calls.back() == "create sub/c.dat");
+}
+
+TEST_CASE("where a sandbox forbids openat2, names are resolved as well, and lead nowhere else") {
+  const TempDir directory = make_directory();
+  const fs::path in = directory.path() / "in";
+  fs::create_directories(in / "deep");
+  fs::create_directory(directory.path() / "out");
+  fs::create_directory_symlink(directory.path() / "out", in / "away");
+  put(in / "file", "content");
+  std::thread([&] {  // of its own: its filter ends with it
+    sock_filter instructions[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{std::size(instructions), instructions};
+    REQUIRE(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    REQUIRE(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    REQUIRE(::syscall(SYS_openat2, AT_FDCWD, ".", nullptr, 0) < 0);
+    REQUIRE(errno == ENOSYS);
+    const Beneath below(in);
+    const std::string outside = (directory.path() / "out/evil").string();
+    for (const std::string& name : {std::string("../out/evil"), std::string("away/evil"), std::string("away"),
+                                    std::string("file/evil"), outside, "/" + outside, std::string()}) {
+      CAPTURE(name);
+      UniqueFd fd;
+      CHECK(below.open(name, O_WRONLY | O_CREAT, &fd).code() == StatusCode::invalid_argument);
+      CHECK_FALSE(fd);
+      CHECK(below.write_new(name, "evil").code() == StatusCode::invalid_argument);
+      CHECK(below.make_directory(name).code() == StatusCode::invalid_argument);
+    }
+    CHECK(below.make_parents("a/b/c").ok());
+    CHECK(below.write_new("a/b/c", "bytes").ok());
+    UniqueFd fd;
+    CHECK(below.open("nosuch", O_RDONLY, &fd).is_not_found());
+    CHECK(below.open("deep/../../out", O_RDONLY, &fd).code() == StatusCode::invalid_argument);
+    CHECK(below.open("file", O_RDONLY, &fd).ok());
+    CHECK(fd);
+  })
+      .join();
+  CHECK(fs::is_empty(directory.path() / "out"));
+  CHECK(content(in / "a/b/c") == "bytes");
 }
 
 TEST_CASE("a driver that is stopped while it hands over a file hands it over all the same") {
