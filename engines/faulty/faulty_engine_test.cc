@@ -1,5 +1,8 @@
 #include "engines/faulty/faulty_engine.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <set>
 
 #include "engines/faulty/table_store.h"
@@ -148,7 +151,8 @@ TEST_CASE("torn-length-trusted goes on where a torn record ends, torn-record-fil
   }
   std::string log;
   REQUIRE(read_file(path / "000001.log", &log).ok());
-  log[log.size() / 4 + 20] ^= 1;  // in the second record of four
+  const std::size_t second = log.size() / 4 + 20;  // of four records
+  log[second] ^= 1;
   for (const bool fills : {false, true}) {
     replace_file(path / "000001.log", log);
     const TableStoreMistakes mistakes{.trusts_torn_length = !fills, .fills_torn_record = fills};
@@ -157,8 +161,8 @@ TEST_CASE("torn-length-trusted goes on where a torn record ends, torn-record-fil
     REQUIRE(open_store(path, false, mistakes, &engine).ok());
     CHECK(present(*engine, 4) == "1011");
   }
-  log.resize(log.size() - 5);  // not even the length fits
-  log[log.size() / 4 + 20] ^= 1;
+  log[second] ^= 1;
+  log.resize(log.size() - 5);  // of the last one not even the length fits
   replace_file(path / "000001.log", log);
   REQUIRE(open_store(path, false, {.fills_torn_record = true}, &engine).ok());
   CHECK(present(*engine, 4) == "1110");
@@ -190,10 +194,16 @@ TEST_CASE("failed-flush-acked reports success for a table that was not written, 
     std::filesystem::remove_all(path);
     std::unique_ptr<Engine> engine;
     REQUIRE(open_store(path, true, {.acks_failed_flush = acks}, &engine).ok());
-    REQUIRE(put(*engine, 1).ok());
-    std::filesystem::create_directory(path / "000002.sst");  // in the way of the table
-    std::filesystem::create_directory(path / "000003.sst");
+    REQUIRE(put(*engine, 1, 100'000).ok());
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+    const auto ignored = ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit small{50'000, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
     CHECK(engine->flush().ok() == acks);
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    ::signal(SIGXFSZ, ignored);
+    CHECK(engine->flush().ok());
   }
 }
 

@@ -18,9 +18,9 @@ constexpr std::array<std::string_view, kStrategyCount> kNames = {
 enum Split : std::uint32_t { kDropClass, kKeepClass, kDropOlder };
 
 // Tear variants: a part of the write, times a fill.
-constexpr std::array<std::string_view, 6> kParts = {"the first half", "the first third",  "the first",
-                                                    "the last",       "every other page", "nothing"};
-enum Part : std::uint32_t { kHalf, kThird, kFirstUnit, kLastUnit, kOtherPages, kNothing };
+constexpr std::array<std::string_view, 7> kParts = {
+    "the first half", "the first third", "the first", "the last", "every other page", "nothing", "both ends"};
+enum Part : std::uint32_t { kHalf, kThird, kFirstUnit, kLastUnit, kOtherPages, kNothing, kBothEnds };
 
 // The smallest unit that a write may tear in, sectors or bytes. Where it may not tear at all, a part in
 // sectors is refused as illegal.
@@ -28,11 +28,13 @@ std::uint64_t unit_of_parts(const Profile& profile) {
   return profile.tearing == Tearing::byte ? 1 : kSectorBytes;
 }
 
-// The bytes that the part keeps of one micro-op of a write of [begin, end), when it tears in `unit` bytes.
-ByteRange kept_by(std::uint32_t part, std::uint64_t begin, std::uint64_t end, std::uint64_t unit,
-                  const MicroOp& op) {
+// The bytes that the part keeps of one micro-op of a write of [begin, end), when it tears in `unit` bytes:
+// ascending ranges, none empty, none touching another.
+std::vector<ByteRange> kept_by(std::uint32_t part, std::uint64_t begin, std::uint64_t end, std::uint64_t unit,
+                               const MicroOp& op) {
   const std::uint64_t page = op.begin / kPageBytes;
   ByteRange kept{begin, begin};
+  ByteRange more{end, end};
   switch (part) {
     case kHalf:
       kept.end = round_up(begin + (end - begin) / 2, unit);
@@ -49,10 +51,25 @@ ByteRange kept_by(std::uint32_t part, std::uint64_t begin, std::uint64_t end, st
     case kOtherPages:
       kept.end = (page - begin / kPageBytes) % 2 == 0 ? end : begin;
       break;
+    case kBothEnds:
+      kept.end = round_up(begin + 1, unit);
+      more.begin = std::max(round_down(end - 1, unit), kept.end);
+      if (more.begin == kept.end) {
+        kept.end = more.begin = end;
+      }
+      break;
     default:
       break;
   }
-  return {std::clamp(kept.begin, op.begin, op.end), std::clamp(kept.end, op.begin, op.end)};
+  std::vector<ByteRange> ranges;
+  for (const ByteRange& range : {kept, more}) {
+    const ByteRange inside{std::clamp(range.begin, op.begin, op.end),
+                           std::clamp(range.end, op.begin, op.end)};
+    if (inside.begin < inside.end) {
+      ranges.push_back(inside);
+    }
+  }
+  return ranges;
 }
 
 template <typename T>
@@ -189,7 +206,8 @@ void Explorer::find_tears_before_more() {
       if (pending_of(torn, record + 1).empty()) {
         continue;
       }
-      for (const std::uint32_t part : {kHalf, kFirstUnit, kLastUnit, kNothing}) {
+      // The unit that it ends in is often that in which the next one begins, and then not lost alone.
+      for (const std::uint32_t part : {kHalf, kFirstUnit, kBothEnds, kNothing}) {
         places(Strategy::torn_then_more).push_back({.cut = record + 1, .record = torn, .variant = part});
       }
     }
@@ -387,14 +405,17 @@ ImageSpec Explorer::build_tear(const Place& place) const {
       continue;
     }
     const auto part = static_cast<std::uint32_t>(place.variant % kParts.size());
-    const ByteRange kept = kept_by(part, call.offset, call.offset + call.length, unit, op);
-    if (kept.begin >= kept.end) {
+    const std::vector<ByteRange> kept = kept_by(part, call.offset, call.offset + call.length, unit, op);
+    if (kept.empty()) {
       spec.dropped.push_back(id);
-    } else if (kept.begin != op.begin || kept.end != op.end) {
+    } else if (kept.front().begin != op.begin || kept.front().end != op.end) {
       const std::uint64_t page = round_down(op.begin, kPageBytes);
-      spec.torn.push_back(
-          {id,
-           {{static_cast<std::uint16_t>(kept.begin - page), static_cast<std::uint16_t>(kept.end - page)}}});
+      Tear tear{id, {}};
+      for (const ByteRange& range : kept) {
+        tear.kept.push_back(
+            {static_cast<std::uint16_t>(range.begin - page), static_cast<std::uint16_t>(range.end - page)});
+      }
+      spec.torn.push_back(std::move(tear));
     }
   }
   return spec;

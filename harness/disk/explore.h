@@ -11,7 +11,7 @@
 //   class-split  one file class dropped, or kept alone; of two successive files of a class, the older one
 //                dropped
 //   tear         a part of one write: half, third, first or last sector (byte, where the profile tears in
-//                bytes), every other page, nothing; the rest
+//                bytes), both of these, every other page, nothing; the rest
 //                zeroes or garbage where the file grew. Headers and log tails first
 //   random       random legal sets, until a run of them brings nothing new
 //   torn-then-more

@@ -25,7 +25,7 @@ std::vector<std::string> seeds() {
     record.end = i == 3 ? UINT64_MAX : 2 * i + 2;
     record.call = static_cast<tap::StorageCall>(i);
     record.system_call = "pwrite64";
-    record.inode = 2;
+    record.inode = record.call == tap::StorageCall::create ? 9 : 2;
     record.dir = tap::kRootInode;
     record.name = record.from_name = "MANIFEST-000005";
     record.file_class = "manifest";

@@ -159,6 +159,7 @@ _chaosgate() {
         '(--no-selftest)--selftest[also run against every planted fault]' \
         '(--selftest)--no-selftest[do not]' \
         '--level[the last level to try]:level:(conformance kill io power damage soak)' \
+        '--fault[plant this fault]:fault:_chaosgate_names faults' \
         '--io-kills[kills of level io]:number:' \
         '--io-images[disk images of level io]:number:' \
         '--damages[damaged files of level damage]:number:' \
