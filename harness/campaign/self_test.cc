@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "harness/base/error.h"
+#include "harness/base/rng.h"
 #include "harness/campaign/engines.h"
 #include "harness/campaign/group.h"
 #include "harness/campaign/group_power.h"
@@ -61,11 +62,13 @@ constexpr std::array<const char*, 2> kPowerWorkloads = {"small", "rollover"};
 
 // The profile that a fault is to be found under is explored for so many times longer than those that must not
 // show it: time is no cause of a miss.
-constexpr std::uint64_t kPatience = 4;
+constexpr std::uint64_t kPatience = 6;
 
+// One lane over one workload. They take turns, so that what one of them shows is not found late.
 struct PowerTrial {
   PowerExploration how;
   std::size_t workload = 0;  // in kPowerWorkloads
+  std::uint64_t lane = 0;
   std::uint64_t images = 0;  // at most
 };
 
@@ -85,8 +88,10 @@ void explore_profiles(const Job& job, std::uint64_t images_max, StopSignal& stop
     trial.how.images_per_load = 40;  // many loads: what a fault needs happens in few of them
     trial.how.explained_max = 0;
     trial.how.in_recovery = name == row.profile_expected;
-    trial.images = images_max / kPowerWorkloads.size() * (name == row.profile_expected ? kPatience : 1);
-    for (trial.workload = 0; trial.workload < kPowerWorkloads.size(); ++trial.workload) {
+    trial.images = images_max / kPowerWorkloads.size();
+    const std::uint64_t trials = kPowerWorkloads.size() * (name == row.profile_expected ? kPatience : 1);
+    for (trial.lane = 0; trial.lane < trials; ++trial.lane) {
+      trial.workload = trial.lane % kPowerWorkloads.size();
       const std::optional<std::string> invariant = explore(trial, row);
       if (stop.requested() || !row.invariant.empty()) {
         return;
@@ -109,7 +114,7 @@ void run_power_job(const Job& job, const SelfTestOptions& options, const std::fi
     power.key.workload = kPowerWorkloads.at(trial.workload);
     power.key.plan.io = job.io;
     power.key.plan.io_one_in = 1;
-    power.lane = trial.workload;
+    power.lane = trial.lane;
     PowerLane lane(power, &stop);
     for (bool more = true; more && lane.tally().judged < trial.images;) {
       more = lane.run_load(trial.images - lane.tally().judged);
@@ -144,6 +149,8 @@ void run_group_power_job(const Job& job, const SelfTestOptions& options,
     group.members = group_of(job, options, true);
     for (LaneTarget& member : group.members) {
       member.key.workload = kPowerWorkloads.at(trial.workload);
+      // The lane of a member is its number, so turns differ in their seed.
+      member.key.seed = Rng(job.seed).fork("turn").fork(trial.lane / kPowerWorkloads.size()).next();
     }
     group.directory = directory;
     GroupPower power(group, &stop);
