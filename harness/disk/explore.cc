@@ -72,6 +72,12 @@ std::vector<ByteRange> kept_by(std::uint32_t part, std::uint64_t begin, std::uin
   return ranges;
 }
 
+// Whether anything lies between the ends that kBothEnds keeps.
+bool has_middle(const TraceRecord& write, std::uint64_t unit) {
+  return write.length > 0 &&
+         round_up(write.offset + 1, unit) < round_down(write.offset + write.length - 1, unit);
+}
+
 template <typename T>
 void shuffle(std::deque<T>* items, Rng rng) {
   for (std::size_t i = items->size(); i > 1; --i) {
@@ -189,6 +195,9 @@ void Explorer::find_tears(std::uint32_t record) {
   }
   const std::uint32_t fills = call.size_after > call.size_before ? 2 : 1;
   for (std::uint32_t variant = 0; variant < kParts.size() * fills; ++variant) {
+    if (variant % kParts.size() == kBothEnds && !has_middle(call, unit_of_parts(order_.profile()))) {
+      continue;
+    }
     places(Strategy::tear).push_back({.cut = record + 1, .record = record, .variant = variant});
   }
 }
@@ -207,7 +216,11 @@ void Explorer::find_tears_before_more() {
         continue;
       }
       // The unit that it ends in is often that in which the next one begins, and then not lost alone.
-      for (const std::uint32_t part : {kHalf, kFirstUnit, kBothEnds, kNothing}) {
+      const bool middle = has_middle(history_.records()[torn], unit_of_parts(order_.profile()));
+      for (const std::uint32_t part : {kHalf, kFirstUnit, kLastUnit, kBothEnds, kNothing}) {
+        if (part == kBothEnds && !middle) {
+          continue;
+        }
         places(Strategy::torn_then_more).push_back({.cut = record + 1, .record = torn, .variant = part});
       }
     }
