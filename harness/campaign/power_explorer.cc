@@ -355,13 +355,17 @@ PowerExplorer::Cause PowerExplorer::find_cause(const PowerRecording& recording, 
   cause.spec = disk::minimize(orders.explored(), spec, fails, {.tests_max = kExplainTests}).spec;
   orders.weaken(&cause.spec, fails);
   cause.sentence = causes(recording, disk::explain(history, cause.spec));
-  if (recording.cause.empty() && loses_nothing(cause.spec)) {
-    const ImageSpec uncut = without_cut(history);
-    if (fails(uncut)) {
-      cause = {uncut, cause_without_cut(verdict.first_broken(), explanation)};
-    } else {
-      cause.sentence += "; without a power cut it is right";
-    }
+  if (!loses_nothing(cause.spec)) {
+    return cause;
+  }
+  const std::string nothing_lost = cause_without_cut(verdict.first_broken(), explanation);
+  if (!recording.cause.empty()) {  // in a recovery: what was lost before it is not to blame for this
+    cause.sentence = wrong_without_cut_.contains(nothing_lost) ? nothing_lost : cause.sentence;
+  } else if (const ImageSpec uncut = without_cut(history); fails(uncut)) {
+    cause = {uncut, nothing_lost};
+    wrong_without_cut_.insert(nothing_lost);
+  } else {
+    cause.sentence += "; without a power cut it is right";
   }
   return cause;
 }

@@ -143,6 +143,7 @@ class PowerExplorer {
   StopSignal* stop_;
   Rng rng_;
   std::map<std::string, std::uint32_t> explained_;      // invariant -> images
+  std::set<std::string> wrong_without_cut_;             // causes that need no power cut
   std::set<std::uint64_t> recoveries_;                  // signatures of what recoveries did
   std::map<std::uint64_t, disk::Acknowledged> images_;  // all that were judged, by hash
   std::optional<KeptState> continuation_;

@@ -393,6 +393,7 @@ TEST_CASE("what is wrong without any loss is said to be, with the read that diff
   std::erase_if(explained, [](const report::PowerFinding& finding) {
     return finding.cause.find("one of further images") == 0;
   });
+  INFO(explained.back().invariant << ": " << explained.back().cause);
   REQUIRE(explained.size() == 1);
   CHECK(explained.front().invariant == "read.consistent");
   CHECK(
