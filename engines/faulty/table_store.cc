@@ -205,12 +205,12 @@ Status TableStore::replay_log() {
       RETURN_IF_ERROR(apply(body));
     }
   }
-  RETURN_IF_ERROR(open_log(end, !mistakes_.fills_torn_record));
-  const std::size_t torn = stated_length(std::string_view(bytes).substr(end));
-  if (!mistakes_.fills_torn_record || torn == 0) {
-    return mistakes_.fills_torn_record ? open_log(end, true) : Status();
-  }
-  return write_all(log_.get(), record_of(std::string(torn - kHeaderBytes, kFiller)), path.string());
+  const std::size_t filled =
+      mistakes_.fills_torn_record ? stated_length(std::string_view(bytes).substr(end)) : 0;
+  RETURN_IF_ERROR(open_log(end, filled == 0));
+  return filled == 0
+             ? Status()
+             : write_all(log_.get(), record_of(std::string(filled - kHeaderBytes, kFiller)), path.string());
 }
 
 // To append at `end`; `cut`: what is behind goes.

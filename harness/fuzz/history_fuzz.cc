@@ -8,16 +8,10 @@
 #include "harness/disk/trace_builder.h"
 #include "harness/fuzz/fuzz.h"
 #include "harness/fuzz/scratch_file.h"
-#include "harness/fuzz/sealed.h"
+#include "harness/fuzz/trace_bytes.h"
 
 namespace chaosgate::fuzz {
 namespace {
-
-std::string saved(const tap::Trace& trace) {
-  std::string bytes;
-  tap::save_trace(trace, &bytes);
-  return bytes;
-}
 
 std::vector<std::string> seeds() {
   disk::TraceBuilder files;
@@ -28,11 +22,6 @@ std::vector<std::string> seeds() {
   disk::TraceBuilder holes;
   holes.create("data").write("data", 5000, "y").allocate("data", 3, 0, 4096, 5001).fdatasync("data");
   return {saved(files.trace), saved(directories.trace), saved(holes.trace)};
-}
-
-void repair(Rng& rng, std::string* bytes) {
-  seal(saved({}).substr(0, 8), bytes);
-  (void)rng;
 }
 
 // Everything before each cut is there, and then nothing of it.
@@ -55,7 +44,7 @@ void look_at_images(const disk::History& history) {
 Reach run(std::string_view bytes) {
   tap::Trace trace;
   if (!tap::load_trace(bytes, &trace).ok()) {
-    return is_sealed(bytes, saved({}).substr(0, 8)) ? Reach::verified : Reach::refused;
+    return reach_of_refused_trace(bytes);
   }
   trace.base.clear();  // there is no directory that it began with
   std::unique_ptr<const disk::History> history;
@@ -77,6 +66,6 @@ Reach run(std::string_view bytes) {
 }  // namespace
 
 // A file may have kBytesWithoutContentMax bytes that the trace does not hold, and each page of it is known.
-Target target() { return {"history", seeds, repair, run, 256 << 20}; }
+Target target() { return {"history", seeds, repair_trace, run, 256 << 20}; }
 
 }  // namespace chaosgate::fuzz

@@ -1,19 +1,10 @@
 // A trace's file: what was read is written and read again as the same.
 #include "harness/base/check.h"
-#include "harness/base/coding.h"
-#include "harness/base/hash.h"
 #include "harness/fuzz/fuzz.h"
-#include "harness/fuzz/sealed.h"
-#include "harness/tap/trace.h"
+#include "harness/fuzz/trace_bytes.h"
 
 namespace chaosgate::fuzz {
 namespace {
-
-std::string saved(const tap::Trace& trace) {
-  std::string bytes;
-  tap::save_trace(trace, &bytes);
-  return bytes;
-}
 
 std::vector<std::string> seeds() {
   tap::Trace trace;
@@ -40,13 +31,11 @@ std::vector<std::string> seeds() {
   return {saved({}), saved(trace)};
 }
 
-void repair(Rng& /*rng*/, std::string* bytes) { seal(saved({}).substr(0, 8), bytes); }
-
 Reach run(std::string_view bytes) {
   tap::Trace trace;
   if (!tap::load_trace(bytes, &trace).ok()) {
     CHECK(trace == tap::Trace(), "a trace that was refused left something");
-    return is_sealed(bytes, saved({}).substr(0, 8)) ? Reach::verified : Reach::refused;
+    return reach_of_refused_trace(bytes);
   }
   tap::Trace again;
   const Status status = tap::load_trace(saved(trace), &again);
@@ -60,6 +49,6 @@ Reach run(std::string_view bytes) {
 
 }  // namespace
 
-Target target() { return {"trace", seeds, repair, run}; }
+Target target() { return {"trace", seeds, repair_trace, run}; }
 
 }  // namespace chaosgate::fuzz
