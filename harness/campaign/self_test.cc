@@ -67,9 +67,11 @@ constexpr std::uint64_t kPatience = 6;
 // One lane over one workload. They take turns, so that what one of them shows is not found late.
 struct PowerTrial {
   PowerExploration how;
-  std::size_t workload = 0;  // in kPowerWorkloads
   std::uint64_t lane = 0;
   std::uint64_t images = 0;  // at most
+
+  const char* workload() const { return kPowerWorkloads.at(lane % kPowerWorkloads.size()); }
+  std::uint64_t turn() const { return lane / kPowerWorkloads.size(); }
 };
 
 // Explores the profiles one after the other, from the one that allows the fewest images: the first that shows
@@ -91,7 +93,6 @@ void explore_profiles(const Job& job, std::uint64_t images_max, StopSignal& stop
     trial.images = images_max / kPowerWorkloads.size();
     const std::uint64_t trials = kPowerWorkloads.size() * (name == row.profile_expected ? kPatience : 1);
     for (trial.lane = 0; trial.lane < trials; ++trial.lane) {
-      trial.workload = trial.lane % kPowerWorkloads.size();
       const std::optional<std::string> invariant = explore(trial, row);
       if (stop.requested() || !row.invariant.empty()) {
         return;
@@ -111,7 +112,7 @@ void run_power_job(const Job& job, const SelfTestOptions& options, const std::fi
                    StopSignal& stop) {
   explore_profiles(job, options.images_max, stop, [&](const PowerTrial& trial, report::FaultResult& row) {
     PowerOptions power{target_of(job, options), trial.how, directory};
-    power.key.workload = kPowerWorkloads.at(trial.workload);
+    power.key.workload = trial.workload();
     power.key.plan.io = job.io;
     power.key.plan.io_one_in = 1;
     power.lane = trial.lane;
@@ -148,9 +149,9 @@ void run_group_power_job(const Job& job, const SelfTestOptions& options,
     static_cast<PowerExploration&>(group) = trial.how;
     group.members = group_of(job, options, true);
     for (LaneTarget& member : group.members) {
-      member.key.workload = kPowerWorkloads.at(trial.workload);
+      member.key.workload = trial.workload();
       // The lane of a member is its number, so turns differ in their seed.
-      member.key.seed = Rng(job.seed).fork("turn").fork(trial.lane / kPowerWorkloads.size()).next();
+      member.key.seed = Rng(job.seed).fork("turn").fork(trial.turn()).next();
     }
     group.directory = directory;
     GroupPower power(group, &stop);
