@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "harness/base/printable.h"
+
 namespace chaosgate {
 namespace {
 
@@ -38,6 +42,13 @@ json parse_json(std::string_view text) {
         101, at + 1, fmt::format("nested deeper than {} levels at byte {}", kJsonDepthMax, at + 1), nullptr);
   }
   return json::parse(text);
+}
+
+std::string json_complaint(std::string_view message) {
+  if (message.starts_with("[json.exception")) {
+    message.remove_prefix(std::min(message.find("] ") + 2, message.size()));
+  }
+  return printable_line(message);
 }
 
 }  // namespace chaosgate

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -45,5 +46,9 @@ inline constexpr std::size_t kJsonDepthMax = 64;
 // Throws nlohmann::json::exception, whose text says what is wrong and where, for what is not JSON or nested
 // deeper than kJsonDepthMax.
 nlohmann::json parse_json(std::string_view text);
+
+// What an exception of reading JSON says, without "[json.exception.parse_error.101]" before it: the reader
+// needs no class name. Any other message as it is. One line, printable.
+std::string json_complaint(std::string_view message);
 
 }  // namespace chaosgate

@@ -316,6 +316,7 @@ Bundle parse(const fs::path& path, Members& members) {
   if (members.empty() || members.front().first != "bundle.json") {
     throw UsageError(fmt::format("{} is not a bundle: its first member is not bundle.json", path.string()));
   }
+  std::string_view reading = "bundle.json";
   try {
     json head = parse_json(members.front().second);
     const int version = head.at("format_version");
@@ -346,7 +347,9 @@ Bundle parse(const fs::path& path, Members& members) {
       if (name == "belief") {
         bundle.recovery.belief = std::move(content);
       } else if (name == "events.jsonl") {
+        reading = name;
         bundle.event = parse_json(content).get<report::CycleEvent>();
+        reading = "bundle.json";
       } else if (name == kTrace) {
         bundle.power.emplace();
         if (const Status status = tap::load_trace(content, &bundle.power->trace); !status.ok()) {
@@ -403,7 +406,7 @@ Bundle parse(const fs::path& path, Members& members) {
     return bundle;
   } catch (const json::exception& error) {
     throw UsageError(
-        fmt::format("{}: bundle.json is damaged: {}", path.string(), printable_line(error.what())));
+        fmt::format("{}: {} is damaged: {}", path.string(), reading, json_complaint(error.what())));
   }
 }
 

@@ -246,6 +246,25 @@ TEST_CASE("mutants of a power cut's bundle are refused or judged") {
   CHECK(mutants.judged > 5);
 }
 
+TEST_CASE("a damaged member of a bundle is named, in words that are not the library's") {
+  const TempDir directory = hostile_directory();
+  Inbox inbox(directory.path());
+  const fs::path file = directory.path() / "bundle.tar.zst";
+  const fs::path image = directory.path() / "image";
+  fs::create_directory(image);
+  write_bundle(empty_bundle(), image, {}, file);
+  for (const std::string_view events : {"{", "[]", R"({"cycle":"x"})"}) {
+    RawBundle raw(file);
+    raw.member("events.jsonl") = events;
+    const std::string refusal = inbox.refusal(raw);
+    CHECK_THAT(refusal, Catch::Contains(": events.jsonl is damaged: ") && !Catch::Contains("json.exception"));
+  }
+  RawBundle raw(file);
+  raw.head["order"]["term"] = "x";
+  CHECK_THAT(inbox.refusal(raw),
+             Catch::Contains(": bundle.json is damaged: ") && !Catch::Contains("json.exception"));
+}
+
 TEST_CASE("what a bundle names outside of its directories is not touched, and it is refused") {
   const TempDir directory = hostile_directory();
   const fs::path outside = directory.path() / "outside";

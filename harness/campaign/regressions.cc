@@ -129,7 +129,7 @@ std::vector<Regression> parse_regressions(std::string_view text, const std::stri
       all.push_back(parse_line(line, engine));
     } catch (const std::exception& error) {
       throw UsageError(
-          fmt::format("{}:{}: not a regression: {}", name, number, printable_line(error.what())));
+          fmt::format("{}:{}: not a regression: {}", name, number, json_complaint(error.what())));
     }
   }
   return all;

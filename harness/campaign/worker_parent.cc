@@ -190,14 +190,12 @@ WorkerParent::WorkerParent(const std::filesystem::path& program, const std::vect
   try {
     hello_ = parse_json(greeting->text).get<wire::Hello>();
   } catch (const nlohmann::json::exception& error) {
-    throw EnvironmentError(fmt::format("{} greets with something else: {}", program.string(), error.what()));
+    throw EnvironmentError(
+        fmt::format("{} greets with something else: {}", program.string(), json_complaint(error.what())));
   }
   if (hello_.tap_unavailable.empty()) {
     // Its workers are copies of it: what may not be read of it may not be read of them.
-    const pid_t pid = process_->id();
-    hello_.tap_unavailable =
-        tap::RemoteProcess(pid, UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))))
-            .why_unreadable();
+    hello_.tap_unavailable = tap::RemoteProcess::why_unreadable(process_->id());
   }
   if (stop_ != nullptr) {
     stop_->add_process(process_->id());  // last: a constructor that throws has no destructor to take it back

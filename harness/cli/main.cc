@@ -41,6 +41,16 @@ void print_version(bool json, const std::string& worker) {
   }
 }
 
+// Writes out what is left of the result on stdout. The status afterwards.
+report::ExitStatus put_out(report::ExitStatus status) {
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!written) {
+    log_line(fmt::format("not all of the result could be written to stdout; its exit status is {}",
+                         status_of(status)));
+  }
+  return after_writing(status, written);
+}
+
 // An interrupted command has the status of that, whatever it came to by it, but for a violation: that cannot
 // be taken back.
 int run_command(const Command& command, const campaign::StopSignal& stop) {
@@ -53,14 +63,9 @@ int run_command(const Command& command, const campaign::StopSignal& stop) {
     }
     log_line(std::string("interrupted: ") + error.what());
   }
-  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  if (!written) {
-    log_line(fmt::format("not all of the result could be written to stdout; its exit status is {}",
-                         status_of(status)));
-  }
-  return stop.requested() && status != report::ExitStatus::violation
-             ? 128 + stop.signal()
-             : status_of(after_writing(status, written));
+  status = put_out(status);
+  return stop.requested() && status != report::ExitStatus::violation ? 128 + stop.signal()
+                                                                     : status_of(status);
 }
 
 int run(int argc, char* argv[]) {
@@ -100,7 +105,7 @@ int run(int argc, char* argv[]) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
     app.exit(help);
-    return status_of(report::ExitStatus::pass);
+    return status_of(put_out(report::ExitStatus::pass));
   } catch (const CLI::ParseError& error) {
     log_line(error.what());
     return status_of(report::ExitStatus::usage);
@@ -114,7 +119,7 @@ int run(int argc, char* argv[]) {
   check_environment();
   if (version) {
     print_version(version_json, "");
-    return status_of(report::ExitStatus::pass);
+    return status_of(put_out(report::ExitStatus::pass));
   }
   for (const Command& command : commands) {
     if (command.app->parsed()) {
@@ -136,7 +141,7 @@ int main(int argc, char* argv[]) {
     chaosgate::cli::log_line(error.what());
     return static_cast<int>(chaosgate::report::ExitStatus::usage);
   } catch (const std::exception& error) {
-    chaosgate::cli::log_line(error.what());
+    chaosgate::cli::log_line(chaosgate::json_complaint(error.what()));
     return static_cast<int>(chaosgate::report::ExitStatus::internal);
   }
 }

@@ -48,7 +48,10 @@ std::string safe(const Lines& lines) { return printable(lines.text); }
 
 void write_stdout(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void write_stderr(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+void write_stderr(const std::string& text) {
+  std::fflush(stdout);  // both may be one file: what was said before stands before, and no line is cut in two
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
 
 }  // namespace output
 

@@ -189,6 +189,14 @@ plugin splits-batches
 [[ $? == 1 ]] || fail 'conform does not exit with 1 on an engine whose batches are not atomic'
 grep -q 'a kill inside a batch leaves all of it or nothing.* failed' out || fail "conform does not find that batches are not atomic: $(cat out)"
 [[ $(grep -cE ' (failed|died|hung) ' out) == 1 ]] || fail "more than the kills shows that batches are not atomic: $(cat out)"
+# A worker that somebody else kills or stops says nothing of its check, which is tried again; unless it goes on.
+for end in killed stopped; do
+  plugin $end-at-open-4
+  "$chaosgate" conform --engine ./$end-at-open-4.so --hang-ms 1000 --seed 1 >out 2>err ||
+    fail "conform blames an engine whose worker was $end once: $(grep -vE ' passed' out)"
+done
+"$chaosgate" conform --engine ./killed-in-write.so --seed 1 >out 2>err
+grep -q ' died ' out || fail "conform does not say that a worker is killed every time: $(cat out)"
 "$chaosgate" conform --engine nosuch >out 2>err
 [[ $? == 2 ]] || fail 'conform does not exit with 2 for an unknown engine'
 "$chaosgate" replay 3 --engine ./one.so --cycle 2 >out 2>err || fail "replay of a seed: $(cat err)"

@@ -63,6 +63,15 @@ got=$?
 expect 70 PASS err 'a pass and a closed stdout'
 "$chaosgate" list engines >/dev/full 2>err
 [[ $? == 70 ]] || fail 'a list that cannot be printed does not exit with 70'
+for flag in --version --help; do
+  "$chaosgate" $flag >/dev/full 2>err
+  [[ $? == 70 ]] || fail "$flag that cannot be printed does not exit with 70"
+  grep -q 'not all of the result could be written' err || fail "$flag does not say that it cannot be printed"
+done
+
+# Both streams in one file: what was said first stands first.
+"$chaosgate" selftest --fault half-batch --engine lmdb --seed 4 --control-kills 5 --quiet >both 2>&1
+[[ $(tail -1 both) == *'planted faults found;'* ]] || fail "the last line of a self-test is not its last: $(tail -1 both)"
 
 # Something stands where the link should be: the campaign runs and says so.
 rm results/latest && mkdir -p results/latest/precious

@@ -124,15 +124,19 @@ void serve(const std::vector<std::string>& plugins) {
     shared.stream_fd = message->fd.get();  // closed here when the message goes, so that its end shows
     try {
       child = fork_worker(json.get<wire::WorkerOrder>(), shared);
+      const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+      if (!pidfd) {
+        throw_errno("pidfd_open of a worker");
+      }
+      control.send(nlohmann::json{{"pid", child}}.dump(), pidfd.get());
     } catch (const EnvironmentError& error) {
+      if (child > 0) {
+        ::kill(child, SIGKILL);
+        reap(child);
+        child = -1;
+      }
       control.send(nlohmann::json{{"error", error.what()}}.dump());
-      continue;
     }
-    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-    if (!pidfd) {
-      throw_errno("pidfd_open");
-    }
-    control.send(nlohmann::json{{"pid", child}}.dump(), pidfd.get());
   }
   if (child > 0) {
     ::kill(child, SIGKILL);

@@ -275,6 +275,9 @@ std::vector<std::string> EngineSection::reasons() const {
   if (tally.kills < kills_wanted) {
     return {thousands(tally.kills) + " of " + plural(kills_wanted, "kill") + " were confirmed"};
   }
+  if (power && power->judged < power->wanted && !power->exhausted) {
+    return {thousands(power->judged) + " of " + plural(power->wanted, "disk image") + " were judged"};
+  }
   return {};
 }
 

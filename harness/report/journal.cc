@@ -17,14 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "[json.exception.parse_error.101] parse error at ...": the reader needs no class name.
-std::string without_tag(std::string_view message) {
-  if (message.starts_with("[json.exception")) {
-    message.remove_prefix(std::min(message.find("] ") + 2, message.size()));
-  }
-  return printable_line(message);
-}
-
 // Calls take() with each line. It throws when the line is no event.
 void read_lines(const fs::path& path, std::string* note,
                 const std::function<void(const nlohmann::json&)>& take) {
@@ -58,7 +50,7 @@ void read_lines(const fs::path& path, std::string* note,
         break;
       }
       throw UsageError(fmt::format("{}:{}: expected an event, found {} bytes that are none: {}",
-                                   path.string(), number, line.size(), without_tag(error.what())));
+                                   path.string(), number, line.size(), json_complaint(error.what())));
     }
   }
 }

@@ -351,6 +351,15 @@ TEST_CASE("the gravest finding decides the verdict and the exit status") {
     is({"engine", Verdict::inconclusive, 3});
     CHECK(report.engines[1].reasons() == std::vector<std::string>{"1,000 of 1,001 kills were confirmed"});
   }
+  SECTION("fewer disk images than wanted, and nobody gave a reason") {
+    PowerTally& power = report.engines[1].power.emplace();
+    power.judged = 299;
+    power.wanted = 300;
+    is({"engine", Verdict::inconclusive, 3});
+    CHECK(report.engines[1].reasons() == std::vector<std::string>{"299 of 300 disk images were judged"});
+    power.exhausted = true;
+    is({"there are no more", Verdict::pass, 0});
+  }
   SECTION("a planted fault that was not found") {
     report.self_test = {{.fault = "flush-forgotten", .found = false, .kills = 200}};
     is({"self-test", Verdict::inconclusive, 3});

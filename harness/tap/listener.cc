@@ -111,13 +111,17 @@ ssize_t read_memory(pid_t pid, std::uint64_t address, void* to, std::size_t size
 
 }  // namespace
 
-std::string RemoteProcess::why_unreadable() const {
+std::string RemoteProcess::why_unreadable(pid_t pid) {
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd && !is_of_the_caller(errno)) {
+    return std::string("pidfd_open of a worker: ") + std::strerror(errno);
+  }
   // Whether the process may be read is checked before whether the address is good.
   char byte = 0;
-  if (read_memory(pid_, 0, &byte, 1) < 0 && !is_of_the_caller(errno)) {
+  if (read_memory(pid, 0, &byte, 1) < 0 && !is_of_the_caller(errno)) {
     return std::string("process_vm_readv of a worker: ") + std::strerror(errno);
   }
-  if (!duplicate(pidfd_, STDERR_FILENO) && !is_of_the_caller(errno)) {
+  if (!duplicate(pidfd, STDERR_FILENO) && !is_of_the_caller(errno)) {
     return std::string("pidfd_getfd of a worker: ") + std::strerror(errno);
   }
   return "";

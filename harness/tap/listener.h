@@ -44,11 +44,11 @@ class RemoteProcess {
   RemoteProcess(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
   // The process that the thread `thread` belongs to. With an empty pidfd when it is gone.
   static RemoteProcess of_thread(pid_t thread);
+  // Why memory and descriptors of a process cannot be read, by trying; empty when they can. Throws nothing.
+  static std::string why_unreadable(pid_t pid);
 
   pid_t pid() const { return pid_; }
   bool alive() const { return static_cast<bool>(pidfd_); }
-  // Why its memory and descriptors cannot be read, by trying both; empty when they can. Throws nothing.
-  std::string why_unreadable() const;
   // A duplicate of its descriptor; empty when it has none of this number, or is gone.
   UniqueFd descriptor(int number) const;
   // Its current directory, as a path-only descriptor; empty when it is gone.
