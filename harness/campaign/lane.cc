@@ -71,8 +71,11 @@ std::optional<tap::StorageFault> Lane::seldom_hit(std::uint64_t steer, bool reco
 crash::CyclePlan Lane::steered(crash::CyclePlan plan) {
   if (plan.error) {
     const std::uint64_t number = hash64(to_string(plan));
-    // Half of the errors go where the fewest went, the others where a load comes to them by itself.
-    const auto aimed = Rng(number).fork("aimed").chance(1, 2) ? coverage_.choose_error(number) : std::nullopt;
+    // Half of the errors go where the fewest went, the others where a load comes to them by itself; of
+    // recorded loads, which are few, most.
+    const auto aimed = Rng(number).fork("aimed").chance(options_.keep_payloads ? 7 : 4, 8)
+                           ? coverage_.choose_error(number)
+                           : std::nullopt;
     plan.error = aimed.value_or(*plan.error);
     coverage_.place(number, &*plan.error);
     if (plan.error->action == tap::FaultAction::lost_sync) {

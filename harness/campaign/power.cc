@@ -63,7 +63,10 @@ crash::CyclePlan PowerLane::draw_plan() const {
   // right after a write to the log: the recovery then finds a tail that is in the page cache only. Of the
   // others some die right after a rename: it then finds a name that is there only.
   const Shape shape = draw_shape(stream);
-  const std::uint64_t longer = shape == Shape::brief ? 1 : 6;
+  const crash::PlanOptions& allowed = options_.key.plan;
+  // Most loads: what goes wrong without an error shows in the others, and without I/O errors.
+  const bool fails = allowed.io && (allowed.io_one_in == 1 || stream.fork("io").chance(3, 4));
+  const std::uint64_t longer = shape != Shape::brief ? 6 : fails ? 3 : 1;  // it is to live until its error
   Rng death = stream.fork("death");
   if (death.chance(1, 2)) {
     plan.call.action = tap::FaultAction::kill_after;
@@ -78,7 +81,6 @@ crash::CyclePlan PowerLane::draw_plan() const {
     plan.call.action = tap::FaultAction::kill_before;
     plan.call.site.occurrence = death.between(20, 400 * longer);
   }
-  const crash::PlanOptions& allowed = options_.key.plan;
   plan.free_running = !allowed.scheduled || (allowed.free_running && stream.fork("mode").chance(1, 4));
   plan.stock_tuning = stream.fork("tuning").chance(1, 8);
   plan.border_sizes = stream.fork("border-sizes").chance(1, 4);
@@ -102,8 +104,7 @@ crash::CyclePlan PowerLane::draw_plan() const {
   schedule.checkpoint_one_in = static_cast<std::uint32_t>(rates.between(60, 240));
   schedule.entries_max = static_cast<std::uint32_t>(rates.between(20, 80 * longer));
   plan.flush_after_replay = stream.fork("flush").chance(1, 2);
-  // Half of the loads, unless every one is to suffer an error: a recording is explored for long.
-  if (allowed.io && stream.fork("io").chance(1, std::max(allowed.io_one_in, 2U) - 1)) {
+  if (fails) {
     plan.error = crash::draw_error(stream.fork("error"), crash::kErrorCallsMax);
     if (plan.error->action == tap::FaultAction::lost_sync) {
       // What becomes of its pages is for disk::Order to say: in the cache, where this load and the recovery

@@ -21,7 +21,7 @@ tap::StorageFault error_at(const Cell& cell, std::uint64_t calls, std::uint64_t 
   tap::StorageFault fault;
   fault.action = tap::FaultAction::error;
   fault.site = {cell.file_class, cell.call, cell.phase,
-                stream.fork("error-occurrence").between(1, std::max<std::uint64_t>(calls, 1)), 1};
+                stream.fork("error-occurrence").log_between(1, std::max<std::uint64_t>(calls, 1)), 1};
   const bool is_sync = cell.call == tap::StorageCall::sync || cell.call == tap::StorageCall::datasync;
   const bool is_name = cell.call == tap::StorageCall::rename || cell.call == tap::StorageCall::unlink;
   if (is_sync && number % 3 != 2) {
@@ -161,34 +161,29 @@ std::optional<tap::StorageFault> Coverage::choose_error(std::uint64_t steer) {
         return 0;
     }
   };
-  std::map<std::pair<std::string, StorageCall>, std::vector<const std::pair<const Cell, Known>*>> seen;
-  for (const auto& entry : cells_) {
-    const Cell& cell = entry.first;
-    if (cell.place == Place::before && weight(cell.call) > 0 && !is_recovery_phase(cell.phase) &&
-        cell.phase != "end") {
-      seen[{cell.file_class, cell.call}].push_back(&entry);
-    }
-  }
-  std::vector<decltype(seen)::const_iterator> least;
+  std::vector<std::pair<const Cell, Known>*> least;
   double fewest = 0;
-  for (auto at = seen.cbegin(); at != seen.cend(); ++at) {
-    const double share =
-        static_cast<double>(errors_[at->first]) / static_cast<double>(weight(at->first.second));
+  for (auto& entry : cells_) {
+    const auto& [cell, known] = entry;
+    if (cell.place != Place::before || weight(cell.call) == 0 || is_recovery_phase(cell.phase) ||
+        cell.phase == "end") {
+      continue;
+    }
+    const double share = static_cast<double>(known.errors) / static_cast<double>(weight(cell.call));
     if (least.empty() || share < fewest) {
       least.clear();
       fewest = share;
     }
     if (share == fewest) {
-      least.push_back(at);
+      least.push_back(&entry);
     }
   }
   if (least.empty()) {
     return std::nullopt;
   }
   const Rng stream(steer);
-  const auto& [kind, cells] = *least.at(stream.fork("error-kind").below(least.size()));
-  const auto& [cell, known] = *cells.at(stream.fork("error-cell").below(cells.size()));
-  return error_at(cell, known.calls, errors_[kind]++, stream);
+  auto& [cell, known] = *least.at(stream.fork("error-kind").below(least.size()));
+  return error_at(cell, known.calls, known.errors++, stream);
 }
 
 std::vector<std::string> Coverage::take_new() { return std::exchange(new_, {}); }

@@ -51,9 +51,10 @@ class Coverage {
   // ever.
   std::optional<tap::StorageFault> choose(std::uint64_t steer, bool recovery);
 
-  // An I/O error, or a full disk for a while, in a load: at the class of files and kind of call, of those
-  // seen, that has got the fewest of them, writes and syncs three times as often as others. nullopt when none
-  // was seen. A choice counts.
+  // An I/O error, or a full disk for a while, in a load: at the class of files, kind of call and phase, of
+  // those seen, that have got the fewest of them, writes and syncs three times as often as others, and rather
+  // at an early call than at a late one, which a shorter load never makes. nullopt when none was seen. A
+  // choice counts.
   std::optional<tap::StorageFault> choose_error(std::uint64_t steer);
 
   // Gives an I/O error that is planned for any class of files one class and phase where such a call was seen
@@ -67,11 +68,11 @@ class Coverage {
  private:
   struct Known {
     std::uint64_t hits = 0;
-    std::uint64_t calls = 0;  // of the last worker that made any
+    std::uint64_t calls = 0;   // of the last worker that made any
+    std::uint64_t errors = 0;  // chosen so far
   };
 
   std::map<Cell, Known> cells_;
-  std::map<std::pair<std::string, tap::StorageCall>, std::uint64_t> errors_;  // chosen so far
   std::vector<std::string> new_;
 };
 

@@ -75,6 +75,23 @@ TEST_CASE("the same knowledge and number choose the same place") {
   CHECK(chosen.contains("kill-inside~1p@sst.write/apply#2"));
 }
 
+TEST_CASE("errors that are aimed go through all phases of a kind of call, and rather to early calls") {
+  Coverage coverage;
+  std::vector<tap::TraceRecord> records(64, record(StorageCall::write, "sst", "compaction", 600));
+  records.push_back(record(StorageCall::write, "sst", "flush", 600));
+  coverage.saw(records);
+  std::map<std::string, int> phases;
+  int early = 0;
+  for (std::uint64_t i = 1; i <= 100; ++i) {
+    const auto error = coverage.choose_error(i);
+    REQUIRE(error);
+    ++phases[error->site.phase];
+    early += error->site.occurrence <= 8 && error->site.phase == "compaction" ? 1 : 0;
+  }
+  CHECK(phases == std::map<std::string, int>{{"compaction", 50}, {"flush", 50}});
+  CHECK((early > 10 && early < 40));
+}
+
 TEST_CASE("errors that are aimed go through all classes of files, and syncs lose pages") {
   Coverage coverage;
   CHECK_FALSE(coverage.choose_error(1));

@@ -113,6 +113,8 @@ Explorer::Explorer(const Order& order, Imager* imager, const Rng& rng, ExplorerO
 // ---- places ----
 
 void Explorer::find_horizons() {
+  constexpr std::uint32_t kBehindError = 3;
+  std::uint32_t behind_error = 0;
   std::map<InodeId, std::uint32_t> synced;
   for (std::uint32_t i = 0; i < history_.records().size(); ++i) {
     const TraceRecord& call = history_.records()[i];
@@ -126,6 +128,11 @@ void Explorer::find_horizons() {
     if (is_sync(call) || call.call == StorageCall::rename || call.call == StorageCall::unlink ||
         acknowledged || i + 1 == history_.records().size()) {
       horizons_.push_back(i + 1);
+    }
+    behind_error = call.injected && call.error != 0 ? kBehindError : behind_error;
+    if (acknowledged && behind_error > 0) {
+      behind_errors_.insert(i + 1);
+      --behind_error;
     }
   }
   const auto count = static_cast<std::uint32_t>(history_.records().size());
@@ -156,6 +163,9 @@ void Explorer::find_places(const Rng& rng) {
     systematic_images_max_ += places_[i].size();
     shuffle(&places_[i], rng.fork(kNames[i]));
   }
+  const auto is_behind_error = [&](const Place& place) { return behind_errors_.contains(place.cut); };
+  std::stable_partition(places(Strategy::drop_all).begin(), places(Strategy::drop_all).end(),
+                        is_behind_error);
   const auto is_early = [&](const Place& place) {
     const TraceRecord& call = history_.records()[place.record];
     return call.offset < 2 * kPageBytes || call.size_after > call.size_before;

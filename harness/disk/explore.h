@@ -2,7 +2,9 @@
 //
 // Strategies, each over all cuts of the trace or over its *horizons*: the cuts right behind a sync, rename,
 // unlink or acknowledgement (the flight recorder's synced or flushed index rose), and the end.
-//   drop-all     only what is durable, at each horizon: finds missing syncs
+//   drop-all     only what is durable, at each horizon: finds missing syncs. First at the next few
+//   acknowledgements
+//                behind an injected error: whoever swallows one acknowledges what is not durable
 //   prefix       everything before the cut, at each cut: finds sequences that are not atomic
 //   omit-one     everything but one pending call, at the first, second, fourth, ... and last horizon at which
 //                it is pending. First those that a later sync of their own file left pending (a part of the
@@ -36,6 +38,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -149,6 +152,7 @@ class Explorer {
   const ExplorerOptions options_;
   Rng random_;
   std::vector<std::uint32_t> horizons_;    // ascending
+  std::set<std::uint32_t> behind_errors_;  // of those, acknowledgements soon after an injected error
   std::vector<std::uint32_t> since_sync_;  // by record: calls since the last sync of its file
   std::vector<std::uint32_t> next_sync_;   // by record: the next sync of its file, or the number of records
   std::array<std::deque<Place>, kStrategyCount> places_;

@@ -279,6 +279,28 @@ TEST_CASE("what a later sync of its own file left pending is the first that omit
   }
 }
 
+TEST_CASE(
+    "what is acknowledged soon after an injected error is the first where all that is pending is lost") {
+  TraceBuilder t = busy(40);
+  t.base_file("log", kPage).append("log", std::string(4096, '1')).fdatasync("log");
+  t.last().injected = true;
+  t.last().error = 5;
+  const std::size_t failed = t.trace.records.size();
+  for (std::uint64_t index = 41; index < 60; ++index) {
+    t.acknowledge(index).append("log", std::string(4096, '2')).append("log", std::string(4096, '3'));
+  }
+  const Workload workload(t);
+  const Order order(*workload.history, named_profile("xfs"));
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    Explorer explorer(order, workload.imager.get(), Rng(seed), {.weights = {1, 0, 0, 0, 0, 0, 0}});
+    const std::optional<Candidate> first = explorer.next();
+    REQUIRE(first);
+    CHECK(first->spec.cut >= failed);
+    CHECK(first->spec.cut <= failed + 6);
+    CHECK_FALSE(first->spec.dropped.empty());
+  }
+}
+
 TEST_CASE("an explorer yields each image once, the same ones for the same seed, and then ends") {
   const Bug bug = unlink_before_durable();
   const Workload workload(bug.trace);
