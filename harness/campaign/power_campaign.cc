@@ -25,7 +25,7 @@ namespace {
 constexpr std::uint64_t kImagesForStrength = 300;
 // A call that comes seldom has its images beside it skipped as alike.
 constexpr std::uint64_t kCallsForStrength = 40;
-// Every other load is to have an error, and some end before theirs.
+// Most loads are to have an error, and some end before theirs.
 constexpr std::uint64_t kLoadsForStrength = 20;
 // A campaign that is killed loses what was counted since the last event, and no failure.
 constexpr std::uint64_t kImagesPerEvent = 50;
