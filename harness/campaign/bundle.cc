@@ -312,11 +312,23 @@ void remove_content(const fs::path& directory) {
   }
 }
 
+UsageError damaged(const fs::path& path, std::string_view member, const json::exception& error) {
+  return UsageError(
+      fmt::format("{}: {} is damaged: {}", path.string(), member, json_complaint(error.what())));
+}
+
+report::CycleEvent parse_event(const fs::path& path, const std::string& name, const std::string& content) {
+  try {
+    return parse_json(content).get<report::CycleEvent>();
+  } catch (const json::exception& error) {
+    throw damaged(path, name, error);
+  }
+}
+
 Bundle parse(const fs::path& path, Members& members) {
   if (members.empty() || members.front().first != "bundle.json") {
     throw UsageError(fmt::format("{} is not a bundle: its first member is not bundle.json", path.string()));
   }
-  std::string_view reading = "bundle.json";
   try {
     json head = parse_json(members.front().second);
     const int version = head.at("format_version");
@@ -347,9 +359,7 @@ Bundle parse(const fs::path& path, Members& members) {
       if (name == "belief") {
         bundle.recovery.belief = std::move(content);
       } else if (name == "events.jsonl") {
-        reading = name;
-        bundle.event = parse_json(content).get<report::CycleEvent>();
-        reading = "bundle.json";
+        bundle.event = parse_event(path, name, content);
       } else if (name == kTrace) {
         bundle.power.emplace();
         if (const Status status = tap::load_trace(content, &bundle.power->trace); !status.ok()) {
@@ -405,8 +415,7 @@ Bundle parse(const fs::path& path, Members& members) {
     }
     return bundle;
   } catch (const json::exception& error) {
-    throw UsageError(
-        fmt::format("{}: {} is damaged: {}", path.string(), reading, json_complaint(error.what())));
+    throw damaged(path, "bundle.json", error);
   }
 }
 

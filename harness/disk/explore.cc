@@ -163,22 +163,25 @@ void Explorer::find_places(const Rng& rng) {
     systematic_images_max_ += places_[i].size();
     shuffle(&places_[i], rng.fork(kNames[i]));
   }
-  const auto is_behind_error = [&](const Place& place) { return behind_errors_.contains(place.cut); };
-  std::stable_partition(places(Strategy::drop_all).begin(), places(Strategy::drop_all).end(),
-                        is_behind_error);
-  const auto is_early = [&](const Place& place) {
+  const auto put_first = [&](Strategy strategy, const auto& matters) {
+    std::stable_partition(places(strategy).begin(), places(strategy).end(), matters);
+  };
+  put_first(Strategy::drop_all, [&](const Place& place) { return behind_errors_.contains(place.cut); });
+  put_first(Strategy::tear, [&](const Place& place) {  // headers, and tails that grow
     const TraceRecord& call = history_.records()[place.record];
     return call.offset < 2 * kPageBytes || call.size_after > call.size_before;
-  };
-  std::stable_partition(places(Strategy::tear).begin(), places(Strategy::tear).end(), is_early);
-  const auto is_left_behind = [&](const Place& place) { return next_sync_[place.record] < place.cut; };
-  std::stable_partition(places(Strategy::omit_one).begin(), places(Strategy::omit_one).end(), is_left_behind);
-  const auto spans_horizon = [&](const Place& place) {
+  });
+  put_first(Strategy::omit_one, [&](const Place& place) {  // a later sync of its file left it pending
+    return next_sync_[place.record] < place.cut;
+  });
+  put_first(Strategy::torn_then_more, [&](const Place& place) {  // a horizon in between
     return std::upper_bound(horizons_.begin(), horizons_.end(), place.record + 1) !=
            std::lower_bound(horizons_.begin(), horizons_.end(), place.cut);
-  };
-  std::stable_partition(places(Strategy::torn_then_more).begin(), places(Strategy::torn_then_more).end(),
-                        spans_horizon);
+  });
+}
+
+bool Explorer::has_part(std::uint32_t record, std::uint32_t part) const {
+  return part != kBothEnds || has_middle(history_.records()[record], unit_of_parts(order_.profile()));
 }
 
 // The first, second, fourth, ... and last horizon at which something of the call is pending.
@@ -205,10 +208,9 @@ void Explorer::find_tears(std::uint32_t record) {
   }
   const std::uint32_t fills = call.size_after > call.size_before ? 2 : 1;
   for (std::uint32_t variant = 0; variant < kParts.size() * fills; ++variant) {
-    if (variant % kParts.size() == kBothEnds && !has_middle(call, unit_of_parts(order_.profile()))) {
-      continue;
+    if (has_part(record, static_cast<std::uint32_t>(variant % kParts.size()))) {
+      places(Strategy::tear).push_back({.cut = record + 1, .record = record, .variant = variant});
     }
-    places(Strategy::tear).push_back({.cut = record + 1, .record = record, .variant = variant});
   }
 }
 
@@ -226,12 +228,10 @@ void Explorer::find_tears_before_more() {
         continue;
       }
       // The unit that it ends in is often that in which the next one begins, and then not lost alone.
-      const bool middle = has_middle(history_.records()[torn], unit_of_parts(order_.profile()));
       for (const std::uint32_t part : {kHalf, kFirstUnit, kLastUnit, kBothEnds, kNothing}) {
-        if (part == kBothEnds && !middle) {
-          continue;
+        if (has_part(torn, part)) {
+          places(Strategy::torn_then_more).push_back({.cut = record + 1, .record = torn, .variant = part});
         }
-        places(Strategy::torn_then_more).push_back({.cut = record + 1, .record = torn, .variant = part});
       }
     }
     earlier.push_back(record);

@@ -2,9 +2,9 @@
 //
 // Strategies, each over all cuts of the trace or over its *horizons*: the cuts right behind a sync, rename,
 // unlink or acknowledgement (the flight recorder's synced or flushed index rose), and the end.
-//   drop-all     only what is durable, at each horizon: finds missing syncs. First at the next few
+//   drop-all     only what is durable, at each horizon: finds missing syncs. First at the few
 //   acknowledgements
-//                behind an injected error: whoever swallows one acknowledges what is not durable
+//                that follow an injected error: whoever swallows one acknowledges what is not durable
 //   prefix       everything before the cut, at each cut: finds sequences that are not atomic
 //   omit-one     everything but one pending call, at the first, second, fourth, ... and last horizon at which
 //                it is pending. First those that a later sync of their own file left pending (a part of the
@@ -133,6 +133,7 @@ class Explorer {
   void find_calls(std::uint32_t record);
   void find_tears(std::uint32_t record);
   void find_tears_before_more();
+  bool has_part(std::uint32_t record, std::uint32_t part) const;  // not both ends without a middle
   void find_splits(std::uint32_t cut);
   void add_neighbours(std::uint32_t cut, std::uint32_t record);
 

@@ -99,6 +99,8 @@ bool is_of_the_caller(int error) {
   return error == ESRCH || error == EFAULT || error == EBADF || error == ENOENT || error == EINTR;
 }
 
+UniqueFd open_pidfd(pid_t pid) { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
+
 UniqueFd duplicate(const UniqueFd& pidfd, int number) {
   return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), number, 0)));
 }
@@ -112,7 +114,7 @@ ssize_t read_memory(pid_t pid, std::uint64_t address, void* to, std::size_t size
 }  // namespace
 
 std::string RemoteProcess::why_unreadable(pid_t pid) {
-  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  const UniqueFd pidfd = open_pidfd(pid);
   if (!pidfd && !is_of_the_caller(errno)) {
     return std::string("pidfd_open of a worker: ") + std::strerror(errno);
   }
@@ -141,11 +143,11 @@ RemoteProcess RemoteProcess::of_thread(pid_t thread) {
   if (group <= 0 && (::kill(thread, 0) == 0 || errno == EPERM)) {
     throw EnvironmentError("/proc/" + std::to_string(thread) + "/status of a worker cannot be read");
   }
-  const long fd = group > 0 ? ::syscall(SYS_pidfd_open, group, 0) : -1;
-  if (group > 0 && fd < 0 && !is_of_the_caller(errno)) {
+  UniqueFd pidfd = group > 0 ? open_pidfd(group) : UniqueFd();
+  if (group > 0 && !pidfd && !is_of_the_caller(errno)) {
     throw_errno("pidfd_open of a worker");
   }
-  return {group, UniqueFd(static_cast<int>(fd))};
+  return {group, std::move(pidfd)};
 }
 
 UniqueFd RemoteProcess::descriptor(int number) const {
