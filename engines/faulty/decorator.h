@@ -94,6 +94,7 @@ Status open_torn_length_trusted(const FaultContext& context, std::unique_ptr<Eng
 Status open_torn_record_filled(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_border_record_dropped(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_failed_flush_acked(const FaultContext& context, std::unique_ptr<Engine>* engine);
+Status open_name_sync_ignored(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_table_sync_forgotten(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_name_sync_forgotten(const FaultContext& context, std::unique_ptr<Engine>* engine);
 Status open_tombstones_moved_late(const FaultContext& context, std::unique_ptr<Engine>* engine);

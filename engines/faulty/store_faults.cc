@@ -182,6 +182,9 @@ Status open_border_record_dropped(const FaultContext& context, std::unique_ptr<E
 Status open_failed_flush_acked(const FaultContext& context, std::unique_ptr<Engine>* engine) {
   return open_store(context, {.acks_failed_flush = true}, engine);
 }
+Status open_name_sync_ignored(const FaultContext& context, std::unique_ptr<Engine>* engine) {
+  return open_store(context, {.ignores_name_sync_errors = true}, engine);
+}
 Status open_table_sync_forgotten(const FaultContext& context, std::unique_ptr<Engine>* engine) {
   return open_store(context, {.forgets_table_syncs = true}, engine);
 }

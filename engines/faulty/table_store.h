@@ -38,11 +38,12 @@ struct TableStoreMistakes {
   bool drops_border_record = false;  // replay passes over records whose header lies on a border of pages
   // A table that a full disk cut off is installed, and read as far as it goes.
   bool accepts_short_table = false;
-  bool acks_failed_flush = false;    // a flush whose table could not be written reports success
-  bool ignores_sync_errors = false;  // a table whose sync failed is installed
-  bool forgets_table_syncs = false;  // one table in kForgets is not synced
-  bool forgets_name_syncs = false;   // one CURRENT in kForgets gets its name without a sync
-  bool leaves_files = false;         // what was there when it was opened is never removed
+  bool acks_failed_flush = false;         // a flush whose table could not be written reports success
+  bool ignores_sync_errors = false;       // a table whose sync failed is installed
+  bool ignores_name_sync_errors = false;  // ... or a CURRENT whose directory could not be synced
+  bool forgets_table_syncs = false;       // one table in kForgets is not synced
+  bool forgets_name_syncs = false;        // one CURRENT in kForgets gets its name without a sync
+  bool leaves_files = false;              // what was there when it was opened is never removed
 
   // Counted in each process.
   static constexpr std::uint64_t kForgets = 4;

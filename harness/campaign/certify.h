@@ -28,7 +28,7 @@ struct CertifyOptions {
   CampaignConfig config;
   std::string level = "soak";  // the last one to try
   std::uint64_t io_kills = 250;
-  std::uint64_t io_images = 250;
+  std::uint64_t io_images = 600;
   std::uint64_t damages = 400;
   std::uint64_t soak_kills = 500;
   bool self_test = true;

@@ -31,7 +31,7 @@ Shape draw_shape(const Rng& stream) {
 }  // namespace
 
 PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
-    : options_(options), stop_(stop), rng_(Rng(options.key.seed).fork("power").fork(options.lane)) {
+    : options_(options), stop_(stop), rng_(power_stream(options)) {
   make_directory(options_.directory);
   options_.key.segment_bytes = std::min<std::uint64_t>(options_.key.segment_bytes, kPowerSegmentBytesMax);
   LaneOptions lane{options_};
@@ -65,7 +65,7 @@ crash::CyclePlan PowerLane::draw_plan() const {
   const Shape shape = draw_shape(stream);
   const crash::PlanOptions& allowed = options_.key.plan;
   // Most loads: what goes wrong without an error shows in the others, and without I/O errors.
-  const bool fails = allowed.io && (allowed.io_one_in == 1 || stream.fork("io").chance(3, 4));
+  const bool fails = allowed.io && (allowed.io_one_in == 1 || stream.fork("io").chance(7, 8));
   const std::uint64_t longer = shape != Shape::brief ? 6 : fails ? 3 : 1;  // it is to live until its error
   Rng death = stream.fork("death");
   if (death.chance(1, 2)) {

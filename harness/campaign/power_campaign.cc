@@ -30,9 +30,6 @@ constexpr std::uint64_t kLoadsForStrength = 20;
 // A campaign that is killed loses what was counted since the last event, and no failure.
 constexpr std::uint64_t kImagesPerEvent = 50;
 
-// An error happens once in a load, so many loads are worth more than many images of one.
-constexpr std::uint64_t kImagesPerLoadWithErrors = 20;
-
 // As findings cite it.
 std::string load_text(std::uint64_t lane, std::uint64_t load) {
   return fmt::format("lane {} load {}", lane, load);

@@ -33,6 +33,9 @@ namespace chaosgate::campaign {
 // Segments of the log in what is recorded: small, so that a short load cuts a few.
 inline constexpr std::uint64_t kPowerSegmentBytesMax = 5 << 10;
 
+// An error happens once in a load: many loads are worth more than many images of one.
+inline constexpr std::uint64_t kImagesPerLoadWithErrors = 5;
+
 // How much is explored.
 struct PowerExploration {
   disk::Profile profile = disk::named_profile("strict");
@@ -46,6 +49,9 @@ struct PowerOptions : LaneTarget, PowerExploration {
   std::filesystem::path directory;  // made by what explores, must not exist; removed with it
   bool keep_images = false;         // what a kill alone broke gets a bundle
 };
+
+// Where the draws of a lane's power cuts begin. Lanes over two workloads draw apart.
+Rng power_stream(const PowerOptions& options);
 
 // Throws UsageError when the worker program's storage calls cannot be seen.
 void require_tap(const wire::Hello& hello);

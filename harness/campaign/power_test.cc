@@ -124,7 +124,7 @@ TEST_CASE("a power cut after a failed sync takes what nothing wrote again") {
   const TempDir directory = power_directory();
   PowerOptions options = options_for("lmdb", "", "prefix", directory);
   options.key.plan.io = true;
-  options.images_per_load = 20;  // as campaigns do: an error happens once in a load
+  options.images_per_load = kImagesPerLoadWithErrors;  // as campaigns do
   const report::PowerTally fine = judge(options, 240);
   CHECK(fine.loads_with_errors > 0);
   CHECK(fine.findings.empty());

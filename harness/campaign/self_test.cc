@@ -87,7 +87,8 @@ void explore_profiles(const Job& job, std::uint64_t images_max, StopSignal& stop
       throw UsageError(fmt::format("planted fault {}: {}", job.fault->name, status.message()));
     }
     trial.how.stop_at_first = true;
-    trial.how.images_per_load = 40;  // many loads: what a fault needs happens in few of them
+    // Many loads: what a fault needs happens in few of them.
+    trial.how.images_per_load = job.io ? kImagesPerLoadWithErrors : 40;
     trial.how.explained_max = 0;
     trial.how.in_recovery = name == row.profile_expected;
     trial.images = images_max / kPowerWorkloads.size();

@@ -27,7 +27,7 @@ struct CertifyArguments {
   Settings settings;
   std::string level = "soak";
   std::string io_kills = "250";
-  std::string io_images = "250";
+  std::string io_images = "600";
   std::string damages = "400";
   std::string soak_kills = "500";
   std::string out;
@@ -137,7 +137,7 @@ Command make_certify_command(CLI::App& parent, Globals& globals) {
       ->type_name("LEVEL");
   app->add_option("--io-kills", options->io_kills, "kills of level io (default 250)")->type_name("N");
   app->add_option("--io-images", options->io_images,
-                  "disk images of level io, after power cuts and I/O errors (default 250)")
+                  "disk images of level io, after power cuts and I/O errors (default 600)")
       ->type_name("N");
   app->add_option("--damages", options->damages, "damaged files of level damage (default 400)")
       ->type_name("N");

@@ -51,10 +51,11 @@ class Coverage {
   // ever.
   std::optional<tap::StorageFault> choose(std::uint64_t steer, bool recovery);
 
-  // An I/O error, or a full disk for a while, in a load: at the class of files, kind of call and phase, of
-  // those seen, that have got the fewest of them, writes and syncs three times as often as others, and rather
-  // at an early call than at a late one, which a shorter load never makes. nullopt when none was seen. A
-  // choice counts.
+  // An I/O error, or a full disk for a while, in a load: three of four in a file of the engine's, if it has
+  // any; at the class of files, kind of call and phase, of those seen, that have got the fewest of them,
+  // writes and syncs three times as often as others, and phases that end in an acknowledgement twice as
+  // often; at each call of a short burst as likely, and rather at an early call than at a late one, which a
+  // shorter load never makes. nullopt when none was seen. A choice counts.
   std::optional<tap::StorageFault> choose_error(std::uint64_t steer);
 
   // Gives an I/O error that is planned for any class of files one class and phase where such a call was seen
@@ -69,7 +70,9 @@ class Coverage {
   struct Known {
     std::uint64_t hits = 0;
     std::uint64_t calls = 0;   // of the last worker that made any
+    std::uint64_t burst = 0;   // the most that any made in one run of the phase, say in one flush
     std::uint64_t errors = 0;  // chosen so far
+    bool of_engine = false;    // a file of the engine's, not of the log or the sidecar
   };
 
   std::map<Cell, Known> cells_;

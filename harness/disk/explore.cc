@@ -113,8 +113,9 @@ Explorer::Explorer(const Order& order, Imager* imager, const Rng& rng, ExplorerO
 // ---- places ----
 
 void Explorer::find_horizons() {
-  constexpr std::uint32_t kBehindError = 3;
-  std::uint32_t behind_error = 0;
+  constexpr std::uint32_t kBehindError = 2;  // of each kind
+  std::uint32_t syncs_behind_error = 0;
+  std::uint32_t flushes_behind_error = 0;
   std::map<InodeId, std::uint32_t> synced;
   for (std::uint32_t i = 0; i < history_.records().size(); ++i) {
     const TraceRecord& call = history_.records()[i];
@@ -124,16 +125,20 @@ void Explorer::find_horizons() {
     }
     const tap::TraceIndexes& before = history_.indexes_at(i);
     const tap::TraceIndexes& after = history_.indexes_at(i + 1);
-    const bool acknowledged = before.synced != after.synced || before.flushed != after.flushed;
+    const bool synced_more = before.synced != after.synced;
+    const bool flushed_more = before.flushed != after.flushed;
     if (is_sync(call) || call.call == StorageCall::rename || call.call == StorageCall::unlink ||
-        acknowledged || i + 1 == history_.records().size()) {
+        synced_more || flushed_more || i + 1 == history_.records().size()) {
       horizons_.push_back(i + 1);
     }
-    behind_error = call.injected && call.error != 0 ? kBehindError : behind_error;
-    if (acknowledged && behind_error > 0) {
-      behind_errors_.insert(i + 1);
-      --behind_error;
+    if (call.injected && call.error != 0) {
+      syncs_behind_error = flushes_behind_error = kBehindError;
     }
+    if ((synced_more && syncs_behind_error > 0) || (flushed_more && flushes_behind_error > 0)) {
+      behind_errors_.push_back(i + 1);
+    }
+    syncs_behind_error -= synced_more && syncs_behind_error > 0 ? 1 : 0;
+    flushes_behind_error -= flushed_more && flushes_behind_error > 0 ? 1 : 0;
   }
   const auto count = static_cast<std::uint32_t>(history_.records().size());
   next_sync_.resize(count);
@@ -166,7 +171,6 @@ void Explorer::find_places(const Rng& rng) {
   const auto put_first = [&](Strategy strategy, const auto& matters) {
     std::stable_partition(places(strategy).begin(), places(strategy).end(), matters);
   };
-  put_first(Strategy::drop_all, [&](const Place& place) { return behind_errors_.contains(place.cut); });
   put_first(Strategy::tear, [&](const Place& place) {  // headers, and tails that grow
     const TraceRecord& call = history_.records()[place.record];
     return call.offset < 2 * kPageBytes || call.size_after > call.size_before;
@@ -289,8 +293,20 @@ void Explorer::add_neighbours(std::uint32_t cut, std::uint32_t record) {
 // ---- turns ----
 
 std::optional<Candidate> Explorer::next() {
+  while (!behind_errors_.empty()) {
+    const Place place{.cut = behind_errors_.front()};
+    behind_errors_.pop_front();
+    if (std::optional<Candidate> found = attempt(Strategy::drop_all, place)) {
+      return found;
+    }
+  }
   while (const std::optional<Strategy> strategy = take_turn()) {
-    if (std::optional<Candidate> found = attempt(*strategy)) {
+    Place place;
+    if (*strategy != Strategy::random) {
+      place = places(*strategy).front();
+      places(*strategy).pop_front();
+    }
+    if (std::optional<Candidate> found = attempt(*strategy, place)) {
       return found;
     }
   }
@@ -320,13 +336,8 @@ std::optional<Strategy> Explorer::take_turn() {
   return static_cast<Strategy>(*best);
 }
 
-std::optional<Candidate> Explorer::attempt(Strategy strategy) {
+std::optional<Candidate> Explorer::attempt(Strategy strategy, Place place) {
   StrategyCounts& counts = counts_[static_cast<std::size_t>(strategy)];
-  Place place;
-  if (strategy != Strategy::random) {
-    place = places(strategy).front();
-    places(strategy).pop_front();
-  }
   const std::string group = place.neighbour ? "" : group_of(strategy, place);
   if (!group.empty() && group_sizes_[group] >= options_.representatives_max) {
     ++counts.grouped;

@@ -2,9 +2,9 @@
 //
 // Strategies, each over all cuts of the trace or over its *horizons*: the cuts right behind a sync, rename,
 // unlink or acknowledgement (the flight recorder's synced or flushed index rose), and the end.
-//   drop-all     only what is durable, at each horizon: finds missing syncs. First at the few
-//   acknowledgements
-//                that follow an injected error: whoever swallows one acknowledges what is not durable
+//   drop-all     only what is durable, at each horizon: finds missing syncs. Before all else at the few
+//                acknowledgements that follow an injected error: whoever swallows one acknowledges what is
+//                not durable
 //   prefix       everything before the cut, at each cut: finds sequences that are not atomic
 //   omit-one     everything but one pending call, at the first, second, fourth, ... and last horizon at which
 //                it is pending. First those that a later sync of their own file left pending (a part of the
@@ -13,8 +13,8 @@
 //   class-split  one file class dropped, or kept alone; of two successive files of a class, the older one
 //                dropped
 //   tear         a part of one write: half, third, first or last sector (byte, where the profile tears in
-//                bytes), both of these, every other page, nothing; the rest
-//                zeroes or garbage where the file grew. Headers and log tails first
+//                bytes), both of these, every other page, nothing; the rest zeroes or garbage where the file
+//                grew. Headers and log tails first
 //   random       random legal sets, until a run of them brings nothing new
 //   torn-then-more
 //                a part of one write, and all that was written after it to the same file, up to each of the
@@ -38,7 +38,6 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -138,7 +137,7 @@ class Explorer {
   void add_neighbours(std::uint32_t cut, std::uint32_t record);
 
   std::optional<Strategy> take_turn();
-  std::optional<Candidate> attempt(Strategy strategy);
+  std::optional<Candidate> attempt(Strategy strategy, Place place);
   std::optional<ImageSpec> build(Strategy strategy, const Place& place);
   ImageSpec build_split(const Place& place) const;
   ImageSpec build_tear(const Place& place) const;
@@ -152,8 +151,9 @@ class Explorer {
   Imager& imager_;
   const ExplorerOptions options_;
   Rng random_;
-  std::vector<std::uint32_t> horizons_;    // ascending
-  std::set<std::uint32_t> behind_errors_;  // of those, acknowledgements soon after an injected error
+  std::vector<std::uint32_t> horizons_;  // ascending
+  // Of those, the first acknowledgements after an injected error that were not tried yet.
+  std::deque<std::uint32_t> behind_errors_;
   std::vector<std::uint32_t> since_sync_;  // by record: calls since the last sync of its file
   std::vector<std::uint32_t> next_sync_;   // by record: the next sync of its file, or the number of records
   std::array<std::deque<Place>, kStrategyCount> places_;
