@@ -14,6 +14,7 @@
 #include "harness/campaign/engines.h"
 #include "harness/campaign/group_campaign.h"
 #include "harness/campaign/lane.h"
+#include "harness/campaign/plans.h"
 #include "harness/campaign/power_campaign.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/self_test.h"
@@ -395,15 +396,6 @@ std::string work_text(const CampaignConfig& config) {
   return kills + (kills.empty() || images.empty() ? "" : " and ") + images;
 }
 
-std::string campaign_checksum(const CampaignConfig& config) {
-  std::uint64_t checksum = 0;
-  for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
-    checksum = checksum * 31 + plan_checksum(config.key, lane_protocol(config.protocol, lane), lane,
-                                             config.kills / config.lanes);
-  }
-  return fmt::format("{:016x}", checksum);
-}
-
 }  // namespace
 
 CommandLine add_key_options(const PlanKey& key, CommandLine command) {
@@ -444,7 +436,7 @@ CommandLine seed_command(const Invocation& invocation, const PlanKey& key, const
     command.option("--timer-us-max", std::to_string(key.plan.timer_us_max));
   }
   return add_key_options(key, std::move(command))
-      .option("--plan-checksum", fmt::format("{:016x}", plan_checksum(key, protocol, lane, cycle + 1)));
+      .option("--plan-checksum", plan_checksum(key, protocol, lane, cycle + 1));
 }
 
 std::string bundle_command(const Invocation& invocation, const fs::path& file, const std::string& plugin) {
@@ -603,6 +595,8 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
   }
   const std::string no_tap = given.tap == TapUse::off ? "--tap off" : hello.tap_unavailable;
   const CampaignConfig config = no_tap.empty() ? resolved : without_tap(resolved, no_tap);
+  const std::string planned = campaign_checksum(config);
+  require_plan(config.plan_checksum, planned, config.key.seed);
   const WorkDirectory work(config.directory, config.engines, &stop);
   const std::map<std::string, std::string> untappable = find_untappable(config, hello, work.path(), stop);
   if (output.directory.empty()) {
@@ -610,7 +604,7 @@ CampaignReport run_campaign(const CampaignConfig& given, StopSignal& stop, Campa
         config.results, fmt::format("{}", fmt::join(config.engines, "+")), config.key.seed, output.log);
   }
   report::CampaignBegin frame = begin_of(config.key.seed);
-  frame.plan_checksum = campaign_checksum(config);
+  frame.plan_checksum = planned;
   frame.settings = output.settings;
   frame.work_directory_kind = work.kind();
   frame.not_tested = not_tested(config, work.kind(), no_tap);

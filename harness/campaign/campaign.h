@@ -35,8 +35,8 @@ struct CampaignOutput {
   LogLine log;  // one line for stderr; never null
 };
 
-// Throws UsageError or EnvironmentError before anything ran; afterwards failures of the machine are in the
-// report.
+// Throws UsageError, EnvironmentError or OtherPlanError before anything ran; afterwards failures of the
+// machine are in the report.
 report::CampaignReport run_campaign(const CampaignConfig& config, StopSignal& stop, CampaignOutput& output);
 
 // Checks engines (names of configurations), workload, protocol and numbers before anything is written. Throws

@@ -8,17 +8,8 @@
 #include "harness/base/coding.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
-#include "harness/base/hash.h"
-#include "workloads/generator.h"
 
 namespace chaosgate::campaign {
-namespace {
-
-// Enough entries that a changed generator shows.
-constexpr std::uint64_t kSampleEntries = 256;
-
-}  // namespace
-
 void to_json(nlohmann::json& json, const PlanKey& key) {
   json = {{"seed", key.seed},
           {"workload", key.workload},
@@ -97,20 +88,6 @@ LaneTarget lane_target(const CampaignConfig& config, const wire::EngineDescripti
 
 std::uint64_t share(std::uint64_t all, std::uint64_t lane, std::uint64_t lanes) {
   return all / lanes + (lane < all % lanes ? 1 : 0);
-}
-
-std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane,
-                            std::uint64_t cycles) {
-  std::string text = nlohmann::json(key).dump();
-  text += wire::to_string(protocol);
-  for (std::uint64_t cycle = 0; cycle < cycles; ++cycle) {
-    text += crash::to_string(crash::plan_cycle(key.plan, protocol, key.seed, lane, cycle));
-  }
-  const workloads::Generator generator(key.workload, key.seed);
-  for (std::uint64_t i = 0; i < kSampleEntries; ++i) {
-    text += generator.payload(1 + i % 7, 1 + i * 37);
-  }
-  return hash64(text);
 }
 
 std::string crash_kinds_text(const crash::PlanOptions& plan) {

@@ -1,6 +1,6 @@
 // CampaignConfig is everything a campaign is told, expanded: no defaults are applied behind it.
 //
-// What changes the plan or the load is in PlanKey, and only that enters the plan checksum.
+// What changes the plan or the load of a cycle is in PlanKey.
 #pragma once
 
 #include <cstdint>
@@ -53,10 +53,6 @@ struct LaneTarget {
 wire::WorkerOrder worker_order(const LaneTarget& target, const crash::CyclePlan& plan,
                                const std::filesystem::path& data);
 
-// hash64 over the plans of cycles [0, cycles) of a lane and over a sample of the workload's entries.
-std::uint64_t plan_checksum(const PlanKey& key, wire::Protocol protocol, std::uint64_t lane,
-                            std::uint64_t cycles);
-
 // "timer,step,call": the kinds of crash that are allowed.
 std::string crash_kinds_text(const crash::PlanOptions& plan);
 
@@ -97,6 +93,7 @@ struct CampaignConfig {
   bool calls_asked = false;             // key.plan.call was asked for by name: it is not to be left out
   std::filesystem::path plan_file;      // where they came from
   std::vector<crash::CyclePlan> plans;  // instead of what the seed plans for those lanes and cycles
+  std::string plan_checksum;            // that it must have (plans.h); empty: any
   std::filesystem::path directory;      // where the kills happen; empty: memory-backed storage if it has room
   std::filesystem::path results = "results";
   std::filesystem::path worker;            // the chaosgate-worker program

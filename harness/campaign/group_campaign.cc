@@ -16,6 +16,7 @@
 #include "harness/campaign/engines.h"
 #include "harness/campaign/group.h"
 #include "harness/campaign/group_power.h"
+#include "harness/campaign/plans.h"
 #include "harness/campaign/power_campaign.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/threads.h"
@@ -32,15 +33,17 @@ namespace {
 // Fewer kills for each replica need not have met every danger of a snapshot.
 constexpr std::uint64_t kKillsForStrength = 100;
 
-wire::Protocol member_protocol(const CampaignConfig& config, std::uint64_t member, std::uint64_t group) {
-  return lane_protocol(config.protocol, member + group);
-}
-
 class GroupRun {
  public:
   GroupRun(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
            CampaignOutput& output, report::Journal& journal)
-      : config_(config), hello_(hello), work_(work), stop_(stop), output_(output), journal_(journal) {
+      : config_(config),
+        hello_(hello),
+        work_(work),
+        stop_(stop),
+        output_(output),
+        journal_(journal),
+        again_(again_with_plan(config)) {
     std::vector<report::EngineBegin> begins;  // one for each engine among the replicas
     for (std::size_t member = 0; member < config.engines.size(); ++member) {
       const std::string& name = config.engines[member];
@@ -59,7 +62,9 @@ class GroupRun {
       begin->kills_wanted += config.kill ? config.kills : 0;
       begin->images_wanted += config.power ? config.images : 0;
       for (std::uint64_t group = 0; group < config.lanes; ++group) {
-        report::add_once(&begin->protocols, wire::to_string(member_protocol(config, member, group)));
+        report::add_once(
+            &begin->protocols,
+            wire::to_string(group_protocols(config.protocol, config.engines.size(), group).at(member)));
       }
     }
     for (const report::EngineBegin& begin : begins) {
@@ -224,7 +229,7 @@ class GroupRun {
     std::uint64_t cycle = 0;
     for (std::size_t i = 0; i < workloads.size() && !ended(); ++i) {
       const PowerRegression how{disk::to_string(config_.profile), share(images, i, workloads.size()),
-                                PowerExploration().images_per_load};
+                                images_per_load(config_)};
       cut_power(own(group), workloads[i], how, &cycle);
     }
   }
@@ -368,7 +373,7 @@ class GroupRun {
     const fs::path directory = output_.directory / "failures" / id;
     fs::create_directories(directory);
     replace_file(directory / "plan.txt", crash::to_string(group.plan(event->cycle)) + "\n");
-    std::string command = config_.invocation.again;
+    std::string command = again_;
     if (config_.keep_images) {
       const fs::path file = fs::path("failures") / id / "bundle.tar.zst";
       const Bundle bundle = member.bundle(*event);
@@ -380,7 +385,7 @@ class GroupRun {
     }
     for (report::ViolationEvent& violation : event->violations) {
       violation.command = command;
-      violation.seed_command = config_.invocation.again;
+      violation.seed_command = again_;
       violation.detail += fmt::format("  the cycle: {}\n", crash::to_string(group.plan(event->cycle)));
     }
     event->command = command;
@@ -445,6 +450,7 @@ class GroupRun {
   StopSignal& stop_;
   CampaignOutput& output_;
   report::Journal& journal_;
+  const std::string again_;                                   // the command that repeats the campaign
   std::vector<std::string> engines_;                          // among the replicas
   std::map<std::string, std::atomic<std::uint64_t>> images_;  // judged, by engine
   std::mutex mutex_;                                          // guards what follows
@@ -460,9 +466,11 @@ class GroupRun {
 std::vector<LaneTarget> group_members(const CampaignConfig& config, const wire::Hello& hello,
                                       std::uint64_t group) {
   std::vector<LaneTarget> members;
+  const std::vector<wire::Protocol> protocols =
+      group_protocols(config.protocol, config.engines.size(), group);
   for (std::size_t i = 0; i < config.engines.size(); ++i) {
-    members.push_back(lane_target(config, require_engine(hello, config.engines[i]),
-                                  member_protocol(config, i, group), group * config.engines.size() + i));
+    members.push_back(lane_target(config, require_engine(hello, config.engines[i]), protocols[i],
+                                  group * config.engines.size() + i));
   }
   return members;
 }

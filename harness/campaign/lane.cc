@@ -10,6 +10,7 @@
 #include "harness/base/file.h"
 #include "harness/base/hash.h"
 #include "harness/campaign/drive.h"
+#include "harness/campaign/plans.h"
 #include "harness/campaign/tap_setup.h"
 
 namespace chaosgate::campaign {
@@ -234,8 +235,7 @@ void Lane::go_back(const LaneState& state, crash::CyclePlan plan) {
 Bundle Lane::bundle(const CycleEvent& event) const {
   CHECK(evidence_.has_value());
   Bundle bundle = make_bundle(options_, *engine_, evidence_->plan, evidence_->recovery, event);
-  bundle.plan_checksum =
-      fmt::format("{:016x}", plan_checksum(options_.key, options_.protocol, event.lane, event.cycle + 1));
+  bundle.plan_checksum = plan_checksum(options_.key, options_.protocol, event.lane, event.cycle + 1);
   return bundle;
 }
 

@@ -13,6 +13,7 @@
 #include "harness/campaign/migrate_subject.h"
 #include "harness/campaign/power_case.h"
 #include "harness/campaign/work_directory.h"
+#include "harness/crash/migration_plan.h"
 #include "harness/disk/explore.h"
 #include "harness/disk/minimize.h"
 
@@ -26,8 +27,6 @@ using tap::FaultAction;
 
 namespace {
 
-constexpr std::uint32_t kDeathsMax = 12;  // of one migration; then it is left alone
-constexpr std::uint64_t kImagesPerTrace = 300;
 constexpr std::uint32_t kReduceTests = 60;
 constexpr std::uint64_t kChangesTold = 50;
 
@@ -44,12 +43,13 @@ class Gate {
 
   void kill_migrations();
   void kill_one(std::uint64_t number);
-  MigrationDeath draw_death(Rng& rng, std::string* text) const;
+  // The death that is planned, in this migration. *text: for people.
+  MigrationDeath death_of(const crash::MigrationKillPlan& plan, std::string* text) const;
   void count_kill(const MigrationDeath& death);
 
   void cut_power();
   // The storage calls of a migration that goes on from what is in `base`, which is not changed.
-  tap::Trace record(const fs::path& base, Rng& rng);
+  tap::Trace record(const fs::path& base, std::optional<crash::Part> exporter_ends);
   void explore(const tap::Trace& trace, const fs::path& base, std::uint64_t number);
 
   // Lets the migration in `directory` come to its end and judges that. What is wrong, or "".
@@ -104,28 +104,31 @@ void Gate::measure() {
   }
 }
 
-MigrationDeath Gate::draw_death(Rng& rng, std::string* text) const {
+MigrationDeath Gate::death_of(const crash::MigrationKillPlan& plan, std::string* text) const {
+  using crash::MigrationKill;
   const MigrationSubject::Extent& extent = subject_.extent();
   MigrationDeath death;
-  const std::size_t kind = rng.weighted({2, 2, 2, 2, 2});
-  if (kind == 3) {
-    death.exporter_after_pieces = 1 + rng.below(extent.pieces);
-    *text = fmt::format("exporter after {} pieces", death.exporter_after_pieces);
-    return death;
-  }
-  if (kind == 4) {
-    death.importer_us = static_cast<std::uint32_t>(rng.below(extent.us + 1));
-    *text = fmt::format("importer after {} us", *death.importer_us);
-    return death;
-  }
   tap::StorageFault fault;
-  fault.action = kind == 0   ? FaultAction::kill_before
-                 : kind == 1 ? FaultAction::kill_after
-                             : FaultAction::kill_inside;
-  fault.site.occurrence = 1 + rng.below(extent.calls);
-  if (fault.action == FaultAction::kill_inside) {
-    fault.site.call = tap::StorageCall::write;
-    fault.site.occurrence = 1 + rng.below(std::max<std::uint64_t>(extent.writes, 1));
+  switch (plan.kill) {
+    case MigrationKill::between_pieces:
+      death.exporter_after_pieces = 1 + crash::place_in(plan.where, extent.pieces);
+      *text = fmt::format("exporter after {} pieces", death.exporter_after_pieces);
+      return death;
+    case MigrationKill::any_time:
+      death.importer_us = static_cast<std::uint32_t>(crash::place_in(plan.where, extent.us + 1));
+      *text = fmt::format("importer after {} us", *death.importer_us);
+      return death;
+    case MigrationKill::inside_write:
+      fault.action = FaultAction::kill_inside;
+      fault.site.call = tap::StorageCall::write;
+      fault.site.occurrence = 1 + crash::place_in(plan.where, extent.writes);
+      break;
+    case MigrationKill::before_call:
+    case MigrationKill::after_call:
+      fault.action =
+          plan.kill == MigrationKill::before_call ? FaultAction::kill_before : FaultAction::kill_after;
+      fault.site.occurrence = 1 + crash::place_in(plan.where, extent.calls);
+      break;
   }
   *text = "importer " + to_string(fault);
   death.importer_faults.push_back(std::move(fault));
@@ -157,13 +160,16 @@ void Gate::kill_migrations() {
 
 void Gate::kill_one(std::uint64_t number) {
   const fs::path directory = make_directory(fresh("killed"));
-  Rng rng = rng_.fork("kills").fork(number);
   std::string deaths;
   std::string wrong;
   bool ended = false;
-  for (std::uint32_t i = 0; i < kDeathsMax && !ended && wrong.empty() && tally_.kills < options_.kills; ++i) {
+  for (const crash::MigrationKillPlan& plan :
+       crash::plan_killed_migration(options_.seed, options_.from.name, options_.to.name, number)) {
+    if (ended || !wrong.empty() || tally_.kills >= options_.kills) {
+      break;
+    }
     std::string text;
-    const MigrationDeath death = draw_death(rng, &text);
+    const MigrationDeath death = death_of(plan, &text);
     const bool target_was_there = fs::exists(directory / kMigrationTarget);
     tap::Tap tap(subject_.tap_options(directory));
     const MigrationRun run = subject_.run(directory, death, &tap);
@@ -219,7 +225,7 @@ void Gate::tell() const {
   }
 }
 
-tap::Trace Gate::record(const fs::path& base, Rng& rng) {
+tap::Trace Gate::record(const fs::path& base, std::optional<crash::Part> exporter_ends) {
   const fs::path directory = fresh("recorded");
   copy_tree(base, directory);
   tap::TapOptions options = subject_.tap_options(directory);
@@ -227,8 +233,8 @@ tap::Trace Gate::record(const fs::path& base, Rng& rng) {
   options.sync_disk = false;
   tap::Tap tap(std::move(options));
   MigrationDeath death;
-  if (rng.chance(1, 3)) {
-    death.exporter_after_pieces = 1 + rng.below(subject_.extent().pieces);  // its end is recorded, too
+  if (exporter_ends) {  // how the importer takes that is recorded, too
+    death.exporter_after_pieces = 1 + crash::place_in(*exporter_ends, subject_.extent().pieces);
   }
   subject_.run(directory, death, &tap);
   return tap.take_trace();
@@ -238,17 +244,17 @@ void Gate::cut_power() {
   const std::uint64_t traces_max = 10 + options_.images;
   for (std::uint64_t number = 0; number < traces_max && tally_.images < options_.images && !enough();
        ++number) {
-    Rng rng = rng_.fork("traces").fork(number);
+    const crash::RecordedMigrationPlan plan =
+        crash::plan_recorded_migration(options_.seed, options_.from.name, options_.to.name, number);
     const fs::path base = make_directory(fresh("base"));
-    if (number % 2 == 1) {
-      // Half of them go on from where a kill left the migration.
+    if (plan.begun) {
       MigrationDeath death;
       tap::StorageFault& fault = death.importer_faults.emplace_back();
-      fault.site.occurrence = 1 + rng.below(subject_.extent().calls);
+      fault.site.occurrence = 1 + crash::place_in(*plan.begun, subject_.extent().calls);
       tap::Tap tap(subject_.tap_options(base));
       subject_.run(base, death, &tap);
     }
-    const tap::Trace trace = modelled(record(base, rng));
+    const tap::Trace trace = modelled(record(base, plan.exporter_ends));
     if (!stop_.requested()) {
       ++tally_.traces;
       tally_.calls += trace.records.size();

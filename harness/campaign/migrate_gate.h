@@ -27,6 +27,9 @@
 
 namespace chaosgate::campaign {
 
+// Of the storage calls of one migration, at most.
+inline constexpr std::uint64_t kImagesPerTrace = 300;
+
 struct MigrationGateOptions {
   wire::EngineDescription from;
   wire::EngineDescription to;

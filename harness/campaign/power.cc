@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <utility>
 
 #include "harness/campaign/engines.h"
 #include "harness/campaign/work_directory.h"
+#include "harness/crash/load_plan.h"
 
 namespace chaosgate::campaign {
 
@@ -16,22 +15,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint32_t kOftenOneIn = 8;         // some in every load
-constexpr std::uint32_t kSeldomOneIn = 1 << 20;  // in no load
-
-// Most loads are short, and the few calls of each are explored well. A log that no flush empties for long has
-// whole records behind any torn one, and what goes wrong at every n-th flush of a process needs many.
-enum class Shape : std::uint8_t { brief, without_flush, many_flushes };
-
-Shape draw_shape(const Rng& stream) {
-  constexpr std::array kShapes = {Shape::brief, Shape::without_flush, Shape::many_flushes};
-  return kShapes.at(stream.fork("shape").weighted({4, 1, 1}));
-}
+constexpr std::uint32_t kOftenOneIn = 8;  // some in every load
 
 }  // namespace
 
-PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop)
-    : options_(options), stop_(stop), rng_(power_stream(options)) {
+PowerLane::PowerLane(const PowerOptions& options, StopSignal* stop) : options_(options), stop_(stop) {
   make_directory(options_.directory);
   options_.key.segment_bytes = std::min<std::uint64_t>(options_.key.segment_bytes, kPowerSegmentBytesMax);
   LaneOptions lane{options_};
@@ -54,65 +42,12 @@ PowerLane::~PowerLane() {
   fs::remove_all(options_.directory, ignored);
 }
 
-crash::CyclePlan PowerLane::draw_plan() const {
-  const Rng stream = rng_.fork("plan").fork(loads_);
-  crash::CyclePlan plan;
-  plan.lane = options_.lane;
-  plan.kind = crash::CrashKind::call;
-  // At a storage call that most loads come to; the others end by themselves. Both are fine. Half of them die
-  // right after a write to the log: the recovery then finds a tail that is in the page cache only. Of the
-  // others some die right after a rename: it then finds a name that is there only.
-  const Shape shape = draw_shape(stream);
-  const crash::PlanOptions& allowed = options_.key.plan;
-  // Most loads: what goes wrong without an error shows in the others, and without I/O errors.
-  const bool fails = allowed.io && (allowed.io_one_in == 1 || stream.fork("io").chance(7, 8));
-  const std::uint64_t longer = shape != Shape::brief ? 6 : fails ? 3 : 1;  // it is to live until its error
-  Rng death = stream.fork("death");
-  if (death.chance(1, 2)) {
-    plan.call.action = tap::FaultAction::kill_after;
-    plan.call.site.file_class = "segment";
-    plan.call.site.call = tap::StorageCall::write;
-    plan.call.site.occurrence = death.between(2, 12 * longer);
-  } else if (Rng young = stream.fork("young-name"); young.chance(1, 3)) {
-    plan.call.action = tap::FaultAction::kill_after;
-    plan.call.site.call = tap::StorageCall::rename;
-    plan.call.site.occurrence = young.between(1, 6 * longer);
-  } else {
-    plan.call.action = tap::FaultAction::kill_before;
-    plan.call.site.occurrence = death.between(20, 400 * longer);
-  }
-  plan.free_running = !allowed.scheduled || (allowed.free_running && stream.fork("mode").chance(1, 4));
-  plan.stock_tuning = stream.fork("tuning").chance(1, 8);
-  plan.border_sizes = stream.fork("border-sizes").chance(1, 4);
-  Rng rates = stream.fork("rates");
-  wire::Schedule& schedule = plan.schedule;
-  schedule.sync_group_max = static_cast<std::uint32_t>(rates.log_between(2, 24));
-  schedule.apply_group_max = static_cast<std::uint32_t>(rates.log_between(1, 12));
-  // What a flush promises right after an engine's own thread began something is worth a look.
-  schedule.flush_one_in =
-      static_cast<std::uint32_t>(plan.free_running ? rates.log_between(1, 40) : rates.between(8, 40));
-  schedule.truncate_one_in = static_cast<std::uint32_t>(rates.between(8, 40));
-  schedule.compact_one_in = static_cast<std::uint32_t>(rates.between(15, 90));
-  if (shape == Shape::without_flush) {
-    schedule.flush_one_in = schedule.compact_one_in = kSeldomOneIn;
-  } else if (shape == Shape::many_flushes) {
-    schedule.flush_one_in = static_cast<std::uint32_t>(stream.fork("flushes").between(4, 12));
-  }
+crash::CyclePlan PowerLane::plan() const {
+  crash::CyclePlan plan =
+      crash::plan_load(options_.key.plan, options_.key.seed, options_.lane, options_.key.workload, loads_);
+  plan.cycle = start_.cycle;
   if (needs_compaction_) {
-    schedule.compact_one_in = kOftenOneIn;
-  }
-  schedule.checkpoint_one_in = static_cast<std::uint32_t>(rates.between(60, 240));
-  schedule.entries_max = static_cast<std::uint32_t>(rates.between(20, 80 * longer));
-  plan.flush_after_replay = stream.fork("flush").chance(1, 2);
-  if (fails) {
-    plan.error = crash::draw_error(stream.fork("error"), crash::kErrorCallsMax);
-    if (plan.error->action == tap::FaultAction::lost_sync) {
-      // What becomes of its pages is for disk::Order to say: in the cache, where this load and the recovery
-      // after its kill find them, they are whole.
-      plan.error->action = tap::FaultAction::error;
-      plan.error->site.call = tap::StorageCall::datasync;
-      plan.error->error = EIO;
-    }
+    plan.schedule.compact_one_in = kOftenOneIn;
   }
   return plan;
 }
@@ -146,8 +81,7 @@ std::optional<PowerRecording> PowerLane::record() {
   report::PowerTally& tally = explorer_->tally();
   const Stopwatch watch(&tally.record_us);
   PowerRecording recording;
-  recording.plan = draw_plan();
-  recording.plan.cycle = start_.cycle;
+  recording.plan = plan();
   report::CycleEvent event;
   do {  // again, when somebody else ended it
     lane_->go_back(start_, recording.plan);

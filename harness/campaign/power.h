@@ -13,7 +13,6 @@
 #include <functional>
 #include <optional>
 
-#include "harness/base/rng.h"
 #include "harness/campaign/lane.h"
 #include "harness/campaign/power_explorer.h"
 #include "harness/report/power_tally.h"
@@ -49,7 +48,7 @@ class PowerLane {
   std::function<void(const PowerRecording&)> on_recording;
 
  private:
-  crash::CyclePlan draw_plan() const;
+  crash::CyclePlan plan() const;
   bool prepare();
   std::optional<PowerRecording> record();
   void note_outside(const report::CycleEvent& event);
@@ -58,7 +57,6 @@ class PowerLane {
   std::optional<Lane> lane_;
   std::optional<PowerExplorer> explorer_;
   StopSignal* stop_;
-  Rng rng_;
   LaneState start_;
   std::uint64_t loads_ = 0;
   bool needs_compaction_ = false;  // for the planted fault to show

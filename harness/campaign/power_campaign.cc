@@ -12,6 +12,7 @@
 #include "harness/base/file.h"
 #include "harness/campaign/bundle.h"
 #include "harness/campaign/engines.h"
+#include "harness/campaign/plans.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/threads.h"
 #include "harness/report/facts.h"
@@ -351,6 +352,12 @@ std::uint64_t power_lanes(const CampaignConfig& config) {
   return std::min<std::uint64_t>(config.lanes, config.images);
 }
 
+std::uint64_t images_per_load(const CampaignConfig& config) {
+  return config.loads_max > 0 ? UINT64_MAX
+         : config.key.plan.io ? kImagesPerLoadWithErrors
+                              : PowerExploration().images_per_load;
+}
+
 std::vector<PowerWork> power_works(const CampaignConfig& config, const wire::EngineDescription& engine,
                                    std::uint64_t lane) {
   const std::uint64_t lanes = power_lanes(config);
@@ -360,11 +367,7 @@ std::vector<PowerWork> power_works(const CampaignConfig& config, const wire::Eng
     PowerWork work{{lane_target(config, engine, lane_protocol(config.protocol, lane), lane)}};
     work.options.key.workload = workloads[i];
     work.options.profile = config.profile;
-    if (config.loads_max > 0) {
-      work.options.images_per_load = UINT64_MAX;
-    } else if (config.key.plan.io) {
-      work.options.images_per_load = kImagesPerLoadWithErrors;
-    }
+    work.options.images_per_load = images_per_load(config);
     work.images = share(share(config.images, lane, lanes), i, workloads.size());
     work.loads = share(share(config.loads_max, lane, lanes), i, workloads.size());
     if (config.loads_max == 0 || work.loads > 0) {
@@ -392,7 +395,8 @@ CommandLine load_command(const CampaignConfig& config, const wire::EngineDescrip
   if (config.power_workloads.size() == 1) {  // it was named
     command.option("--workload", config.power_workloads.front());
   }
-  return add_key_options(config.key, std::move(command));
+  return add_key_options(config.key, std::move(command))
+      .option("--plan-checksum", load_checksum(config, lane, load));
 }
 
 std::vector<std::string> power_weaknesses(const report::PowerTally& tally, bool io) {

@@ -57,6 +57,8 @@ struct PowerWork {
 // What lane `lane` does, one after the other. Its loads are numbered through, from 0.
 std::vector<PowerWork> power_works(const CampaignConfig& config, const wire::EngineDescription& engine,
                                    std::uint64_t lane);
+// Of one load, at most.
+std::uint64_t images_per_load(const CampaignConfig& config);
 // How many lanes there are: none without an image to judge.
 std::uint64_t power_lanes(const CampaignConfig& config);
 

@@ -10,6 +10,7 @@
 #include "harness/campaign/tap_setup.h"
 #include "harness/campaign/versions.h"
 #include "harness/campaign/work_directory.h"
+#include "harness/crash/load_plan.h"
 #include "harness/disk/minimize.h"
 
 namespace chaosgate::campaign {
@@ -58,10 +59,6 @@ std::string causes(const PowerRecording& recording, const std::string& last) {
 
 }  // namespace
 
-Rng power_stream(const PowerOptions& options) {
-  return Rng(options.key.seed).fork("power").fork(options.lane).fork(options.key.workload);
-}
-
 void require_tap(const wire::Hello& hello) {
   if (!hello.tap_unavailable.empty()) {
     throw UsageError("power cuts need storage calls, which cannot be seen here: " + hello.tap_unavailable);
@@ -75,7 +72,7 @@ PowerExplorer::PowerExplorer(const PowerOptions& options, const wire::EngineDesc
       judge_(options.worker, options.plugin, make_directory(options.directory) / kOutput,
              options.key.workload, options.key.seed, options.hang_ms, stop),
       stop_(stop),
-      rng_(power_stream(options)) {
+      rng_(crash::power_stream(options.key.seed, options.lane, options.key.workload)) {
   tally_.profile = disk::to_string(options_.profile);
 }
 

@@ -50,9 +50,6 @@ struct PowerOptions : LaneTarget, PowerExploration {
   bool keep_images = false;         // what a kill alone broke gets a bundle
 };
 
-// Where the draws of a lane's power cuts begin. Lanes over two workloads draw apart.
-Rng power_stream(const PowerOptions& options);
-
 // Throws UsageError when the worker program's storage calls cannot be seen.
 void require_tap(const wire::Hello& hello);
 

@@ -9,8 +9,10 @@
 #include "harness/base/file.h"
 #include "harness/base/json.h"
 #include "harness/base/printable.h"
+#include "harness/campaign/plans.h"
 #include "harness/campaign/tap_setup.h"
 #include "harness/disk/profile.h"
+#include "harness/report/facts.h"
 #include "workloads/generator.h"
 
 namespace chaosgate::campaign {
@@ -34,6 +36,17 @@ RegressionOf kind_of(const Regression& regression) {
     return regression.power ? RegressionOf::group_power_cut : RegressionOf::group_kill;
   }
   return regression.power ? RegressionOf::power_cut : RegressionOf::kill;
+}
+
+// By this build; empty for a cycle of a single engine, whose plan is in the line.
+std::string planned_now(const Regression& regression) {
+  const std::uint64_t count = regression.cycle + 1;
+  if (regression.group) {
+    const GroupRegression& group = *regression.group;
+    return group_checksum(regression.key, group_protocols(group.protocol, group.engines.size(), group.number),
+                          group.number, count);
+  }
+  return regression.power ? loads_checksum(regression.key, regression.protocol, regression.lane, count) : "";
 }
 
 GroupRegression parse_group(const json& entry) {
@@ -95,6 +108,7 @@ Regression parse_line(std::string_view line, const std::string& engine) {
     read.group = parse_group(entry.at("group"));
     check_replica(read);
   }
+  read.plan_checksum = entry.value("plan_checksum", "");
   return read;
 }
 
@@ -152,6 +166,9 @@ std::string regression_line(const Regression& regression) {
                      {"protocol", to_string(regression.group->protocol)},
                      {"number", regression.group->number}};
   }
+  if (!regression.plan_checksum.empty()) {
+    line["plan_checksum"] = regression.plan_checksum;
+  }
   return line.dump();
 }
 
@@ -174,7 +191,9 @@ void append_regression(const fs::path& results, const Regression& regression) {
     replace_file(path, kept);
   }
   std::ofstream file(path, std::ios::app);
-  file << regression_line(regression) << "\n";
+  Regression written = regression;
+  written.plan_checksum = planned_now(regression);
+  file << regression_line(written) << "\n";
   file.flush();
   if (!file) {
     throw EnvironmentError(fmt::format("cannot append to {}", path.string()));
@@ -197,9 +216,12 @@ RegressionList read_regressions(const fs::path& results, const std::string& engi
   RegressionList list;
   std::size_t long_ones = 0;
   std::size_t old_ones = 0;
+  std::size_t other_ones = 0;
   for (Regression& regression : all) {
     if (regression.cycle >= kRegressionCyclesMax) {
       ++long_ones;
+    } else if (!regression.plan_checksum.empty() && regression.plan_checksum != planned_now(regression)) {
+      ++other_ones;
     } else if (list.entries.size() == kRegressionsReplayed) {
       ++old_ones;
     } else {
@@ -211,8 +233,14 @@ RegressionList read_regressions(const fs::path& results, const std::string& engi
     list.note =
         fmt::format("{}: the last line is torn, as a killed campaign leaves it; left out", path.string());
   }
+  const auto more = [&] { list.note += list.note.empty() ? "" : "; "; };
+  if (other_ones > 0) {
+    more();
+    list.note += fmt::format("{}: {} not replayed, since this build plans something else for their seeds",
+                             engine, report::plural(other_ones, "earlier failure"));
+  }
   if (long_ones + old_ones > 0) {
-    list.note += list.note.empty() ? "" : "; ";
+    more();
     list.note += fmt::format(
         "{}: {} earlier failures are not replayed ({} older than the last {}, {} past cycle {})", engine,
         long_ones + old_ones, old_ones, kRegressionsReplayed, long_ones, kRegressionCyclesMax);

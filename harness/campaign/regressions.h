@@ -39,6 +39,9 @@ struct Regression {
   std::string invariant;    // the first one broken, or "abnormal"
   std::optional<PowerRegression> power = std::nullopt;
   std::optional<GroupRegression> group = std::nullopt;
+  // Of power cuts and groups, which are drawn from the seed again: of all up to that load or cycle, by the
+  // build that found it (plans.h). append_regression() sets it. Empty in the lines of older builds.
+  std::string plan_checksum = "";
 };
 
 // Appends a line unless the same seed, lane and cycle are there. A planted fault is no regression and is not
@@ -65,7 +68,8 @@ enum class RegressionOf : std::uint8_t { kill, power_cut, group_kill, group_powe
 // Whether any cycle up to the one that failed may have died at a storage call, or had an I/O error.
 bool needs_tap(const Regression& regression);
 
-// Those of one kind. Throws UsageError naming file and line when a line cannot be read.
+// Those of one kind, without those for which this build plans something else. Throws UsageError naming file
+// and line when a line cannot be read.
 RegressionList read_regressions(const std::filesystem::path& results, const std::string& engine,
                                 RegressionOf kind);
 

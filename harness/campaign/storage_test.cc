@@ -10,6 +10,8 @@
 #include "harness/base/test.h"
 #include "harness/campaign/bundle.h"
 #include "harness/campaign/image_mirror.h"
+#include "harness/campaign/plans.h"
+#include "harness/campaign/power_explorer.h"
 #include "harness/campaign/regressions.h"
 #include "harness/campaign/work_directory.h"
 
@@ -314,7 +316,7 @@ TEST_CASE("a regression is kept once, newest first, and never for a planted faul
 TEST_CASE("a plan checksum tells everything apart that changes what a seed means") {
   PlanKey key;
   key.seed = 1;
-  std::set<std::uint64_t> sums;
+  std::set<std::string> sums;
   sums.insert(plan_checksum(key, wire::Protocol::in_batch, 0, 10));
   CHECK(sums.contains(plan_checksum(key, wire::Protocol::in_batch, 0, 10)));
   sums.insert(plan_checksum(key, wire::Protocol::sidecar, 0, 10));
@@ -334,4 +336,95 @@ TEST_CASE("a plan checksum tells everything apart that changes what a seed means
   sums.insert(plan_checksum(other, wire::Protocol::in_batch, 0, 10));
   CHECK(sums.size() == 8);
   CHECK(nlohmann::json(nlohmann::json(key).get<PlanKey>()) == nlohmann::json(key));
+}
+
+TEST_CASE("a campaign's checksum covers whatever it plans: kills, loads, groups and migrations") {
+  CampaignConfig config;
+  config.key.seed = 1;
+  config.engines = {"lmdb", "rocksdb"};
+  config.kills = 10;
+  config.images = 200;
+  const auto lines_of = [](const CampaignConfig& of) {
+    std::vector<std::string> lines;
+    for_each_plan(of, [&](const std::string& line) { lines.push_back(line); });
+    return lines;
+  };
+  CHECK(lines_of(config).size() == 10);
+  std::set<std::string> sums = {campaign_checksum(config)};
+  config.power = true;
+  CHECK(lines_of(config).size() == 10 + 2 * 2);  // lanes, workloads: 50 images each, of one load
+  CHECK(lines_of(config).back().starts_with("# power workload=rollover lane=1 cycle=0 "));
+  sums.insert(campaign_checksum(config));
+  config.kill = false;
+  sums.insert(campaign_checksum(config));
+  config.key.plan.io = true;
+  CHECK(lines_of(config).size() == 200 / kImagesPerLoadWithErrors);
+  sums.insert(campaign_checksum(config));
+  config.power_workloads = {"churn"};
+  sums.insert(campaign_checksum(config));
+  config.replicas = 2;
+  config.kill = true;
+  CHECK(lines_of(config).front().starts_with("# group=0 cycle=0 "));
+  sums.insert(campaign_checksum(config));
+  config.key.seed = 2;
+  sums.insert(campaign_checksum(config));
+  CHECK(sums.size() == 7);
+
+  sums = {migration_checksum(config)};
+  config.kills = 11;
+  sums.insert(migration_checksum(config));
+  config.key.fault = "import-checkpoint-early";
+  sums.insert(migration_checksum(config));
+  config.engines = {"rocksdb", "sqlite"};
+  sums.insert(migration_checksum(config));
+  CHECK(sums.size() == 4);
+}
+
+TEST_CASE("the checksum of a load is that of the loads up to it, whatever kills the campaign had besides") {
+  PlanKey key;
+  key.seed = 1;
+  std::set<std::string> sums = {loads_checksum(key, wire::Protocol::in_batch, 0, 3)};
+  key.plan.step = false;
+  CHECK(sums.contains(loads_checksum(key, wire::Protocol::in_batch, 0, 3)));
+  sums.insert(loads_checksum(key, wire::Protocol::in_batch, 0, 4));
+  sums.insert(loads_checksum(key, wire::Protocol::in_batch, 1, 3));
+  sums.insert(loads_checksum(key, wire::Protocol::sidecar, 0, 3));
+  key.plan.io = true;
+  sums.insert(loads_checksum(key, wire::Protocol::in_batch, 0, 3));
+  CHECK(sums.size() == 5);
+}
+
+TEST_CASE("a plan that this build does not have is refused, before anything runs") {
+  CHECK_NOTHROW(require_plan("", "0123456789abcdef", 42));
+  CHECK_NOTHROW(require_plan("0123456789abcdef", "0123456789abcdef", 42));
+  CHECK_THROWS_AS(require_plan("0123456789abcdee", "0123456789abcdef", 42), OtherPlanError);
+}
+
+TEST_CASE("earlier failures of power cuts and groups are left out when their plans are other ones now") {
+  const TempDir directory = storage_directory();
+  Regression regression{{}, "lmdb", wire::Protocol::in_batch, 0, 3, {}, "state.prefix"};
+  regression.power = {"strict", 100, 20};
+  append_regression(directory.path(), regression);
+  regression.power.reset();
+  regression.group = {{"lmdb", "rocksdb"}, ProtocolChoice::in_batch, 0};
+  append_regression(directory.path(), regression);
+  const std::filesystem::path file = directory.path() / "regressions" / "lmdb.jsonl";
+  for (const RegressionOf kind : {RegressionOf::power_cut, RegressionOf::group_kill}) {
+    const RegressionList list = read_regressions(directory.path(), "lmdb", kind);
+    REQUIRE(list.entries.size() == 1);
+    CHECK(list.note.empty());
+    CHECK(list.entries.front().plan_checksum.size() == 16);
+  }
+  std::string text;
+  REQUIRE(read_file(file, &text).ok());
+  const std::string name = "\"plan_checksum\":\"";
+  for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+    text.replace(at + name.size(), 16, "0123456789abcdef");  // of a build that drew otherwise
+  }
+  replace_file(file, text);
+  for (const RegressionOf kind : {RegressionOf::power_cut, RegressionOf::group_kill}) {
+    const RegressionList list = read_regressions(directory.path(), "lmdb", kind);
+    CHECK(list.entries.empty());
+    CHECK_THAT(list.note, Catch::Matchers::Contains("1 earlier failure not replayed"));
+  }
 }

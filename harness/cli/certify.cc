@@ -49,7 +49,7 @@ void check_levels(const CertifyArguments& options, const CLI::App& app) {
     }
   }
   for (const auto& [level, key] :
-       {std::pair{"kill", "kills"}, std::pair{"power", "images"}, std::pair{"power", "profile"}}) {
+       {std::pair{"kill", "kills"}, std::pair{"power", "images"}, std::pair{"io", "profile"}}) {
     if (place(options.level) < place(level)) {
       options.settings.refuse({key}, why);
     }

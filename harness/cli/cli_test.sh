@@ -145,8 +145,6 @@ bad 2 'images.toml: images does nothing' run --config images.toml
 bad 2 '--kills does nothing with faults power' run --faults power --kills 5
 bad 2 '--crash does nothing with faults power' run --faults power --crash step
 bad 2 '--recrash does nothing with faults power' run --faults power --no-recrash
-bad 2 '--print-plan: what it prints are the kills of single engines' run --faults power --print-plan
-bad 2 '--print-plan: what it prints are the kills of single engines' run --replicas 2 --engines lmdb --print-plan
 bad 2 '--tap always does nothing with --replicas' run --replicas 2 --engines lmdb --tap always
 bad 2 '--at-risk-percent-min does nothing with --replicas' run --replicas 2 --engines lmdb --at-risk-percent-min 5
 "$chaosgate" run --print-plan --kills 4 --seed 1 --lanes 1 | sed 's/lane=0/lane=5/' >lane5.txt
@@ -320,7 +318,6 @@ bad 2 '--faults kill has no power cuts' replay 5 --engine lmdb --load 1 --faults
 bad 2 '--images does nothing without --load' replay 5 --engine lmdb --cycle 1 --images 5
 bad 2 '--lane 2: there are 2' replay 5 --engine lmdb --load 1 --lane 2
 bad 2 '--load does not go with a bundle' replay "$power_bundle" --load 1
-bad 2 '--plan-checksum does nothing with --load' replay 5 --engine lmdb --load 1 --plan-checksum 0
 "$chaosgate" run --engine lmdb --faults power --images 100000 --loads 1 --seed 5 --quiet >out 2>err ||
   fail "more images than exist: $(cat err)"
 grep -q '100000 images were asked for; there are [0-9]*, from 1 load' err || fail "nobody says how many images exist: $(cat err)"
@@ -347,8 +344,31 @@ bad 2 'as many loads as it takes' run --replicas 2 --engines lmdb --faults power
 grep -q '"level_reached": "kill"' certificate/certificate.json || fail 'the certificate does not say its level'
 [[ -s certificate/certificate.html ]] || fail 'the certificate has no page'
 bad 2 'holds a certificate already' certify --engine lmdb --no-selftest --out certificate
-"$chaosgate" replay 3 --engine lmdb --cycle 2 --plan-checksum 0000000000000000 >out 2>err
-[[ $? == 125 ]] || fail 'another plan is not untestable'
+
+# planned COMMAND...: it says what its plan is, goes on when that is asked for, and runs nothing for another one.
+planned() {
+  "$chaosgate" "$@" >out 2>err || fail "$*: $(cat out err)"
+  local plan
+  plan=$(grep -oE '(seed|plan) 0x?[0-9a-f]*, plan [0-9a-f]{16}' err | head -1 | sed 's/.* //')
+  [[ -n $plan ]] || fail "$* does not say its plan: $(cat err)"
+  "$chaosgate" "$@" --plan-checksum "$plan" >out 2>err || fail "$*, with its own plan: $(cat out err)"
+  bad 125 'this build plans something else' "$@" --plan-checksum 0000000000000000
+}
+planned run --engine lmdb --kills 2 --lanes 1 --crash step --seed 5 --quiet --at-risk-percent-min 0
+planned run --engine lmdb --faults power --images 20 --lanes 1 --seed 5 --quiet
+planned run --replicas 2 --engines lmdb --kills 2 --lanes 1 --seed 5 --quiet
+planned replay 5 --engine lmdb --cycle 1
+planned replay 5 --engine lmdb --load 1 --lanes 1 --images 300
+planned migrate --gate --engine lmdb,rocksdb --kills 2 --images 2 --seed 5 --quiet
+bad 2 'does nothing without --gate' migrate --from a --to b --engine lmdb --plan-checksum 0
+# What is printed is what is hashed; lines that no file of plans can carry out are comments in it.
+"$chaosgate" run --print-plan --faults kill,power,io --kills 4 --images 40 --seed 1 >plans.txt
+[[ $(grep -c '^lane=' plans.txt) == 4 && $(grep -c '^# power workload=' plans.txt) == 8 ]] ||
+  fail "not all plans are printed: $(cat plans.txt)"
+"$chaosgate" run --engine lmdb --plan plans.txt --kills 4 --seed 9 --quiet >out 2>err
+[[ $? != 2 ]] || fail "a printed plan is refused: $(cat err)"
+[[ $("$chaosgate" run --print-plan --replicas 2 --engines lmdb --kills 4 --seed 1 | grep -c '^# group=') == 4 ]] ||
+  fail 'the plans of groups are not printed'
 "$chaosgate" replay 3 --engine lmdb --cycle 2 >out 2>err || fail 'a clean replay does not exit with 0'
 
 for level in conformance kill; do

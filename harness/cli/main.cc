@@ -10,6 +10,7 @@
 
 #include "harness/base/error.h"
 #include "harness/campaign/engines.h"
+#include "harness/campaign/plans.h"
 #include "harness/campaign/versions.h"
 #include "harness/cli/command.h"
 #include "harness/cli/settings.h"
@@ -140,6 +141,9 @@ int main(int argc, char* argv[]) {
   } catch (const chaosgate::UsageError& error) {
     chaosgate::cli::log_line(error.what());
     return static_cast<int>(chaosgate::report::ExitStatus::usage);
+  } catch (const chaosgate::campaign::OtherPlanError& error) {
+    chaosgate::cli::log_line(error.what());
+    return static_cast<int>(chaosgate::report::ExitStatus::untestable);
   } catch (const std::exception& error) {
     chaosgate::cli::log_line(chaosgate::json_complaint(error.what()));
     return static_cast<int>(chaosgate::report::ExitStatus::internal);

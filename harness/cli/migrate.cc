@@ -10,11 +10,13 @@
 #include "harness/campaign/engines.h"
 #include "harness/campaign/migrate.h"
 #include "harness/campaign/migrate_gate.h"
+#include "harness/campaign/plans.h"
 #include "harness/campaign/record.h"
 #include "harness/campaign/scratch_directory.h"
 #include "harness/campaign/tap_probe.h"
 #include "harness/campaign/work_directory.h"
 #include "harness/cli/command.h"
+#include "harness/cli/plan_checksum.h"
 #include "harness/cli/settings.h"
 #include "harness/report/facts.h"
 #include "harness/report/journal.h"
@@ -47,6 +49,7 @@ struct Options {
   bool gate = false;
   bool json = false;
   bool quiet = false;
+  std::string plan_checksum;
 };
 
 // A migration, its two engines, and what was found out about the places.
@@ -334,7 +337,9 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
   if (options.settings.source("profile") != "default") {
     gate.profile = config.profile;
   }
-  log_line("seed " + campaign::seed_text(gate.seed));
+  const std::string planned = campaign::migration_checksum(config);
+  campaign::require_plan(options.plan_checksum, planned, gate.seed);
+  log_line(fmt::format("seed {}, plan {}", campaign::seed_text(gate.seed), planned));
   const campaign::WorkDirectory work(config.directory, config.engines, globals.stop);
   check_tappable(config, hello, work.path(), globals.stop);
   const fs::path directory = campaign::make_result_directory(
@@ -343,7 +348,8 @@ ExitStatus run_gate(const Options& options, campaign::CampaignConfig config, con
   report::CampaignBegin frame = campaign::begin_of(gate.seed);
   frame.settings = options.settings.lines();
   frame.work_directory_kind = work.kind();
-  frame.command = options.settings.again().word("--gate").text();
+  frame.plan_checksum = planned;
+  frame.command = options.settings.again().word("--gate").option("--plan-checksum", planned).text();
   report::Progress progress(!options.quiet);
   const report::CampaignReport report =
       campaign::record(directory, frame, *globals.stop, log_line, [&](report::Journal& journal) {
@@ -358,6 +364,7 @@ ExitStatus run(Options& options, const CLI::App& app, const Globals& globals) {
   if (options.gate) {
     refuse_flags(app, {"--from-engine", "--keyspaces"}, "does nothing with --gate");
   } else {
+    refuse_flags(app, {"--plan-checksum"}, "does nothing without --gate");
     options.settings.refuse(
         {"kills", "images", "seed", "workload", "profile", "fault", "dir", "results", "failures-max"},
         "does nothing without --gate");
@@ -386,6 +393,7 @@ Command make_migrate_command(CLI::App& parent, Globals& globals) {
   app->add_flag("--dry-run", options->dry_run, "check everything, say what would be done, make nothing");
   app->add_flag("--gate", options->gate,
                 "kill migrations between the engines and cut their power, and judge what they end with");
+  add_plan_checksum(*app, &options->plan_checksum);
   app->add_flag("--json", options->json, "print the result as JSON");
   app->add_flag("--quiet", options->quiet, "no progress on stderr");
   app->footer(

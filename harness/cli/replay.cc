@@ -28,7 +28,6 @@ struct ReplayArguments {
   Settings settings;
   SeedTarget target;  // its seed may be the path of a bundle
   std::string repeat = "1";
-  std::string plan_checksum;
   bool json = false;
 };
 
@@ -135,15 +134,8 @@ ExitStatus print(const Outcome& outcome, const std::string& what, bool json,
 
 ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::CampaignConfig& config,
                           std::uint64_t repeat, const Globals& globals) {
-  const campaign::SeedReplay replay = seed_cycle(options.target, config).replay;
-  const std::string checksum = fmt::format(
-      "{:016x}", campaign::plan_checksum(replay.key, replay.protocol, replay.lane, replay.cycle + 1));
-  if (!options.plan_checksum.empty() && options.plan_checksum != checksum) {
-    log_line(fmt::format(
-        "this build plans something else for seed {}: plan checksum {} instead of {}; nothing was run",
-        campaign::seed_text(replay.key.seed), checksum, options.plan_checksum));
-    return ExitStatus::untestable;
-  }
+  const SeedCycle cycle = seed_cycle(options.target, config);
+  const campaign::SeedReplay& replay = cycle.replay;
   const campaign::WorkDirectory work(config.directory, {replay.engine}, globals.stop);
   if (!replay.as_planned && replay.cycle > 0 && (replay.key.plan.timer || replay.key.plan.free_running)) {
     log_line(
@@ -152,7 +144,7 @@ ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::Campai
         "maintenance, so that it begins at the same place every time (--as-planned keeps them)");
   }
   log_line(fmt::format("seed {}, plan {}: {} {} lane {}, cycles 0 to {}",
-                       campaign::seed_text(replay.key.seed), checksum, replay.engine,
+                       campaign::seed_text(replay.key.seed), cycle.plan, replay.engine,
                        wire::to_string(replay.protocol), replay.lane, replay.cycle));
   Outcome outcome;
   for (std::uint64_t i = 0; i < repeat && !globals.stop->requested(); ++i) {
@@ -172,7 +164,8 @@ ExitStatus replay_by_seed(const ReplayArguments& options, const campaign::Campai
 
 ExitStatus replay_by_load(const ReplayArguments& options, const campaign::CampaignConfig& config,
                           std::uint64_t repeat, const Globals& globals) {
-  const campaign::LoadReplay replay = seed_load(options.target, config);
+  const SeedLoad load = seed_load(options.target, config);
+  const campaign::LoadReplay& replay = load.replay;
   const std::string seed = campaign::seed_text(replay.config.key.seed);
   const campaign::WorkDirectory work(config.directory, {replay.engine.name}, globals.stop);
   if (replay.config.key.plan.free_running) {
@@ -180,8 +173,8 @@ ExitStatus replay_by_load(const ReplayArguments& options, const campaign::Campai
         "loads with free-running maintenance are among them, which no seed repeats (--maintenance scheduled "
         "has none)");
   }
-  log_line(fmt::format("seed {}: {} lane {}, loads 0 to {}, and the disk images of the last", seed,
-                       replay.engine.name, replay.lane, replay.load));
+  log_line(fmt::format("seed {}, plan {}: {} lane {}, loads 0 to {}, and the disk images of the last", seed,
+                       load.plan, replay.engine.name, replay.lane, replay.load));
   Outcome outcome;
   for (std::uint64_t i = 0; i < repeat && !globals.stop->requested(); ++i) {
     take(outcome, campaign::replay_load(replay, work.path() / fmt::format("replay-{}", i), *globals.stop),
@@ -238,9 +231,6 @@ void check_usage(const ReplayArguments& options, const CLI::App& app, const camp
                  bool is_number) {
   if (is_number) {
     check_seed_target(options.target, app, options.settings, config, "seed");
-    if (!options.target.load.empty()) {
-      refuse_flags(app, {"--plan-checksum"}, "does nothing with --load: it is of cycles");
-    }
     return;
   }
   refuse_flags(app, {"--cycle", "--lane", "--load", "--plan-checksum", "--as-planned"},
@@ -287,8 +277,6 @@ Command make_replay_command(CLI::App& parent, Globals& globals) {
   app->add_option("--repeat", options->repeat,
                   "run it N times and say how often it was reproduced (default 1)")
       ->type_name("N");
-  app->add_option("--plan-checksum", options->plan_checksum, "refuse when this build plans something else")
-      ->type_name("HEX");
   app->add_flag("--json", options->json, "print the result as JSON");
   app->footer(
       "Examples:\n"

@@ -6,7 +6,9 @@
 
 #include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/plans.h"
 #include "harness/cli/command.h"
+#include "harness/cli/plan_checksum.h"
 #include "harness/cli/settings.h"
 #include "harness/report/writers.h"
 
@@ -28,18 +30,8 @@ struct RunArguments {
   bool print_plan = false;
   bool json = false;
   bool quiet = false;
+  std::string plan_checksum;
 };
-
-// As many cycles of each lane as there are kills for it: enough, whatever is missed.
-void print_plan(const campaign::CampaignConfig& config) {
-  for (std::uint64_t lane = 0; lane < config.lanes; ++lane) {
-    for (std::uint64_t cycle = 0; cycle < (config.kills + config.lanes - 1) / config.lanes; ++cycle) {
-      say("{}\n",
-          crash::to_string(crash::plan_cycle(config.key.plan, campaign::lane_protocol(config.protocol, lane),
-                                             config.key.seed, lane, cycle)));
-    }
-  }
-}
 
 // The engines of a replica group: one for each, or one for all.
 void take_group(const Settings& settings, campaign::CampaignConfig* config) {
@@ -88,6 +80,7 @@ void refuse_idle(const Settings& settings, const campaign::CampaignConfig& confi
 report::ExitStatus run(RunArguments& options, const Globals& globals) {
   campaign::CampaignConfig config = options.settings.resolve();
   take_group(options.settings, &config);
+  config.plan_checksum = options.plan_checksum;
   const std::uint64_t work = config.kill ? config.kills : config.images;
   if (options.settings.source("lanes") == "default" && work > 0) {
     config.lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(config.lanes, work));
@@ -98,11 +91,7 @@ report::ExitStatus run(RunArguments& options, const Globals& globals) {
     return report::ExitStatus::pass;
   }
   if (options.print_plan) {
-    if (!config.kill || config.replicas > 0) {
-      throw UsageError(
-          "--print-plan: what it prints are the kills of single engines, and none are asked for");
-    }
-    print_plan(config);
+    campaign::for_each_plan(config, [](const std::string& line) { say("{}\n", line); });
     return report::ExitStatus::pass;
   }
   config.worker = find_worker(config.worker);
@@ -143,7 +132,8 @@ Command make_run_command(CLI::App& parent, Globals& globals) {
   app->add_flag("--print-config", options->print_config,
                 "print every setting with its source, as TOML for --config, and do nothing");
   app->add_flag("--print-plan", options->print_plan,
-                "print what the seed plans, one cycle a line, for --plan; and do nothing");
+                "print what the seed plans, one cycle or load a line, for --plan; and do nothing");
+  add_plan_checksum(*app, &options->plan_checksum);
   app->add_flag("--json", options->json, "print the result as JSON");
   app->add_flag("--quiet", options->quiet, "no progress on stderr");
   app->footer(

@@ -8,7 +8,9 @@
 #include "harness/base/error.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/engines.h"
+#include "harness/campaign/plans.h"
 #include "harness/campaign/power_campaign.h"
+#include "harness/cli/plan_checksum.h"
 
 namespace chaosgate::cli {
 
@@ -34,6 +36,7 @@ void add_seed_target(CLI::App& app, SeedTarget* target) {
   app.add_flag("--as-planned", target->as_planned,
                "from a seed: run earlier cycles with their timers and free-running maintenance, which no "
                "seed repeats");
+  add_plan_checksum(app, &target->plan_checksum);
 }
 
 namespace {
@@ -103,11 +106,14 @@ SeedCycle seed_cycle(const SeedTarget& target, campaign::CampaignConfig config) 
   replay.key.seed = parse_number("seed", target.seed, 0, UINT64_MAX);
   replay.as_planned = target.as_planned;
   replay.given = campaign::plans_of_lane(config.plans, lane);
+  cycle.plan = campaign::plan_checksum(replay.key, replay.protocol, replay.lane, replay.cycle + 1);
+  campaign::require_plan(target.plan_checksum, cycle.plan, replay.key.seed);
   return cycle;
 }
 
-campaign::LoadReplay seed_load(const SeedTarget& target, campaign::CampaignConfig config) {
-  campaign::LoadReplay replay;
+SeedLoad seed_load(const SeedTarget& target, campaign::CampaignConfig config) {
+  SeedLoad load;
+  campaign::LoadReplay& replay = load.replay;
   config.kill = false;
   config.power = true;
   config.key.seed = parse_number("seed", target.seed, 0, UINT64_MAX);
@@ -117,7 +123,9 @@ campaign::LoadReplay seed_load(const SeedTarget& target, campaign::CampaignConfi
   replay.lane = parse_number("--lane", target.lane, 0, 255);
   replay.load = parse_number("--load", target.load, 0, 10'000'000);
   replay.config = std::move(config);
-  return replay;
+  load.plan = campaign::load_checksum(replay.config, replay.lane, replay.load);
+  campaign::require_plan(target.plan_checksum, load.plan, replay.config.key.seed);
+  return load;
 }
 
 }  // namespace chaosgate::cli

@@ -16,9 +16,10 @@ struct SeedTarget {
   std::string cycle;
   std::string load;  // instead of a cycle; empty: a cycle
   bool as_planned = false;
+  std::string plan_checksum;  // empty: any
 };
 
-// Adds --lane, --cycle, --load and --as-planned.
+// Adds --lane, --cycle, --load, --as-planned and --plan-checksum.
 void add_seed_target(CLI::App& app, SeedTarget* target);
 
 // The settings that decide what such a cycle, or load, is.
@@ -32,12 +33,17 @@ void check_seed_target(const SeedTarget& target, const CLI::App& app, const Sett
 struct SeedCycle {
   campaign::SeedReplay replay;
   wire::Hello hello;  // of its worker program
+  std::string plan;   // checksum
+};
+struct SeedLoad {
+  campaign::LoadReplay replay;
+  std::string plan;  // checksum
 };
 
 // What to run for it; `config.worker` is known, and the target was checked. Throws UsageError like
-// validate().
+// validate(), and OtherPlanError.
 SeedCycle seed_cycle(const SeedTarget& target, campaign::CampaignConfig config);
 // The same, with a load.
-campaign::LoadReplay seed_load(const SeedTarget& target, campaign::CampaignConfig config);
+SeedLoad seed_load(const SeedTarget& target, campaign::CampaignConfig config);
 
 }  // namespace chaosgate::cli

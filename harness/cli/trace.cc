@@ -131,7 +131,7 @@ ExitStatus finish(const tap::Trace& trace, const TraceArguments& options) {
 // The storage calls of a load of power cuts, with those of the recovery after its kill.
 ExitStatus trace_load(const TraceArguments& options, const campaign::CampaignConfig& config,
                       const Globals& globals) {
-  campaign::LoadReplay replay = seed_load(options.target, config);
+  campaign::LoadReplay replay = seed_load(options.target, config).replay;
   replay.trace = true;
   const campaign::WorkDirectory work(config.directory, {replay.engine.name}, globals.stop);
   log_line(fmt::format("seed {}: {} lane {}, loads 0 to {}", campaign::seed_text(replay.config.key.seed),
@@ -155,7 +155,7 @@ ExitStatus trace(TraceArguments& options, const CLI::App& app, const Globals& gl
   campaign::CampaignConfig config = options.settings.resolve();
   if (std::filesystem::exists(options.target.seed)) {
     options.settings.refuse(seed_target_keys(), "does nothing with a file, which says it");
-    refuse_flags(app, {"--cycle", "--lane", "--load", "--output", "--as-planned"},
+    refuse_flags(app, {"--cycle", "--lane", "--load", "--output", "--as-planned", "--plan-checksum"},
                  "does nothing with a file");
     return is_bundle(options.target.seed) ? print_bundle(options.target.seed, options.record)
                                           : print_file(options.target.seed, options.record);

@@ -6,9 +6,9 @@ _chaosgate_flags() {
   case $1 in
     '') echo --help --version --color ;;
     run) echo "$run_and_replay" --json --images --loads --profile --tap --print-plan --replicas --engines --kills --seed --lanes --results --failures-max --regressions \
-      --no-regressions --selftest --no-selftest --at-risk-percent-min --print-config --quiet ;;
+      --no-regressions --selftest --no-selftest --at-risk-percent-min --print-config --plan-checksum --quiet ;;
     replay) echo "$run_and_replay" --json --images --loads --profile --lanes --cycle --load --lane --repeat --plan-checksum --as-planned ;;
-    trace) echo "$run_and_replay" --images --loads --profile --lanes --cycle --load --lane --record --output --as-planned ;;
+    trace) echo "$run_and_replay" --images --loads --profile --lanes --cycle --load --lane --record --output --plan-checksum --as-planned ;;
     sweep) echo --engine --seed --workload --protocol --fault --segment-bytes --dir --results --worker \
       --hang-ms --failures-max --config --entries --json --quiet --help ;;
     selftest) echo --engine --seed --kills --dir --results --worker --hang-ms --config --seeds --fault --control-kills \
@@ -18,7 +18,7 @@ _chaosgate_flags() {
       --images --engines --entries --rounds --json --help ;;
     certify) echo --engine --kills --seed --images --profile --lanes --protocol --dir --worker --hang-ms \
       --failures-max --selftest --no-selftest --config --fault --level --io-kills --io-images --damages --soak-kills --out --json --quiet --help ;;
-    migrate) echo --from --to --engine --from-engine --keyspaces --dry-run --gate --kills --images --seed --workload \
+    migrate) echo --from --to --engine --from-engine --keyspaces --dry-run --gate --plan-checksum --kills --images --seed --workload \
       --profile --fault --dir --results --failures-max --worker --hang-ms --config --json --quiet --help ;;
     conform) echo --engine --seed --dir --worker --hang-ms --config --json --help ;;
     report) echo --json --help ;;

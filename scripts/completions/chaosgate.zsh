@@ -53,6 +53,7 @@ _chaosgate() {
         '--profile[power cuts\: what the file system promises]:profile:(strict ext4-writeback xfs ext4-ordered btrfs prefix)' \
         '--tap[when storage calls go through the driver]:when:(auto always off)' \
         '--print-plan[print what the seed plans]' \
+        '--plan-checksum[refuse when this build plans something else]:checksum:' \
         '--json[print the result as JSON]' \
         '--seed[64 bits, decimal or hexadecimal]:seed:' \
         '--lanes[data directories worked on in parallel]:number:' \
@@ -115,6 +116,7 @@ _chaosgate() {
         '--record[print this one only]:number:' \
         '--lane[from a seed\: its lane]:number:' \
         '--output[write the trace to this file]:file:_files' \
+        '--plan-checksum[refuse when this build plans something else]:checksum:' \
         '--as-planned[do not pin the cycles before the wanted one]' \
         '1:seed or trace file:_files'
       ;;
@@ -175,6 +177,7 @@ _chaosgate() {
         '--keyspaces[instead of those of the marker]:names:' \
         '--dry-run[check everything, make nothing]' \
         '--gate[kill migrations and judge what they end with]' \
+        '--plan-checksum[gate\: refuse when this build plans something else]:checksum:' \
         '--kills[gate\: confirmed kills in each direction]:number:' \
         '--images[gate\: disk images in each direction]:number:' \
         '--seed[64 bits, decimal or hexadecimal]:seed:' \
