@@ -39,10 +39,10 @@ inline constexpr std::uint64_t kImagesPerLoadWithErrors = 5;
 // How much is explored.
 struct PowerExploration {
   disk::Profile profile = disk::named_profile("strict");
-  std::uint64_t images_per_load = 120;
-  bool stop_at_first = false;        // broken promise
-  std::uint32_t explained_max = 12;  // failing images of each invariant that are reduced to their cause
-  bool in_recovery = true;           // power cuts during recovery
+  std::uint64_t images_per_load = 60;  // many loads: what a fault needs happens in few of them
+  bool stop_at_first = false;          // broken promise
+  std::uint32_t explained_max = 12;    // failing images of each invariant that are reduced to their cause
+  bool in_recovery = true;             // power cuts during recovery
 };
 
 struct PowerOptions : LaneTarget, PowerExploration {

@@ -171,6 +171,9 @@ void Explorer::find_places(const Rng& rng) {
   const auto put_first = [&](Strategy strategy, const auto& matters) {
     std::stable_partition(places(strategy).begin(), places(strategy).end(), matters);
   };
+  put_first(Strategy::drop_all, [&](const Place& place) {  // a flush was acknowledged, which is seldom
+    return acknowledged_[place.cut].flushed > acknowledged_[place.cut - 1].flushed;
+  });
   put_first(Strategy::tear, [&](const Place& place) {  // headers, and tails that grow
     const TraceRecord& call = history_.records()[place.record];
     return call.offset < 2 * kPageBytes || call.size_after > call.size_before;

@@ -4,7 +4,7 @@
 // unlink or acknowledgement (the flight recorder's synced or flushed index rose), and the end.
 //   drop-all     only what is durable, at each horizon: finds missing syncs. Before all else at the few
 //                acknowledgements that follow an injected error: whoever swallows one acknowledges what is
-//                not durable
+//                not durable. Else first where a flush was acknowledged
 //   prefix       everything before the cut, at each cut: finds sequences that are not atomic
 //   omit-one     everything but one pending call, at the first, second, fourth, ... and last horizon at which
 //                it is pending. First those that a later sync of their own file left pending (a part of the
