@@ -142,11 +142,8 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
                      rng_.fork("explore").fork(recording.number * (kDepthMax + 1) + depth), how);
   }
   std::vector<bool> was_cut(history->records().size() + 1);
-  std::vector<ImageSpec> fine;            // images that came through ...
-  std::vector<ImageSpec> fine_with_tear;  // ... and those with a tear, by what may be made of it
-  std::vector<ImageSpec> fine_with_more;  // ... and whole writes behind it in the same file
+  std::vector<ImageSpec> fine;  // images that came through
   std::uint64_t judged = 0;
-  std::uint64_t came_through = 0;
   Rng choice = rng_.fork("continue").fork(recording.number);
   // Every other load goes on behind a write that was torn, if there is one: what it writes comes after that.
   Rng torn_choice = rng_.fork("continue-torn").fork(recording.number);
@@ -192,12 +189,8 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
                    verdict.events.empty() ? verdict.abnormal : verdict.events.front().explanation);
         fail(recording, orders, imager, candidate->spec, verdict, candidate->description);
       } else {
-        (candidate->strategy == Strategy::torn_then_more ? fine_with_more
-         : !candidate->spec.torn.empty()                 ? fine_with_tear
-                                                         : fine)
-            .push_back(candidate->spec);
-        ++came_through;
-        bool chosen = choice.chance(1, came_through) && torn == 0;
+        fine.push_back(candidate->spec);
+        bool chosen = choice.chance(1, fine.size()) && torn == 0;
         if (prefers_torn && !candidate->spec.torn.empty()) {
           chosen = torn_choice.chance(1, ++torn);
         }
@@ -226,13 +219,13 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
   if (depth < kDepthMax && options_.in_recovery) {
     Rng which = rng_.fork("recoveries").fork(recording.number * kDepthMax + depth);
     for (std::uint64_t i = 0;
-         i < kRecoveriesExplored[depth] && came_through > 0 && tally_.judged < end && !enough(); ++i) {
-      // Half of them start from a tear, with more behind it if there is one: what they do about it may be
-      // half done.
-      const std::vector<ImageSpec>& torn_ones = fine_with_more.empty() ? fine_with_tear : fine_with_more;
-      const bool from_tear = !torn_ones.empty() && (fine.empty() || which.chance(1, 2));
-      const std::vector<ImageSpec>& from = from_tear ? torn_ones : fine;
-      const ImageSpec& spec = from[which.below(from.size())];
+         i < kRecoveriesExplored[depth] && !fine.empty() && tally_.judged < end && !enough(); ++i) {
+      const auto is_torn = [](const ImageSpec& spec) { return !spec.torn.empty(); };
+      // Half of them start from a tear: what they do about it may be half done.
+      const auto whole = std::stable_partition(fine.begin(), fine.end(), is_torn);
+      const auto torn_ones = static_cast<std::uint64_t>(whole - fine.begin());
+      const ImageSpec& spec =
+          fine[which.below(torn_ones > 0 && which.chance(1, 2) ? torn_ones : fine.size())];
       if (const std::optional<PowerRecording> inner =
               record_recovery(recording, orders, imager, spec, fmt::format("recovery-{}", depth))) {
         explore(*inner, kRecoveryImages[depth], end, depth + 1);

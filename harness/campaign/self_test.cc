@@ -62,7 +62,7 @@ constexpr std::array<const char*, 2> kPowerWorkloads = {"small", "rollover"};
 
 // The profile that a fault is to be found under is explored for so many times longer than those that must not
 // show it: time is no cause of a miss.
-constexpr std::uint64_t kPatience = 6;
+constexpr std::uint64_t kPatience = 12;
 
 // One lane over one workload. They take turns, so that what one of them shows is not found late.
 struct PowerTrial {
@@ -87,8 +87,9 @@ void explore_profiles(const Job& job, std::uint64_t images_max, StopSignal& stop
       throw UsageError(fmt::format("planted fault {}: {}", job.fault->name, status.message()));
     }
     trial.how.stop_at_first = true;
-    // Many loads: what a fault needs happens in few of them.
-    trial.how.images_per_load = job.io ? kImagesPerLoadWithErrors : 40;
+    if (job.io) {
+      trial.how.images_per_load = kImagesPerLoadWithErrors;
+    }
     trial.how.explained_max = 0;
     trial.how.in_recovery = name == row.profile_expected;
     trial.images = images_max / kPowerWorkloads.size();
