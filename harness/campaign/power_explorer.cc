@@ -194,8 +194,9 @@ void PowerExplorer::explore(const PowerRecording& recording, std::uint64_t image
         if (prefers_torn && !candidate->spec.torn.empty()) {
           chosen = torn_choice.chance(1, ++torn);
         }
-        if (depth == 0 && chosen) {
-          // Something may go on from where this recovery ended.
+        if (depth == 0 && chosen && engine_.opens_after_power_cut) {
+          // Something may go on from where this recovery ended. Not with an engine that promises nothing:
+          // what looks whole may be broken where nobody has looked yet, and a later kill would be blamed.
           KeptState state;
           state.image = fresh(fmt::format("next-{}", recording.number));
           fs::rename(data, state.image);

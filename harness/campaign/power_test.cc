@@ -420,3 +420,24 @@ TEST_CASE("a load that a kill alone breaks has a bundle and ends no lane", "[thr
   CHECK(loads.size() >= config.failures_max);
   CHECK(loads.size() <= config.failures_max + 1);  // the other lane was at it
 }
+
+TEST_CASE("loads go on from power cuts only with an engine that promises to open after them") {
+  for (const char* engine : {"lmdb", "lmdb-nosync"}) {
+    const TempDir directory = power_directory();
+    PowerOptions options = options_for(engine, "", "ext4-ordered", directory);
+    options.in_recovery = false;
+    PowerLane lane(options, nullptr);
+    int after_cuts = 0;
+    int after_kills = 0;
+    lane.on_recording = [&](const PowerRecording& recording) {
+      // See PowerExplorer::explore() and PowerLane::run_load().
+      after_cuts += recording.base.filename().string().starts_with("next-") ? 1 : 0;
+      after_kills += recording.base.filename().string().starts_with("kept-") ? 1 : 0;
+    };
+    for (int load = 0; load < 6; ++load) {
+      (void)lane.run_load(5);
+    }
+    CHECK(after_kills > 0);
+    CHECK((after_cuts > 0) == (std::string_view(engine) == "lmdb"));
+  }
+}
