@@ -37,13 +37,7 @@ class GroupRun {
  public:
   GroupRun(const CampaignConfig& config, const wire::Hello& hello, const fs::path& work, StopSignal& stop,
            CampaignOutput& output, report::Journal& journal)
-      : config_(config),
-        hello_(hello),
-        work_(work),
-        stop_(stop),
-        output_(output),
-        journal_(journal),
-        again_(again_with_plan(config)) {
+      : config_(config), hello_(hello), work_(work), stop_(stop), output_(output), journal_(journal) {
     std::vector<report::EngineBegin> begins;  // one for each engine among the replicas
     for (std::size_t member = 0; member < config.engines.size(); ++member) {
       const std::string& name = config.engines[member];
@@ -373,7 +367,8 @@ class GroupRun {
     const fs::path directory = output_.directory / "failures" / id;
     fs::create_directories(directory);
     replace_file(directory / "plan.txt", crash::to_string(group.plan(event->cycle)) + "\n");
-    std::string command = again_;
+    const std::string again = again_with_plan(config_);
+    std::string command = again;
     if (config_.keep_images) {
       const fs::path file = fs::path("failures") / id / "bundle.tar.zst";
       const Bundle bundle = member.bundle(*event);
@@ -385,7 +380,7 @@ class GroupRun {
     }
     for (report::ViolationEvent& violation : event->violations) {
       violation.command = command;
-      violation.seed_command = again_;
+      violation.seed_command = again;
       violation.detail += fmt::format("  the cycle: {}\n", crash::to_string(group.plan(event->cycle)));
     }
     event->command = command;
@@ -450,7 +445,6 @@ class GroupRun {
   StopSignal& stop_;
   CampaignOutput& output_;
   report::Journal& journal_;
-  const std::string again_;                                   // the command that repeats the campaign
   std::vector<std::string> engines_;                          // among the replicas
   std::map<std::string, std::atomic<std::uint64_t>> images_;  // judged, by engine
   std::mutex mutex_;                                          // guards what follows

@@ -220,10 +220,10 @@ RegressionList read_regressions(const fs::path& results, const std::string& engi
   for (Regression& regression : all) {
     if (regression.cycle >= kRegressionCyclesMax) {
       ++long_ones;
-    } else if (!regression.plan_checksum.empty() && regression.plan_checksum != planned_now(regression)) {
-      ++other_ones;
     } else if (list.entries.size() == kRegressionsReplayed) {
       ++old_ones;
+    } else if (!regression.plan_checksum.empty() && regression.plan_checksum != planned_now(regression)) {
+      ++other_ones;
     } else {
       list.entries.push_back(std::move(regression));
     }

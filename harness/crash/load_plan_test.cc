@@ -1,6 +1,5 @@
 #include "harness/crash/load_plan.h"
 
-#include <map>
 #include <set>
 
 #include "harness/base/test.h"

@@ -164,6 +164,9 @@ void Explorer::find_places(const Rng& rng) {
     find_tears(record);
   }
   find_tears_before_more();
+  if (options_.weights[static_cast<std::size_t>(Strategy::drop_all)] == 0) {
+    behind_errors_.clear();
+  }
   for (std::size_t i = 0; i < kStrategyCount; ++i) {
     systematic_images_max_ += places_[i].size();
     shuffle(&places_[i], rng.fork(kNames[i]));
